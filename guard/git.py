@@ -1,0 +1,183 @@
+"""The one module that asks git. A function is a question with a plain answer.
+
+Processes are started with ``posix_spawn`` and memory files instead of :mod:`subprocess`, whose import takes longer
+than a bare Python start: the hook's refresh must stay below four of those.
+"""
+
+from __future__ import annotations
+
+import os
+
+from guard.model import GuardError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+LISTING = ("--no-renames", "--no-ext-diff", "--name-only", "-z", "--no-relative", "--ignore-submodules=none")
+"""How every list of changed paths is asked for: both sides of a rename, submodule pointers too, no quoting."""
+
+
+class GitError(GuardError):
+    """git could not be started, or failed; ``status`` is its exit status (negative: the signal that ended it)."""
+
+    def __init__(self, what: str, *, status: int = -1) -> None:
+        super().__init__(what, hint="git status")
+        self.status = status
+
+
+class Configured:
+    """One entry of git's configuration: its scope ("local", "global", …), the file it stands in, key and value.
+
+    ``origin`` is b"" for an entry that stands in no file; ``value`` is None for a key written without ``=``,
+    which git reads as true.
+    """
+
+    __slots__ = ("key", "origin", "scope", "value")
+
+    def __init__(self, scope: bytes, origin: bytes, key: bytes, value: bytes | None) -> None:
+        self.scope = scope
+        self.origin = origin
+        self.key = key
+        self.value = value
+
+
+def run(
+    arguments: Sequence[bytes | str],
+    *,
+    stdin: bytes = b"",
+    directory: bytes | str | None = None,
+    environment: Mapping[bytes, bytes] | None = None,
+    accept: tuple[int, ...] = (0,),
+) -> bytes:
+    """Runs git and returns what it wrote to stdout.
+
+    ``directory`` is given to git's -C; ``accept`` lists the exit statuses that are answers.
+    Raises :class:`GitError` for any other status, and when git cannot be started.
+    """
+    return answer(arguments, stdin=stdin, directory=directory, environment=environment, accept=accept)[1]
+
+
+def answer(
+    arguments: Sequence[bytes | str],
+    *,
+    stdin: bytes = b"",
+    directory: bytes | str | None = None,
+    environment: Mapping[bytes, bytes] | None = None,
+    accept: tuple[int, ...] = (0,),
+) -> tuple[int, bytes]:
+    """As :func:`run`, and the exit status with it."""
+    command: list[bytes | str] = ["git", *(["-C", directory] if directory is not None else []), *arguments]
+    files = [_memory_file(stdin), _memory_file(), _memory_file()]
+    try:
+        actions = [(os.POSIX_SPAWN_DUP2, file, number) for number, file in enumerate(files)]
+        try:
+            process = os.posix_spawnp(
+                "git", command, os.environb if environment is None else environment, file_actions=actions
+            )
+        except OSError as error:
+            raise GitError(f"git cannot be started: {error.strerror}; it must be on PATH") from error
+        status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        if status not in accept:
+            said = _contents(files[2]).decode("utf-8", "replace").strip()
+            asked = " ".join(os.fsdecode(word) for word in command[:6])
+            raise GitError(f"git failed with status {status}: {asked} …: {said or 'it said nothing'}", status=status)
+        return status, _contents(files[1])
+    finally:
+        for file in files:
+            os.close(file)
+
+
+def config() -> list[Configured]:
+    """All of git's configuration as it holds here, in the order in which later entries win (git-config(1))."""
+    words = run(["config", "--list", "-z", "--show-scope", "--show-origin"]).split(b"\0")
+    entries = []
+    for scope, origin, entry in zip(words[0::3], words[1::3], words[2::3], strict=False):
+        key, newline, value = entry.partition(b"\n")
+        file = origin[len(b"file:") :] if origin.startswith(b"file:") else b""
+        entries.append(Configured(scope, file, key, value if newline else None))
+    return entries
+
+
+def rev_parse(*questions: str) -> list[bytes]:
+    """The lines git rev-parse answers to several of its options at once."""
+    return run(["rev-parse", *questions]).removesuffix(b"\n").split(b"\n")
+
+
+def has_head() -> bool:
+    """False on an unborn branch."""
+    return answer(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"], accept=(0, 1))[0] == 0
+
+
+def empty_tree() -> bytes:
+    """The hex oid of the empty tree in this repository's hash."""
+    return run(["hash-object", "-t", "tree", "--stdin"]).strip()
+
+
+def staged(against: bytes | str) -> list[bytes]:
+    """Paths in which the index differs from a tree-ish: deletions, modes, types and submodule pointers too.
+
+    The index is the one git handed us in GIT_INDEX_FILE (git-commit's ``-a`` and ``FILE`` use another).
+    """
+    listed = run(["diff-index", "--cached", "--ita-invisible-in-index", *LISTING, against, "--"])
+    return _names(listed)
+
+
+def between(old: str, new: str) -> list[bytes]:
+    """Paths in which two tree-ishes differ."""
+    return _names(run(["diff-tree", "-r", *LISTING, old, new, "--"]))
+
+
+def sent(tips: Iterable[bytes], known: Iterable[bytes], remote: str) -> list[tuple[str, list[bytes]]]:
+    """The commits a push sends and the remote does not have, newest first, each with the paths it changed.
+
+    ``tips`` are the oids being pushed, ``known`` oids the remote has (those unknown here are passed over),
+    ``remote`` the name whose remote-tracking branches it also has. A merge counts for the paths in which it
+    differs from all its parents (git-diff-tree(1), -c), a root commit for all of its paths. One process.
+    """
+    asked = b"".join([b"%b\n" % oid for oid in tips] + [b"^%b\n" % oid for oid in known])
+    flags = ("--no-color", "--no-show-signature", "--no-notes", "--format=%x00%H", "-c")
+    # --ignore-missing goes first: git reads stdin where it meets --stdin.
+    log = ("--no-replace-objects", "-c", "log.showRoot=true", "log", "--ignore-missing", "--stdin")
+    listed = run([*log, *flags, *LISTING, "--not", f"--remotes={remote}"], stdin=asked)
+    commits = []
+    # "NUL oid NUL LF path NUL path NUL" for each commit, "NUL oid NUL" for one that changed nothing.
+    for block in _blocks(listed):
+        oid, _, names = block.partition(b"\0")
+        commits.append((oid.decode("ascii"), _names(names.removeprefix(b"\n"))))
+    return commits
+
+
+def _blocks(listed: bytes) -> list[bytes]:
+    """Splits the log at the NULs that start a commit: those at the very start, or after another NUL."""
+    if not listed:
+        return []
+    # A name is never empty, so two NULs in a row stand only where a new commit begins (three after an empty merge).
+    blocks = (block.lstrip(b"\0") for block in (b"\0" + listed).split(b"\0\0"))
+    return [block for block in blocks if block]
+
+
+def _names(listed: bytes) -> list[bytes]:
+    return [name for name in listed.split(b"\0") if name]
+
+
+def _memory_file(contents: bytes = b"") -> int:
+    """An open file without a name; where the system has no memory files, a temporary one."""
+    if hasattr(os, "memfd_create"):
+        file = os.memfd_create("guard")
+    else:
+        import tempfile
+
+        file, name = tempfile.mkstemp()
+        os.unlink(name)
+    if contents:
+        with open(file, "wb", closefd=False) as writer:
+            writer.write(contents)
+        os.lseek(file, 0, os.SEEK_SET)
+    return file
+
+
+def _contents(file: int) -> bytes:
+    with open(file, "rb", closefd=False) as reader:
+        reader.seek(0)
+        return reader.read()

@@ -1,0 +1,391 @@
+"""The union: every pattern that could refuse a holder's change, as gitignore files that git itself matches.
+
+It is published below a worktree's git directory, where the hook finds it without starting a process:
+
+    unions/SLOT/current    what it was made for, and the files whose times prove it fresh; replaced by a rename
+    unions/SLOT/ID/        one publication: stamps 0, 1, …; "whole" while nothing of it has been taken away
+    unions/SLOT/ID/tree/   the patterns, in one .gitignore
+    unions/SLOT/trie/      or, for many, in one .gitignore for each literal directory, kept and changed in place
+    unions/SLOT/exact/     the empty repositories in which git matches; "folded" takes names that
+    unions/SLOT/folded/    differ in case for the same one
+
+The union need only never miss what the full verdict would refuse: expired patterns stay until a writer drops them.
+Whatever goes wrong here makes a union that is not fresh, never a wrong one. ``current`` is written and read here
+and read in ``hooks/guard``; its lines are listed at :class:`Current`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import time
+
+from guard import freshness
+from guard.freshness import Stamp
+from guard.pattern import covering, directory, relative
+from guard.record import Record
+from guard.settings import KEY_VARIABLES, SESSION_VARIABLES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from guard.store import Source, Store
+
+MAGIC = b"guard union 1"
+END = b"."
+ONE_FILE_MAX = 256
+"""More patterns than this are laid out by directory: git tries every pattern of a file on every path."""
+RENEWED_BY_WRITERS_MAX = 1000
+"""Larger unions are left to the next hook, so that reserving costs the same among many as among few."""
+LEFTOVER_S = 60.0
+
+OFF, EMPTY, EXACT, FOLDED, BY_PYTHON = b"off", b"empty", b"exact", b"folded", b"python"
+
+
+class Identity(Record):
+    """Whose union it is, of which project; ``fold``: names that differ in case are the same."""
+
+    holder: bytes
+    project: bytes
+    store: bytes
+    fold: bool
+    off: bool
+
+
+class Published(Record):
+    """What the hook needs to know: a state, the publication's name, and the work tree that holds the patterns."""
+
+    state: bytes
+    name: bytes
+    tree: bytes
+
+
+class Current(Record):
+    """The lines of ``current``: magic, name, state, tree, boot id; the values of KEY_VARIABLES; the watched files,
+    the store's first; END; and for Python the identity, the generation and how many files are the store's."""
+
+    published: Published
+    boot: bytes
+    key: tuple[bytes, ...]
+    watched: tuple[bytes, ...]
+    identity: Identity
+    generation: int
+    store_files: int
+
+
+def key_of(environment: Mapping[bytes, bytes]) -> tuple[bytes, ...] | None:
+    """Every variable that can change a setting; None when they cannot be told apart line by line."""
+    if environment.get(b"GIT_CONFIG_COUNT"):
+        return None
+    key = tuple(environment.get(variable, b"") for variable in KEY_VARIABLES)
+    return None if any(b"\n" in value for value in key) else key
+
+
+def slot_of(environment: Mapping[bytes, bytes]) -> bytes:
+    """The directory in which this holder's union is published: the same name as in hooks/guard, and never a path."""
+    names = (b"GUARD_AGENT", b"AGENT_NAME", *SESSION_VARIABLES)
+    who = next((environment[name] for name in names if environment.get(name)), b"")
+    slot = who + b"@" + environment.get(b"USER", b"")
+    plain = slot.decode("latin-1").replace("_", "a").replace(".", "a").replace("-", "a").replace("@", "a")
+    return slot if plain.isascii() and plain.isalnum() and not slot.startswith(b".") else b"@"
+
+
+def load(slot: bytes) -> Current | None:
+    """What is published in a slot's directory; None when there is nothing that can be understood."""
+    try:
+        with open(os.path.join(slot, b"current"), "rb") as file:
+            lines = file.read().split(b"\n")
+        files = lines.index(END, 5 + len(KEY_VARIABLES))
+        holder, project, store, fold, off, generation, store_files = lines[files + 1 : files + 8]
+        if lines[0] != MAGIC or lines[files + 8 :] != [b""]:
+            return None
+        return Current(
+            published=Published(state=lines[2], name=lines[1], tree=lines[3]),
+            boot=lines[4],
+            key=tuple(lines[5 : 5 + len(KEY_VARIABLES)]),
+            watched=tuple(lines[5 + len(KEY_VARIABLES) : files]),
+            identity=Identity(holder, project, store, fold == b"1", off == b"1"),
+            generation=int(generation),
+            store_files=int(store_files),
+        )
+    except (OSError, ValueError):
+        return None
+
+
+def settings_hold(slot: bytes, current: Current, key: tuple[bytes, ...] | None) -> list[Stamp] | None:
+    """The stamps of the settings, when what is published is still what environment and configuration say; else None."""
+    if key != current.key or current.boot != freshness.boot() or not current.boot:
+        return None
+    stamps = _settings(slot, current)
+    return stamps if _is_whole(slot, current) and all(stamp.holds() for stamp in stamps) else None
+
+
+def publish(
+    slot: bytes,
+    *,
+    key: tuple[bytes, ...] | None,
+    identity: Identity,
+    source: Source | None,
+    settings: Iterable[Stamp],
+) -> Published:
+    """Publishes a union, or that there is nothing to match; ``source`` is None when guard is switched off.
+
+    Where that cannot be done, answers that Python has to judge.
+    """
+    try:
+        _own_directory(slot)
+        with _locked(slot):
+            return _publish(slot, key, identity, source, list(settings))
+    except (OSError, ValueError):  # a read-only or full disk, a name too long: slower, and right
+        return Published(_state(identity, source) if not source or not source.patterns else BY_PYTHON, b"-", b"-")
+
+
+def renew(store: Store) -> None:
+    """Brings the unions that a write to the store made stale up to date, so that the next hook finds them fresh."""
+    for slot in store.publications():
+        if not os.path.isdir(slot):
+            store.forget(slot)
+        elif _is_ours(slot):
+            try:
+                with _locked(slot):
+                    _renew(slot, store)
+            except OSError:
+                continue  # a slot that cannot be written stays stale, and its hook will look
+
+
+def _renew(slot: bytes, store: Store) -> None:
+    current = load(slot)
+    if current is None or current.identity.off or current.identity.store != os.fsencode(store.path):
+        return
+    settings = _settings(slot, current)
+    if not _is_whole(slot, current):
+        return
+    source = store.union_source(os.fsdecode(current.identity.project), os.fsdecode(current.identity.holder))
+    if len(source.patterns) <= RENEWED_BY_WRITERS_MAX:
+        _publish(slot, current.key, current.identity, source, settings)
+
+
+def _settings(slot: bytes, current: Current) -> list[Stamp]:
+    """The stamps of the files the settings were read from, as published."""
+    place = os.path.join(slot, current.published.name)
+    found = []
+    for number, path in list(enumerate(current.watched))[current.store_files :]:
+        try:
+            mtime_ns: int | None = os.stat(os.path.join(place, b"%d" % number)).st_mtime_ns
+        except FileNotFoundError:
+            mtime_ns = None
+        found.append(Stamp(path, mtime_ns))
+    return found
+
+
+def _is_whole(slot: bytes, current: Current) -> bool:
+    """Has nothing of the publication been taken away yet? Asked last, it vouches for all that was read before."""
+    return os.path.exists(os.path.join(slot, current.published.name, b"whole"))
+
+
+def _publish(
+    slot: bytes, key: tuple[bytes, ...] | None, identity: Identity, source: Source | None, settings: list[Stamp]
+) -> Published:
+    before = load(slot)
+    name = os.urandom(8).hex().encode()
+    place = os.path.join(slot, name)
+    os.mkdir(place, 0o700)
+    state = _state(identity, source)
+    tree = os.path.join(name, b"tree")
+    if source is not None and source.patterns:
+        _make_scratch(os.path.join(slot, state), fold=identity.fold)
+        if identity.fold or len(source.patterns) <= ONE_FILE_MAX:
+            os.mkdir(os.path.join(place, b"tree"), 0o700)
+            _write(os.path.join(place, b"tree", b".gitignore"), _one_file(source.patterns))
+        else:
+            _withdraw(slot, before)
+            _lay_out(slot, source.patterns)
+            tree = b"trie"
+    watched = [*(source.stamps if source else ()), *settings]
+    for number, stamp in enumerate(watched):
+        if stamp.mtime_ns is not None and stamp.proven:
+            _write(os.path.join(place, b"%d" % number), b"", mtime_ns=stamp.mtime_ns)
+    _write(os.path.join(place, b"whole"), b"")
+    published = Published(state, name, tree)
+    if key is not None:
+        _write_current(slot, published, key, identity, source, watched)
+        _withdraw(slot, before)
+    _sweep(slot, name)
+    return published
+
+
+def _write_current(
+    slot: bytes,
+    published: Published,
+    key: tuple[bytes, ...],
+    identity: Identity,
+    source: Source | None,
+    watched: list[Stamp],
+) -> None:
+    lines = [MAGIC, published.name, published.state, published.tree, freshness.boot() or b"unknown", *key]
+    lines += [stamp.path for stamp in watched]
+    lines += [END, identity.holder, identity.project, identity.store]
+    lines += [b"1" if identity.fold else b"0", b"1" if identity.off else b"0"]
+    lines += [b"%d" % (source.generation if source else 0), b"%d" % (len(source.stamps) if source else 0)]
+    if any(b"\n" in line for line in lines):
+        raise ValueError("a name with a newline cannot be published")
+    temporary = os.path.join(slot, b"current." + published.name)
+    _write(temporary, b"\n".join(lines) + b"\n")
+    os.replace(temporary, os.path.join(slot, b"current"))
+
+
+def _state(identity: Identity, source: Source | None) -> bytes:
+    if identity.off or source is None:
+        return OFF
+    if not source.patterns:
+        return EMPTY
+    return FOLDED if identity.fold else EXACT
+
+
+def _one_file(patterns: Iterable[bytes]) -> bytes:
+    return b"# What others hold here; made by guard, which makes it anew.\n" + b"".join(
+        covering(pattern) + b"\n" for pattern in patterns
+    )
+
+
+def _lay_out(slot: bytes, patterns: Iterable[bytes]) -> None:
+    """Brings the trie up to date: one .gitignore for each literal directory, only what differs is written.
+
+    ``trie/patterns`` lists what it holds; it is away while that is not so, and then all is made anew.
+    """
+    trie = os.path.join(slot, b"trie")
+    listing = os.path.join(slot, b"trie.patterns")
+    wanted = {covering(pattern) for pattern in patterns}
+    try:
+        with open(listing, "rb") as file:
+            present = set(file.read().split(b"\n")) - {b""}
+        os.unlink(listing)
+    except OSError:
+        present = set()
+        _remove_tree(trie)
+        os.mkdir(trie, 0o700)
+    places: dict[bytes, list[bytes]] = {}
+    changed = {directory(pattern) for pattern in wanted ^ present}
+    for pattern in wanted:
+        place = directory(pattern)
+        if place in changed:
+            places.setdefault(place, []).append(relative(pattern, place))
+    for place in changed:
+        target = os.path.join(trie, place) if place else trie
+        os.makedirs(target, mode=0o700, exist_ok=True)
+        _write(os.path.join(target, b".gitignore"), b"\n".join([*sorted(places.get(place, [])), b""]))
+    _write(listing, b"\n".join([*sorted(wanted), b""]))
+
+
+def _withdraw(slot: bytes, current: Current | None) -> None:
+    """Takes a publication away: its mark first, so that a hook in the middle of it notices."""
+    if current is not None and _is_name(current.published.name):
+        place = os.path.join(slot, current.published.name)
+        try:
+            os.unlink(os.path.join(place, b"whole"))
+        except FileNotFoundError:
+            pass  # it was withdrawn before
+        _remove_tree(place)
+
+
+def _sweep(slot: bytes, keep: bytes) -> None:
+    """Removes what killed publishers left."""
+    for entry in os.scandir(slot):
+        old = entry.stat(follow_symlinks=False).st_mtime < time.time() - LEFTOVER_S
+        if old and _is_name(entry.name) and entry.name != keep:
+            _remove_tree(entry.path)
+        elif old and entry.name.startswith(b"current."):
+            os.unlink(entry.path)
+
+
+def _is_name(name: bytes) -> bool:
+    return len(name) == 16 and all(letter in b"0123456789abcdef" for letter in name)
+
+
+def _remove_tree(path: bytes) -> None:
+    try:
+        entries = list(os.scandir(path))
+    except OSError:
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            _remove_tree(entry.path)
+        else:
+            os.unlink(entry.path)
+    os.rmdir(path)
+
+
+def _make_scratch(path: bytes, *, fold: bool) -> None:
+    """An empty repository: git check-ignore answers from its work tree's .gitignore files alone."""
+    if os.path.exists(os.path.join(path, b"HEAD")):
+        return
+    for directory_ in (path, os.path.join(path, b"objects"), os.path.join(path, b"refs")):
+        os.makedirs(directory_, mode=0o700, exist_ok=True)
+    case = b"true" if fold else b"false"
+    _write(
+        os.path.join(path, b"config"),
+        b"[core]\n\trepositoryformatversion = 0\n\tbare = false\n\texcludesFile = /dev/null\n\tignoreCase = %b\n"
+        % case,
+    )
+    _write(os.path.join(path, b"HEAD"), b"ref: refs/heads/none\n")
+
+
+def _own_directory(slot: bytes) -> None:
+    """Makes the slot's directory, private; refuses one that is not really ours.
+
+    The two above it are as open as the git directory is, for several accounts may share it (core.sharedRepository).
+    """
+    unions = os.path.dirname(slot)
+    own = os.path.dirname(unions)
+    mode = os.stat(os.path.dirname(own)).st_mode & 0o2777
+    for path in (own, unions):
+        try:
+            os.mkdir(path)
+            os.chmod(path, mode)
+        except FileExistsError:
+            continue
+    os.makedirs(slot, mode=0o700, exist_ok=True)
+    if not _is_ours(slot):
+        raise OSError(f"{os.fsdecode(slot)} belongs to somebody else, or leads elsewhere")
+
+
+def _is_ours(slot: bytes) -> bool:
+    """Is this a slot below a git directory's guard/unions, our account's, with no link on the way?"""
+    unions = os.path.dirname(slot)
+    own = os.path.dirname(unions)
+    if (os.path.basename(own), os.path.basename(unions)) != (b"guard", b"unions"):
+        return False
+    try:
+        return os.lstat(slot).st_uid == os.getuid() and all(
+            stat.S_ISDIR(os.lstat(path).st_mode) for path in (own, unions, slot)
+        )
+    except OSError:
+        return False
+
+
+def _write(path: bytes, contents: bytes, *, mtime_ns: int | None = None) -> None:
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    try:
+        while contents:
+            contents = contents[os.write(file, contents) :]
+        if mtime_ns is not None:
+            os.utime(file, ns=(mtime_ns, mtime_ns))
+    finally:
+        os.close(file)
+
+
+class _locked:
+    """Holds a slot's lock, so that one process at a time changes what is published there."""
+
+    def __init__(self, slot: bytes) -> None:
+        self._path = os.path.join(slot, b"lock")
+        self._file = -1
+
+    def __enter__(self) -> None:
+        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._file)
