@@ -128,18 +128,18 @@ def between(old: str, new: str) -> list[bytes]:
     return _names(run(["diff-tree", "-r", *LISTING, old, new, "--"]))
 
 
-def sent(tips: Iterable[bytes], known: Iterable[bytes], remote: str) -> list[tuple[str, list[bytes]]]:
+def sent(tips: Iterable[bytes], known: Iterable[bytes], remotes: Iterable[str]) -> list[tuple[str, list[bytes]]]:
     """The commits a push sends and the remote does not have, newest first, each with the paths it changed.
 
     ``tips`` are the oids being pushed, ``known`` oids the remote has (those unknown here are passed over),
-    ``remote`` the name whose remote-tracking branches it also has. A merge counts for the paths in which it
+    ``remotes`` the names whose remote-tracking branches it also has. A merge counts for the paths in which it
     differs from all its parents (git-diff-tree(1), -c), a root commit for all of its paths. One process.
     """
     asked = b"".join([b"%b\n" % oid for oid in tips] + [b"^%b\n" % oid for oid in known])
     flags = ("--no-color", "--no-show-signature", "--no-notes", "--format=%x00%H", "-c")
     # --ignore-missing goes first: git reads stdin where it meets --stdin.
     log = ("--no-replace-objects", "-c", "log.showRoot=true", "log", "--ignore-missing", "--stdin")
-    listed = run([*log, *flags, *LISTING, "--not", f"--remotes={remote}"], stdin=asked)
+    listed = run([*log, *flags, *LISTING, "--not", *(f"--remotes={name}" for name in remotes)], stdin=asked)
     commits = []
     # "NUL oid NUL LF path NUL path NUL" for each commit, "NUL oid NUL" for one that changed nothing.
     for block in _blocks(listed):

@@ -52,10 +52,11 @@ _UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 8
 
 
 class Setting(Record):
-    """A value and, in words, where it comes from."""
+    """A value and, in words, where it comes from; ``scope`` is git's when that is git's configuration."""
 
     value: str
     source: str
+    scope: str = ""
 
 
 class Settings(Record):
@@ -112,7 +113,8 @@ def read(
                 return Setting(os.fsdecode(environment[variable]), f"the environment variable {variable.decode()}")
         entry = config.get(key)
         if entry is not None and entry.value:
-            return Setting(os.fsdecode(entry.value), f"git config {_spelled(key)} ({entry.scope.decode()})")
+            scope = entry.scope.decode()
+            return Setting(os.fsdecode(entry.value), f"git config {_spelled(key)} ({scope})", scope)
         return default
 
     fold = config.get(b"core.ignorecase")
@@ -255,11 +257,11 @@ def _store(setting: Setting) -> Setting:
             f"the store {setting.value[:200]!r} from {setting.source} is not an absolute path",
             hint=f"git config guard.db {os.path.abspath(path[:200])}",
         )
-    return Setting(path, setting.source)
+    return setting._replace(value=path)
 
 
 def _lower(setting: Setting) -> Setting:
-    return Setting(setting.value.lower(), setting.source)
+    return setting._replace(value=setting.value.lower())
 
 
 def _true(value: bytes | None) -> bool:

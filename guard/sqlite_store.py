@@ -31,7 +31,10 @@ PRUNED_AT_ONCE = 200
 PUBLICATIONS_MAX = 64
 CANDIDATES_AT_ONCE = 400
 _SCHEMA = os.path.join(os.path.dirname(__file__), "schema.sql")
-_COLUMNS = 'id, project, holder, pattern, typed, exclusive, reason, principal, created_at, expires_at, ended_at, ended_by, "end"'
+_COLUMNS = ", ".join(
+    ("id", "project", "holder", "pattern", "typed", "exclusive", "reason", "principal", "created_at", "expires_at")
+    + ("ended_at", "ended_by", '"end"')
+)
 _ACTIVE = "project = ? AND ended_at IS NULL"
 
 
@@ -59,8 +62,9 @@ class SqliteStore:
         self._clock = clock
         self._retention_ms = retention_ms
         self._patience_s = patience_s
-        _refuse_odd_file(path)
-        if create and not os.path.exists(path):
+        if not _is_there(path):
+            if not create:
+                raise GuardError(f"the store {path} does not exist", hint="guard install")
             _make_file(path)
         self._connection = self._ask(lambda: _connect(path, patience_s))
         try:
@@ -478,7 +482,8 @@ def _connect(path: str, patience_s: float) -> sqlite3.Connection:
     return connection
 
 
-def _refuse_odd_file(path: str) -> None:
+def _is_there(path: str) -> bool:
+    """Is there a regular file? Raises :class:`GuardError` when something else is, or nobody can tell."""
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
@@ -487,7 +492,7 @@ def _refuse_odd_file(path: str) -> None:
                 f"the store {path} is a symbolic link to {os.readlink(path)}, which does not exist",
                 hint=f"make the target, or remove the link: rm {path}",
             ) from None
-        return
+        return False
     except OSError as error:
         raise GuardError(
             f"the store {path} cannot be reached: {error.strerror}", hint=f"ls -ld {os.path.dirname(path)}"
@@ -495,6 +500,7 @@ def _refuse_odd_file(path: str) -> None:
     if not stat.S_ISREG(mode):
         kind = "a directory" if stat.S_ISDIR(mode) else "not a regular file"
         raise GuardError(f"the store {path} is {kind}", hint="name a file: git config guard.db /path/to/guard.db")
+    return True
 
 
 def _make_file(path: str) -> None:

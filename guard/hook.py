@@ -1,0 +1,245 @@
+"""What the installed hook calls when sh and git cannot decide: refresh a stale union, or reach and word a verdict.
+
+Started as ``python -I -S``. The refresh loads sqlite3 and little else; only the verdict loads pathspec.
+"""
+
+from __future__ import annotations
+
+import os
+
+from guard import freshness, union
+from guard.model import EXIT_DONE, EXIT_REFUSED, EXIT_UNKNOWN, GuardError
+from guard.place import Place, in_hook
+from guard.settings import Settings, principal, skipped
+from guard.store import Actor, Store, open_store
+from guard.words import notice, refusal, to_stderr, unjudged
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from guard.freshness import Stamp
+    from guard.model import Change, Reservation, Verdict
+
+PATIENCE_S = 10.0
+"""How long a hook waits for another program that has the store locked."""
+
+VERBS = {"pre-commit": "commit", "pre-merge-commit": "merge", "pre-push": "push"}
+
+
+def main(words: Sequence[str]) -> None:
+    """``refresh EVENT`` prints "STATE NAME TREE" for the hook; ``verdict EVENT …`` exits 0, 1 or 3."""
+    stage, event, *arguments = words
+    if stage == "refresh":
+        status = _refreshed(event)
+    else:
+        status = judged(event, arguments)
+    os._exit(status)  # nothing is left to tidy, and taking the interpreter down takes 1 ms
+
+
+def judged(event: str, arguments: Sequence[str]) -> int:
+    """Reaches a verdict and says it, or says why there is none; returns the exit code."""
+    try:
+        return verdict(event, arguments)
+    except GuardError as error:
+        return cannot_tell(error, VERBS[event])
+    except Exception as error:
+        return cannot_tell(_unexpected(error), VERBS[event])
+
+
+def _refreshed(event: str) -> int:
+    published, status = union.Published(union.OFF, b"-", b"-"), EXIT_DONE
+    try:
+        published = refresh()
+    except GuardError as error:
+        status = cannot_tell(error, VERBS[event])
+    except Exception as error:
+        status = cannot_tell(_unexpected(error), VERBS[event])
+    if status == EXIT_DONE:
+        os.write(1, b" ".join(published) + b"\n")
+    return status
+
+
+def refresh() -> union.Published:
+    """Brings the published union up to date and says what it is."""
+    place = in_hook()
+    environment = os.environb
+    key = union.key_of(environment)
+    slot = os.path.join(place.unions_dir, union.slot_of(environment))
+    current = union.load(slot)
+    stamps = None if current is None else union.settings_hold(slot, current, key)
+    create = False
+    if current is None or stamps is None or not os.path.exists(current.identity.store):
+        settings, stamps = _settings(place)
+        identity = union.Identity(
+            holder=os.fsencode(settings.holder.value),
+            project=os.fsencode(settings.project.value),
+            store=os.fsencode(settings.store.value),
+            fold=settings.fold,
+            off=settings.mode.value == "off",
+        )
+        create = _may_create(settings)
+    else:
+        identity = current.identity
+    if identity.off:
+        return union.publish(slot, key=key, identity=identity, source=None, settings=stamps)
+    store = open_store(os.fsdecode(identity.store), patience_s=PATIENCE_S, create=create)
+    project, holder = os.fsdecode(identity.project), os.fsdecode(identity.holder)
+    tell(store, project, holder)
+    if current is None and key is not None:
+        _register(store, slot, project)
+    source = store.union_source(project, holder)
+    return union.publish(slot, key=key, identity=identity, source=source, settings=stamps)
+
+
+def verdict(event: str, arguments: Sequence[str]) -> int:
+    """Judges what the event changes, says so, and returns the exit code. Raises :class:`GuardError`."""
+    place = in_hook()
+    settings, _ = _settings(place)
+    store = open_store(settings.store.value, patience_s=PATIENCE_S, create=_may_create(settings))
+    changes = _changes(event, arguments, place)
+    project, holder = settings.project.value, settings.holder.value
+
+    from guard.judge import verdict as judged
+
+    answer = judged(store, changes, project=project, me=holder, fold=settings.fold)
+    tell(store, project, holder)
+    if answer.clear:
+        union.renew(store)  # what matched had ended: so that the next hook need not ask
+        return EXIT_DONE
+    return conclude(store, settings, answer, event=event)
+
+
+def conclude(store: Store, settings: Settings, answer: Verdict, *, event: str) -> int:
+    """Words a verdict that is not clear, records it, and returns the exit code its mode and GUARD_SKIP ask for."""
+    verb = VERBS[event]
+    mode = settings.mode.value
+    now = _now_ms()
+    rows = list({conflict.reservation.id: conflict.reservation for conflict in answer.conflicts}.values())
+    paths = sorted({conflict.path for conflict in answer.conflicts})
+    what = f"{verb}: {b', '.join(paths[:3]).decode('utf-8', 'backslashreplace')}" + (", …" if len(paths) > 3 else "")
+    actor = Actor(settings.project.value, settings.holder.value, principal())
+    if skipped(os.environb):
+        names = ", ".join(dict.fromkeys(row.holder for row in rows))
+        to_stderr(f"guard: GUARD_SKIP is set: this {verb} goes past what is reserved by {names}; that is recorded.")
+        return _recorded(store, actor, "bypassed", rows, what, EXIT_DONE)
+    if mode == "warn":
+        to_stderr(refusal(answer.conflicts, verb=verb, me=actor.holder, now=now, refused=False))
+        return _recorded(store, actor, "warned", rows, what, EXIT_DONE)
+    if mode != "block":
+        to_stderr(f"guard: the mode {mode!r} from {settings.mode.source} is none; it can be block, warn or off.")
+    to_stderr(refusal(answer.conflicts, verb=verb, me=actor.holder, now=now))
+    return _recorded(store, actor, "refused", rows, what, EXIT_REFUSED)
+
+
+def cannot_tell(error: GuardError, verb: str) -> int:
+    """Says why there is no answer; the exit code stops the commit unless a setting or GUARD_SKIP lets it pass."""
+    passes = ""
+    if skipped(os.environb):
+        passes = "GUARD_SKIP is set"
+    else:
+        try:
+            settings, _ = _settings(in_hook())
+            if settings.mode.value in ("warn", "off"):
+                passes = f"the mode is {settings.mode.value}"
+            elif not settings.blocks_on_error():
+                passes = f"guard.onError is allow ({settings.on_error.source})"
+        except GuardError:
+            passes = ""  # nothing says that it may pass
+    to_stderr(unjudged(error, verb=verb, passes=passes))
+    return EXIT_DONE if passes else EXIT_UNKNOWN
+
+
+def tell(store: Store, project: str, holder: str) -> None:
+    """Tells the holder, once, which of their reservations others broke and which expired."""
+    notices = store.notices(project, holder)
+    for row in notices:
+        to_stderr(notice(row, now=_now_ms()))
+    if notices:
+        _quietly(lambda: store.told(notices))
+
+
+def _changes(event: str, arguments: Sequence[str], place: Place) -> list[Change]:
+    from guard import changes
+
+    if event == "pre-push":
+        with open(0, "rb", closefd=False) as stdin:
+            lines = stdin.read()
+        return changes.of_push(lines, remotes=_remotes(arguments))
+    if event == "pre-merge-commit":
+        return changes.of_merge(place, os.environb)
+    return changes.of_commit(place)
+
+
+def _remotes(arguments: Sequence[str]) -> list[str]:
+    """Every name of the remote being pushed to: git gives the address in place of a name it was not told."""
+    from guard import git
+
+    name, address = (*arguments, "", "")[:2]
+    if name != address:
+        return [name]
+    url = os.fsencode(address)
+    named = [
+        os.fsdecode(entry.key[len(b"remote.") :].rpartition(b".")[0])
+        for entry in git.config()
+        if entry.key.startswith(b"remote.") and entry.key.endswith((b".url", b".pushurl")) and entry.value == url
+    ]
+    return list(dict.fromkeys(named))
+
+
+def _settings(place: Place) -> tuple[Settings, list[Stamp]]:
+    """What is set here, with the stamps of the files it was read from, taken after they were."""
+    from guard import settings
+    from guard.git import config
+
+    found = settings.read(os.environb, config(), place, default_store=default_store(place))
+    now_ns = _now_ms() * 1_000_000
+    return found, [freshness.aged(path, now_ns=now_ns) for path in found.watched]
+
+
+def default_store(place: Place) -> str:
+    """The store's default path, as noted when guard was installed here, if the account's directories are the same."""
+    from guard.defaults import noted_store, store_path
+
+    return noted_store(place.own_dir, os.environb) or store_path()
+
+
+def _may_create(settings: Settings) -> bool:
+    """May a hook make the store when it is missing? Not in a place that may just not be mounted, nor one that this
+    repository's own configuration chose."""
+    if settings.store.source == "the default":
+        return True
+    return settings.store.scope not in ("local", "worktree") and os.path.isdir(os.path.dirname(settings.store.value))
+
+
+def _register(store: Store, slot: bytes, project: str) -> None:
+    """Asks writers to keep this union fresh; where the store cannot be written, the hook does it alone."""
+    _quietly(lambda: store.publish_in(slot, project))
+
+
+def _recorded(store: Store, actor: Actor, event: str, rows: list[Reservation], what: str, status: int) -> int:
+    """Logs what happened, after it was said; a log that cannot be written changes no verdict."""
+    _quietly(lambda: store.record(actor, event, rows, reason=what))
+    union.renew(store)
+    return status
+
+
+def _quietly(write: Callable[[], None]) -> None:
+    try:
+        write()
+    except GuardError as error:
+        to_stderr(f"guard: not recorded: {error.what}")
+
+
+def _unexpected(error: Exception) -> GuardError:
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = f" ({os.path.basename(place.tb_frame.f_code.co_filename)}:{place.tb_lineno})" if place else ""
+    return GuardError(f"unexpected {type(error).__name__}: {error}{where}", hint="guard status; please report this")
+
+
+def _now_ms() -> int:
+    import time
+
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,31 @@
+"""The verdict: changes × reservations."""
+
+from __future__ import annotations
+
+from guard.match import Union
+from guard.model import Change, Conflict, Reservation, Verdict
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from guard.store import Store
+
+
+def verdict(store: Store, changes: Sequence[Change], *, project: str, me: str, fold: bool) -> Verdict:
+    """Judges changes by what the store holds now. Raises :class:`guard.model.GuardError` when it cannot answer."""
+    snapshot = store.covering(project, [change.path for change in changes])
+    return Verdict(tuple(conflicts(changes, snapshot.reservations, me=me, fold=fold)), snapshot.generation)
+
+
+def conflicts(
+    changes: Iterable[Change], reservations: Iterable[Reservation], *, me: str, fold: bool
+) -> list[Conflict]:
+    """Every changed path with each exclusive reservation of somebody else that covers it or a directory above it."""
+    theirs = [row for row in reservations if row.exclusive and row.holder != me]
+    union = Union([row.pattern for row in theirs], fold=fold)
+    return [
+        Conflict(change.path, change.commit, theirs[number])
+        for change in changes
+        for number in union.attribute(change.path)
+    ]
