@@ -30,10 +30,7 @@ VERBS = {"pre-commit": "commit", "pre-merge-commit": "merge", "pre-push": "push"
 def main(words: Sequence[str]) -> None:
     """``refresh EVENT`` prints "STATE NAME TREE" for the hook; ``verdict EVENT …`` exits 0, 1 or 3."""
     stage, event, *arguments = words
-    if stage == "refresh":
-        status = _refreshed(event)
-    else:
-        status = judged(event, arguments)
+    status = _refreshed(event) if stage == "refresh" else judged(event, arguments)
     os._exit(status)  # nothing is left to tidy, and taking the interpreter down takes 1 ms
 
 

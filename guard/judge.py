@@ -18,9 +18,7 @@ def verdict(store: Store, changes: Sequence[Change], *, project: str, me: str, f
     return Verdict(tuple(conflicts(changes, snapshot.reservations, me=me, fold=fold)), snapshot.generation)
 
 
-def conflicts(
-    changes: Iterable[Change], reservations: Iterable[Reservation], *, me: str, fold: bool
-) -> list[Conflict]:
+def conflicts(changes: Iterable[Change], reservations: Iterable[Reservation], *, me: str, fold: bool) -> list[Conflict]:
     """Every changed path with each exclusive reservation of somebody else that covers it or a directory above it."""
     theirs = [row for row in reservations if row.exclusive and row.holder != me]
     union = Union([row.pattern for row in theirs], fold=fold)
@@ -29,3 +27,21 @@ def conflicts(
         for change in changes
         for number in union.attribute(change.path)
     ]
+
+
+def below(directories: Iterable[bytes], reservations: Iterable[Reservation], *, me: str, fold: bool) -> list[Conflict]:
+    """Every directory with each exclusive reservation of somebody else that covers something below it.
+
+    Directories are relative to the top, which is b"" itself.
+    """
+    from guard.overlap import overlap
+    from guard.pattern import stored
+
+    theirs = [row for row in reservations if row.exclusive and row.holder != me]
+    found = []
+    for directory in directories:
+        everything = stored(b":/" + directory, cwd=b"", exists=lambda _: True)
+        found += [
+            Conflict(directory or b".", None, row) for row in theirs if overlap(everything, row.pattern, fold=fold)
+        ]
+    return found

@@ -37,17 +37,20 @@ def discover() -> Place:
 
     Raises :class:`UsageError` outside one.
     """
+    questions = ("--is-bare-repository", "--absolute-git-dir", "--git-common-dir", "--show-prefix", "--show-toplevel")
     try:
-        bare, git_dir, common_dir = git.rev_parse("--is-bare-repository", "--absolute-git-dir", "--git-common-dir")
-        if bare == b"true" or git.rev_parse("--is-inside-work-tree") == [b"false"]:
-            top, prefix = None, b""
-        else:
-            top, prefix = git.rev_parse("--show-toplevel", "--show-prefix")
+        # Where there is no work tree, the last question fails after the others were answered.
+        status, said = git.answer(["rev-parse", *questions], accept=(0, 128))
+        if status == 128 and said.count(b"\n") < 3:
+            git.run(["rev-parse", "--git-dir"])  # fails too, and says why
     except git.GitError as error:
         if error.status != 128:
             raise
         raise UsageError(_why_not(error), hint="cd into a repository, or make one: git init") from error
+    _, git_dir, common_dir, prefix, top = [*said.split(b"\n"), b"", b""][:5]
     common = os.path.realpath(common_dir)
+    if status == 128:
+        return Place(git_dir=git_dir, common_dir=common, top=None)
     return Place(git_dir=git_dir, common_dir=common, top=top, prefix=prefix.rstrip(b"/"))
 
 

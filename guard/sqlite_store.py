@@ -14,7 +14,7 @@ import time
 from guard import freshness
 from guard.model import EXIT_UNKNOWN, GuardError, Overlap, Reservation
 from guard.pattern import prefix
-from guard.store import Actor, Chosen, Entry, Outcome, Snapshot, Source, Terms, Wanted
+from guard.store import RETENTION_MS, Actor, Chosen, Entry, Outcome, Snapshot, Source, Terms, Wanted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,15 +26,12 @@ if TYPE_CHECKING:
 
 APPLICATION_ID = 0x67756172  # "guar"
 VERSION = 1
-RETENTION_MS = 30 * 86_400_000
 PRUNED_AT_ONCE = 200
 PUBLICATIONS_MAX = 64
 CANDIDATES_AT_ONCE = 400
 _SCHEMA = os.path.join(os.path.dirname(__file__), "schema.sql")
-_COLUMNS = ", ".join(
-    ("id", "project", "holder", "pattern", "typed", "exclusive", "reason", "principal", "created_at", "expires_at")
-    + ("ended_at", "ended_by", '"end"')
-)
+_COLUMNS = """id, project, holder, pattern, typed, exclusive, reason, principal, created_at, expires_at,
+    ended_at, ended_by, "end" """
 _ACTIVE = "project = ? AND ended_at IS NULL"
 
 
@@ -135,6 +132,13 @@ class SqliteStore:
             )
         )
         return Source(tuple(sorted(patterns)), generation, stamps)
+
+    def version(self) -> object:
+        try:
+            status = os.stat(self.path)
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_size, status.st_ino
 
     def publications(self) -> list[bytes]:
         rows = self._ask(

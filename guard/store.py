@@ -15,6 +15,10 @@ else:
     Protocol = object
 
 
+RETENTION_MS = 30 * 86_400_000
+"""How long what has ended is remembered unless guard.retention says otherwise."""
+
+
 class Actor(Record):
     """Who acts: a holder, in a project, from an account and host (the principal)."""
 
@@ -145,6 +149,9 @@ class Store(Protocol):
     def log(self, project: str, *, limit: int) -> list[Entry]:
         """The newest entries, oldest first."""
 
+    def version(self) -> object:
+        """Something that differs after any change, cheap enough to be asked several times a second."""
+
     def union_source(self, project: str, holder: str) -> Source:
         """What could refuse this holder's changes, with the proof of its freshness."""
 
@@ -160,11 +167,12 @@ class Store(Protocol):
     def close(self) -> None: ...
 
 
-def open_store(path: str, *, patience_s: float, create: bool = True) -> Store:
+def open_store(path: str, *, patience_s: float, create: bool = True, retention_ms: int = RETENTION_MS) -> Store:
     """The store at an absolute path, made on first use when ``create`` is set.
 
-    ``patience_s``: how long to wait for somebody else's lock. Raises :class:`guard.model.GuardError`.
+    ``patience_s``: how long to wait for somebody else's lock; ``retention_ms``: how long what has ended is
+    remembered. Raises :class:`guard.model.GuardError`.
     """
     from guard.sqlite_store import SqliteStore
 
-    return SqliteStore(path, patience_s=patience_s, create=create)
+    return SqliteStore(path, patience_s=patience_s, create=create, retention_ms=retention_ms)

@@ -1,0 +1,21 @@
+"""``guard``, ``git guard`` and ``python -m guard``."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Runs the command line; a hook's event goes past click, whose import takes longer than its verdict."""
+    if sys.argv[1:2] == ["hook"] and len(sys.argv) > 2 and not sys.argv[2].startswith("-"):
+        from guard.hook import VERBS, judged
+
+        if sys.argv[2] in VERBS:
+            sys.exit(judged(sys.argv[2], sys.argv[3:]))
+    from guard.cli import run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()
