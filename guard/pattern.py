@@ -19,6 +19,7 @@ __all__ = [
     "EVERYTHING",
     "LIMIT",
     "ONE",
+    "SLOW",
     "STAR",
     "STARSTAR",
     "Malformed",
@@ -27,6 +28,7 @@ __all__ = [
     "directory",
     "fault",
     "is_literal",
+    "literal",
     "prefix",
     "relative",
     "segments",
@@ -38,6 +40,12 @@ LIMIT = 1024
 
 EVERYTHING = b"/**"
 """The pattern of the whole repository."""
+
+SLOW = 4
+"""How many ``**`` a pattern may have, and how many ``*`` beside the first of a name: each multiplies the ways to match.
+
+git before 2.41 tries them all, and so does a regular expression: with more, one pattern could stall every hook.
+"""
 
 STARSTAR = b"**"
 """The segment that stands for any number of directories."""
@@ -105,7 +113,10 @@ def _stored(typed: bytes, cwd: bytes, exists: Callable[[bytes], bool]) -> bytes:
     found = path is not None and exists(b"/".join(path))
     if typed.startswith(b"!") and not found:
         raise _negation(typed)
-    pattern = _literal(path) if path is not None and (plain or found) else _glob(start, rest, anchored, exists)
+    if path is not None and (plain or found):
+        pattern = literal(b"/".join(path))
+    else:
+        pattern = _glob(start, rest, anchored, exists)
     _check_stored(pattern)
     return pattern
 
@@ -151,14 +162,6 @@ def _outside() -> Malformed:
     return Malformed("it lies outside of the repository", "name a path below the repository's top")
 
 
-def _literal(path: list[bytes]) -> bytes:
-    if not path:
-        return EVERYTHING
-    pattern = b"/" + b"/".join(map(_escaped, path))
-    # git drops a line's trailing spaces unless the last one is escaped.
-    return pattern[:-1] + b"\\ " if pattern.endswith(b" ") else pattern
-
-
 def _escaped(name: bytes) -> bytes:
     if _is_plain(name) and b"]" not in name:
         return name
@@ -179,7 +182,7 @@ def _glob(start: list[bytes], text: bytes, anchored: bool, exists: Callable[[byt
     if all(map(_is_literal_segment, segs)):
         path = _resolved(start, map(_unescaped, segs), strict=True)
         assert path is not None
-        return _literal(path)
+        return literal(b"/".join(path))
     _check_lookalike(start, text, exists)
     return _assembled(_resolved_glob(list(map(_escaped, start)), segs), anchored, len(start), text.endswith(b"/"))
 
@@ -241,6 +244,15 @@ def _canonical(segment: bytes) -> bytes:
 # What is stored
 
 
+def literal(path: bytes) -> bytes:
+    """The pattern that covers exactly a path (relative to the top, b"" for the top itself) and everything below."""
+    if not path:
+        return EVERYTHING
+    pattern = b"/" + b"/".join(map(_escaped, path.split(b"/")))
+    # git drops a line's trailing spaces unless the last one is escaped.
+    return pattern[:-1] + b"\\ " if pattern.endswith(b" ") else pattern
+
+
 def fault(pattern: bytes) -> str:
     """Why a stored pattern lies outside of the accepted grammar, "" when it lies in it."""
     try:
@@ -270,6 +282,8 @@ def _check(pattern: bytes) -> None:
     for segment in segs:
         if segment != STARSTAR:
             _check_segment(segment)
+    if pattern.count(b"*") > SLOW:
+        _check_stars(segs)
     if below and segs[-1] == STARSTAR:
         raise Malformed("git and pathspec read '**/' at the end differently", "")
 
@@ -283,6 +297,12 @@ def _check_segment(segment: bytes) -> None:
         name = b"".join(text for _, text in _scan(segment, strict=True))
         if name in (b".", b".."):
             raise Malformed("no path has '.' or '..' for a name", "")
+
+
+def _check_stars(segs: list[bytes]) -> None:
+    stars = (atoms(segment).count(STAR) for segment in segs if segment != STARSTAR)
+    if segs.count(STARSTAR) > SLOW or sum(max(0, count - 1) for count in stars) > SLOW:
+        raise Malformed("it has so many '*' that matching it could take minutes", "leave some of the '*' out")
 
 
 def segments(pattern: bytes) -> tuple[list[bytes], bool]:
@@ -412,23 +432,22 @@ def prefix(pattern: bytes) -> bytes:
 def _prefix_names(pattern: bytes) -> list[bytes]:
     if pattern[:1] in (b"!", b"#") or pattern.startswith(_BOM):
         return []
-    segs, _ = segments(pattern)
+    is_cut = pattern[-1:] in (b" ", b"\x85", b"\xa0") and fault(pattern) != ""
+    segs, _ = segments(_cut(pattern) if is_cut else pattern)
     names: list[bytes] = []
-    for segment in segs:
+    for segment in segs[:-1] if is_cut else segs:
         if not _is_literal_segment(segment) or segment.translate(None, _CONTROL) != segment:
             break
         name = _unescaped(segment)
         if name in (b"", b".", b".."):
             break
         names.append(name)
-    if names and len(names) == len(segs) and _trimmed(pattern):
-        names.pop()
     return names
 
 
-def _trimmed(pattern: bytes) -> bool:
-    """Could git or pathspec drop something from the pattern's end? (pathspec strips bytes as if latin-1.)"""
-    return fault(pattern) != "" and pattern[-1:] in (b" ", b"\x85", b"\xa0")
+def _cut(pattern: bytes) -> bytes:
+    """What is left of a pattern's end at least: git drops spaces there, pathspec what is a space in latin-1."""
+    return pattern.rstrip(b" \x85\xa0" + _CONTROL)
 
 
 def is_literal(pattern: bytes) -> bool:
