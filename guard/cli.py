@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 import time
@@ -19,6 +20,7 @@ from guard.model import (
     GuardError,
     Reservation,
     UsageError,
+    unexpected,
 )
 from guard.store import Chosen, Outcome, Terms
 from guard.words import conflicts_in_words, notice, pattern, safe, to_stderr, until
@@ -62,7 +64,7 @@ def commands() -> None:
 def run() -> None:
     """Runs the command line and exits: 0 done, 1 refused or nothing there, 2 wrong usage, 3 no answer."""
     try:
-        code = commands.main(standalone_mode=False)
+        code = commands.main(prog_name="guard", standalone_mode=False)
     except GuardError as error:
         code = _say_error(error)
     except click.ClickException as error:
@@ -74,6 +76,8 @@ def run() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whoever read us has enough
         code = EXIT_DONE
+    except Exception as error:
+        code = _say_error(unexpected(error))
     sys.exit(code or EXIT_DONE)
 
 
@@ -88,7 +92,7 @@ def _example(*lines: str) -> Callable[[Command], Command]:
     """Adds examples below a command's help."""
 
     def add(command: Command) -> Command:
-        command.__doc__ = (command.__doc__ or "").rstrip() + "\n\n\b\nExamples:\n  " + "\n  ".join(lines)
+        command.__doc__ = inspect.cleandoc(command.__doc__ or "") + "\n\n\b\nExamples:\n  " + "\n  ".join(lines)
         return command
 
     return add

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from guard import freshness, union
-from guard.model import EXIT_DONE, EXIT_REFUSED, EXIT_UNKNOWN, GuardError
+from guard.model import EXIT_DONE, EXIT_REFUSED, EXIT_UNKNOWN, GuardError, unexpected
 from guard.place import Place, in_hook
 from guard.settings import Settings, principal, skipped
 from guard.store import Actor, Store, open_store
@@ -41,7 +41,7 @@ def judged(event: str, arguments: Sequence[str]) -> int:
     except GuardError as error:
         return cannot_tell(error, VERBS[event])
     except Exception as error:
-        return cannot_tell(_unexpected(error), VERBS[event])
+        return cannot_tell(unexpected(error), VERBS[event])
 
 
 def _refreshed(event: str) -> int:
@@ -51,7 +51,7 @@ def _refreshed(event: str) -> int:
     except GuardError as error:
         status = cannot_tell(error, VERBS[event])
     except Exception as error:
-        status = cannot_tell(_unexpected(error), VERBS[event])
+        status = cannot_tell(unexpected(error), VERBS[event])
     if status == EXIT_DONE:
         os.write(1, b" ".join(published) + b"\n")
     return status
@@ -226,14 +226,6 @@ def _quietly(write: Callable[[], None]) -> None:
         write()
     except GuardError as error:
         to_stderr(f"guard: not recorded: {error.what}")
-
-
-def _unexpected(error: Exception) -> GuardError:
-    place = error.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    where = f" ({os.path.basename(place.tb_frame.f_code.co_filename)}:{place.tb_lineno})" if place else ""
-    return GuardError(f"unexpected {type(error).__name__}: {error}{where}", hint="guard status; please report this")
 
 
 def _now_ms() -> int:

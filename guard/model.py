@@ -46,6 +46,15 @@ class UsageError(GuardError):
         super().__init__(what, hint=hint, code=EXIT_USAGE)
 
 
+def unexpected(error: Exception) -> GuardError:
+    """A mistake of guard's own, as an error that says where it happened."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = f" ({place.tb_frame.f_code.co_filename}:{place.tb_lineno})" if place else ""
+    return GuardError(f"unexpected {type(error).__name__}: {error}{where}", hint="guard status; and please report it")
+
+
 class Reservation(Record):
     """A lease on a pattern, held by a holder in a project until it expires.
 

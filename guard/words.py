@@ -68,7 +68,7 @@ def pattern(row: Reservation) -> str:
     """The pattern as stored, and as its holder typed it where that differs."""
     typed = safe(row.typed)
     stored = safe(row.pattern)
-    return stored if not typed or typed == stored else f"{stored} (typed as {typed})"
+    return stored if typed in ("", stored) or "/" + typed.rstrip("/") == stored else f"{stored} (typed as {typed})"
 
 
 def held(row: Reservation, *, now: int) -> str:
