@@ -51,6 +51,7 @@ class Union:
         self._globs: dict[bytes, list[int]] = {}
         self._buckets: dict[bytes, _Bucket] = {}
         self._rules: dict[bytes, Rule] = {}
+        self._singles: dict[int, Rule] = {}
         for index, pattern in enumerate(self._patterns):
             key, literal = _key(pattern)
             kind = self._exact if literal else self._globs
@@ -81,13 +82,14 @@ class Union:
 
     def attribute(self, path: bytes) -> list[int]:
         """The indices of every pattern that covers the path or a directory above it, in order."""
+        if not self.matches(path):
+            return []
         key = path.lower() if self._fold else path
         found = list(self._exact.get(key, ()))
         for above in _above(key):
             found += self._exact.get(above, ())
             for index in self._globs.get(above, ()):
-                bucket = _bucket((self._patterns[index],), _depth(above), self._fold)
-                if any(match(key, start) for match, start in _tries(bucket, above)):
+                if any(match(key, start) for match, start in self._single(index, above)):
                     found.append(index)
         return sorted(found)
 
@@ -104,9 +106,16 @@ class Union:
     def _bucket(self, key: bytes) -> _Bucket:
         bucket = self._buckets.get(key)
         if bucket is None:
-            patterns = tuple(self._patterns[index] for index in self._globs[key])
+            patterns = [self._patterns[index] for index in self._globs[key]]
             bucket = self._buckets[key] = _bucket(patterns, _depth(key), self._fold)
         return bucket
+
+    def _single(self, index: int, key: bytes) -> Rule:
+        rule = self._singles.get(index)
+        if rule is None:
+            bucket = _bucket([self._patterns[index]], _depth(key), self._fold)
+            rule = self._singles[index] = _tries(bucket, key)
+        return rule
 
 
 def _key(pattern: bytes) -> tuple[bytes, bool]:
@@ -138,8 +147,7 @@ def _tries(bucket: _Bucket, key: bytes) -> Rule:
     return below + tuple((match, 0) for match in bucket.whole)
 
 
-@lru_cache(maxsize=4096)
-def _bucket(patterns: tuple[bytes, ...], depth: int, fold: bool) -> _Bucket:
+def _bucket(patterns: Iterable[bytes], depth: int, fold: bool) -> _Bucket:
     """The globs of one literal directory, ``depth`` names below the top."""
     expressions: dict[bytes, None] = {}
     whole: list[Match] = []

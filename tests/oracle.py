@@ -7,10 +7,14 @@ the developer's settings.
 from __future__ import annotations
 
 import os
+import random
+import re
 import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from guard.pattern import fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -31,6 +35,8 @@ class Git:
             "GIT_DIR": str(place / "git"),
             "GIT_WORK_TREE": str(self.tree),
         }
+        if "GIT_EXEC_PATH" in os.environ:
+            self.env["GIT_EXEC_PATH"] = os.environ["GIT_EXEC_PATH"]
         self.tree.mkdir(parents=True)
         (place / "home").mkdir()
         subprocess.run(["git", "init", "-q"], env=self.env, cwd=self.tree, check=True, timeout=60)
@@ -69,3 +75,75 @@ class Git:
         asked = [b"%d/%s" % (index, path) for index, own in paths.items() for path in own]
         answers = (path.partition(b"/") for path in self.covered(files, asked, fold=fold))
         return {(int(index), path) for index, _, path in answers}
+
+
+class Maker:
+    """Makes patterns, and paths that are likely to match them or nearly so; the same ones for the same seed."""
+
+    LITERAL = (b"a", b"b", b"A", b".", b"-", b" ", b"#", b"!", b":", b"]", b"^", b"\xc3\xa9", b"\xff", b"\xc3\xa0")
+    ESCAPED = (b"\\*", b"\\?", b"\\[", b"\\]", b"\\\\", b"\\ ", b"\\#", b"\\!")
+    SETS = (
+        b"[ab]",
+        b"[!a]",
+        b"[^b]",
+        b"[a-c]",
+        b"[A-C]",
+        b"[!A-C]",
+        b"[]a]",
+        b"[a-]",
+        b"[+-9]",
+        b"[Z-a]",
+        b"[*?]",
+        b"[!.]",
+    )
+    WILD = (b"*", b"*", b"?")
+    BYTES = b"abcABCzZ.-_ #!:]^[*?\\\n\xc3\xa9\xff\xa0+/"
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+
+    def name(self) -> bytes:
+        kinds = self.random.choices((self.LITERAL, self.WILD, self.SETS, self.ESCAPED), (8, 4, 2, 1), k=4)
+        return b"".join(map(self.random.choice, kinds[: self.random.randint(1, 4)]))
+
+    def pattern(self) -> bytes:
+        """A line of .gitignore, most of the time in the accepted grammar."""
+        segments = [self.random.choice((self.name(), self.name(), b"**", b"*", b"a")) for _ in range(4)]
+        text = b"/".join(segments[: self.random.randint(1, 4)])
+        return self.random.choice((b"", b"/", b"/", b"**/")) + text + self.random.choice((b"", b"", b"", b"/"))
+
+    def accepted(self, count: int) -> list[bytes]:
+        """That many different patterns of the accepted grammar."""
+        found: dict[bytes, None] = {}
+        while len(found) < count:
+            pattern = self.pattern()
+            if not fault(pattern):
+                found[pattern] = None
+        return list(found)
+
+    def path(self) -> bytes:
+        while True:
+            path = bytes(self.random.choices(self.BYTES, k=self.random.randint(1, 7)))
+            if is_path(path):
+                return path
+
+    def near(self, pattern: bytes) -> bytes:
+        """A path made from a pattern, its wildcards filled in."""
+        pick = self.random.choice
+        while True:
+            path = pattern.strip(b"/")
+            path = re.sub(rb"\*\*", lambda _: pick((b"a", b"b/a", b"x/a/b")), path)
+            path = re.sub(rb"\[.[^\]]*\]", lambda _: pick((b"a", b"b", b"B", b"c", b"/", b"-", b"]", b"_")), path)
+            path = re.sub(rb"(?<!\\)\*", lambda _: pick((b"", b"a", b"ab", b"\n", b"B", b"/")), path)
+            path = re.sub(rb"(?<!\\)\?", lambda _: pick((b"a", b"\n", b"\xc3", b"\xc3\xa9", b"/")), path)
+            path = re.sub(rb"\\(.)", rb"\1", path, flags=re.DOTALL)
+            path = pick((b"", b"", b"", b"a/", b"b/a/")) + path + pick((b"", b"", b"", b"/a", b"/b/a", b"\n", b"a"))
+            path = path.swapcase() if pick((False, False, True)) else path
+            if is_path(path):
+                return path
+            pattern = self.pattern()
+
+
+def is_path(path: bytes) -> bool:
+    """Could git track a file of this path?"""
+    return b"\0" not in path and all(name not in (b"", b".", b"..") for name in path.split(b"/"))
