@@ -41,7 +41,13 @@ def run(
 ) -> Done:
     """Runs a command to its end; the environment is the test's, with ``env`` on top."""
     done = subprocess.run(
-        command, cwd=cwd, env={**os.environ, **(env or {})}, input=stdin, capture_output=True, timeout=timeout, check=False
+        command,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        input=stdin,
+        capture_output=True,
+        timeout=timeout,
+        check=False,
     )
     return Done(done.returncode, done.stdout, done.stderr)
 
@@ -89,15 +95,25 @@ class Repository:
             writer.write(text.encode() if isinstance(text, str) else text)
 
     def git(
-        self, *arguments: str | bytes, expect: int | None = 0, who: str = "", env: dict[str, str] | None = None,
-        stdin: bytes = b"", cwd: Path | None = None,
+        self,
+        *arguments: str | bytes,
+        expect: int | None = 0,
+        who: str = "",
+        env: dict[str, str] | None = None,
+        stdin: bytes = b"",
+        cwd: Path | None = None,
     ) -> Done:
         """Runs git; ``who`` is the holder the hooks see. Fails the test on another exit code than expected."""
         return self._run(("git", *arguments), expect, who, env, stdin, cwd)
 
     def guard(
-        self, *arguments: str | bytes, expect: int | None = 0, who: str = "", env: dict[str, str] | None = None,
-        stdin: bytes = b"", cwd: Path | None = None,
+        self,
+        *arguments: str | bytes,
+        expect: int | None = 0,
+        who: str = "",
+        env: dict[str, str] | None = None,
+        stdin: bytes = b"",
+        cwd: Path | None = None,
     ) -> Done:
         """Runs guard's command line as a holder."""
         return self._run((*GUARD, *arguments), expect, who, {"PYTHONPATH": str(PACKAGE), **(env or {})}, stdin, cwd)
@@ -116,8 +132,13 @@ class Repository:
         return self.git("rev-parse", "HEAD").out.decode().strip()
 
     def _run(
-        self, command: tuple[str | bytes, ...], expect: int | None, who: str, env: dict[str, str] | None,
-        stdin: bytes, cwd: Path | None,
+        self,
+        command: tuple[str | bytes, ...],
+        expect: int | None,
+        who: str,
+        env: dict[str, str] | None,
+        stdin: bytes,
+        cwd: Path | None,
     ) -> Done:
         holder = {"GUARD_AGENT": who} if who else {}
         done = run(command, cwd=cwd or self.path, env={**holder, **(env or {})}, stdin=stdin)
