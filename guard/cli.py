@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import sys
 import time
@@ -92,7 +91,8 @@ def _example(*lines: str) -> Callable[[Command], Command]:
     """Adds examples below a command's help."""
 
     def add(command: Command) -> Command:
-        command.__doc__ = inspect.cleandoc(command.__doc__ or "") + "\n\n\b\nExamples:\n  " + "\n  ".join(lines)
+        # Indented as the rest is: click takes the margin off.
+        command.__doc__ = "\n    ".join([command.__doc__ or "", "", "\b", "Examples:", *(f"  {line}" for line in lines)])
         return command
 
     return add

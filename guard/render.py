@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +19,8 @@ if TYPE_CHECKING:
 
 def as_json(answer: Json) -> str:
     """One line of ASCII: nothing in it can reach a terminal as a control character."""
+    import json  # 4 ms that a list for people need not take
+
     return json.dumps({"schema": SCHEMA, **answer})
 
 
@@ -36,6 +36,8 @@ def bytes_json(name: str, value: bytes) -> Json:
     try:
         return {name: value.decode("utf-8")}
     except UnicodeDecodeError:
+        import base64
+
         return {f"{name}_b64": base64.b64encode(value).decode("ascii")}
 
 
