@@ -61,6 +61,25 @@ def of_push(lines: bytes, *, remotes: list[str]) -> list[Change]:
     return [Change(path, oid) for oid, paths in git.sent(tips, known, remotes) for path in paths]
 
 
+def pushed_by_manager(environment: Mapping[bytes, bytes]) -> tuple[list[str], bytes]:
+    """What pre-commit and prek tell of a push: the hook's arguments, and lines as git would have written them.
+
+    They read git's lines themselves and leave variables, for the first ref alone (https://pre-commit.com, "pre-push");
+    PRE_COMMIT_TO_REF is missing when a whole history is new to the remote. No line when nothing is told.
+    """
+
+    def said(name: str) -> bytes:
+        return environment.get(b"PRE_COMMIT_%b" % name.encode(), b"")
+
+    arguments = [os.fsdecode(said(name)) for name in ("REMOTE_NAME", "REMOTE_URL") if said(name)]
+    tip, known = said("TO_REF") or said("LOCAL_BRANCH"), said("FROM_REF")
+    if not tip:
+        return arguments, b""
+    oids = git.run(["rev-parse", "--end-of-options", tip, *([known] if known else [])]).split()[-2 if known else -1 :]
+    oid, remote_oid = (*oids, b"0" * len(oids[0]))[:2]
+    return arguments, b"%b %b %b %b\n" % (said("LOCAL_BRANCH") or tip, oid, said("REMOTE_BRANCH") or tip, remote_oid)
+
+
 def between(old: str, new: str) -> list[Change]:
     """What differs between two commits or trees."""
     return [Change(path) for path in git.between(old, new)]

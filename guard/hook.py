@@ -162,6 +162,9 @@ def _changes(event: str, arguments: Sequence[str], place: Place) -> list[Change]
     if event == "pre-push":
         with open(0, "rb", closefd=False) as stdin:
             lines = stdin.read()
+        if not lines:
+            named, lines = changes.pushed_by_manager(os.environb)
+            arguments = arguments or named
         return changes.of_push(lines, remotes=_remotes(arguments))
     if event == "pre-merge-commit":
         return changes.of_merge(place, os.environb)
