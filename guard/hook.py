@@ -83,7 +83,7 @@ def refresh() -> union.Published:
     store = open_store(os.fsdecode(identity.store), patience_s=PATIENCE_S, create=create)
     project, holder = os.fsdecode(identity.project), os.fsdecode(identity.holder)
     tell(store, project, holder)
-    if current is None and key is not None:
+    if key is not None:
         _register(store, slot, project)
     source = store.union_source(project, holder)
     return union.publish(slot, key=key, identity=identity, source=source, settings=stamps)

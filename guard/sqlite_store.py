@@ -233,11 +233,16 @@ class SqliteStore:
         self._transaction(lambda: self._connection.execute("DELETE FROM waiter WHERE ticket = ?", (ticket,)))
 
     def publish_in(self, directory: bytes, project: str) -> None:
-        self._transaction(
+        known = self._ask(
             lambda: self._connection.execute(
-                "INSERT OR REPLACE INTO publication VALUES (?, ?, ?)", (_storable(directory), project, self._clock())
-            )
+                "SELECT 1 FROM publication WHERE directory = ?", (_storable(directory),)
+            ).fetchone()
         )
+        if not known:
+            row = (_storable(directory), project, self._clock())
+            self._transaction(
+                lambda: self._connection.execute("INSERT OR REPLACE INTO publication VALUES (?, ?, ?)", row)
+            )
 
     def forget(self, directory: bytes) -> None:
         self._transaction(

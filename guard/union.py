@@ -23,6 +23,7 @@ import time
 
 from guard import freshness
 from guard.freshness import Stamp
+from guard.model import GuardError
 from guard.pattern import covering, directory, relative
 from guard.record import Record
 from guard.settings import KEY_VARIABLES, SESSION_VARIABLES
@@ -151,8 +152,8 @@ def renew(store: Store) -> None:
             try:
                 with _locked(slot):
                     _renew(slot, store)
-            except OSError:
-                continue  # a slot that cannot be written stays stale, and its hook will look
+            except (OSError, GuardError):
+                continue  # what was written to the store stands; this slot stays stale, and its hook will look
 
 
 def _renew(slot: bytes, store: Store) -> None:
@@ -189,6 +190,8 @@ def _publish(
     slot: bytes, key: tuple[bytes, ...] | None, identity: Identity, source: Source | None, settings: list[Stamp]
 ) -> Published:
     before = load(slot)
+    if before is not None and _restamp(slot, before, key, identity, source, settings):
+        return before.published
     name = os.urandom(8).hex().encode()
     place = os.path.join(slot, name)
     os.mkdir(place, 0o700)
@@ -214,6 +217,47 @@ def _publish(
         _withdraw(slot, before)
     _sweep(slot, name)
     return published
+
+
+def _restamp(
+    slot: bytes,
+    before: Current,
+    key: tuple[bytes, ...] | None,
+    identity: Identity,
+    source: Source | None,
+    settings: list[Stamp],
+) -> bool:
+    """Renews the store's time alone, in place, when nothing else differs from what is published.
+
+    That is so after most writes: they concern another project, or the holder's own reservations.
+    """
+    if source is None or not all(stamp.proven for stamp in (*source.stamps, *settings)):
+        return False
+    if len(source.patterns) > ONE_FILE_MAX and not identity.fold:
+        return False
+    watched = tuple(stamp.path for stamp in (*source.stamps, *settings))
+    if (before.key, before.identity, before.watched, before.boot) != (key, identity, watched, freshness.boot()):
+        return False
+    if before.store_files != len(source.stamps) or before.published.state != _state(identity, source):
+        return False
+    if _settings(slot, before) != settings or not _is_whole(slot, before):
+        return False
+    place = os.path.join(slot, before.published.name)
+    if source.patterns:
+        try:
+            with open(os.path.join(slot, before.published.tree, b".gitignore"), "rb") as file:
+                if file.read() != _one_file(source.patterns):
+                    return False
+        except OSError:
+            return False
+    for number, stamp in enumerate(source.stamps):
+        path = os.path.join(place, b"%d" % number)
+        if (stamp.mtime_ns is None) == os.path.exists(path):
+            return False
+    for number, stamp in enumerate(source.stamps):
+        if stamp.mtime_ns is not None:
+            os.utime(os.path.join(place, b"%d" % number), ns=(stamp.mtime_ns, stamp.mtime_ns))
+    return True
 
 
 def _write_current(
@@ -340,15 +384,16 @@ def _own_directory(slot: bytes) -> None:
     unions = os.path.dirname(slot)
     own = os.path.dirname(unions)
     mode = os.stat(os.path.dirname(own)).st_mode & 0o2777
-    for path in (own, unions):
+    for path, bits in ((own, mode), (unions, mode), (slot, 0o700)):
         try:
-            os.mkdir(path)
-            os.chmod(path, mode)
+            os.mkdir(path, 0o700)
+            os.chmod(path, bits)
         except FileExistsError:
-            continue
-    os.makedirs(slot, mode=0o700, exist_ok=True)
+            pass
+        if not stat.S_ISDIR(os.lstat(path).st_mode):
+            raise NotADirectoryError(f"{os.fsdecode(path)} leads elsewhere")
     if not _is_ours(slot):
-        raise OSError(f"{os.fsdecode(slot)} belongs to somebody else, or leads elsewhere")
+        raise PermissionError(f"{os.fsdecode(slot)} belongs to somebody else")
 
 
 def _is_ours(slot: bytes) -> bool:
