@@ -12,7 +12,7 @@ import warnings
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from guard.pattern import LIMIT, SLOW, STARSTAR, covering, fault, is_literal, prefix, segments
+from guard.pattern import LIMIT, STARS_MAX, STARSTAR, covering, fault, is_literal, prefix, segments
 from guard.record import Record
 
 if TYPE_CHECKING:
@@ -20,21 +20,20 @@ if TYPE_CHECKING:
 
     Match = Callable[[bytes, int], object]
     """Does a path match from an offset on? Truthy when it does."""
-    Rule = tuple[tuple[Match, int], ...]
+    Tries = tuple[tuple[Match, int], ...]
+    """What to try on a path: a match, and the offset to give it."""
+    Rule = tuple[tuple[bytes, ...], Tries]
+    """For the paths of one directory: the ends that settle it, and what else to try."""
 
 __all__ = ["Union"]
 
 _PLAIN = re.compile(rb"/((?:[^*?\[\\/\x00-\x1f\x7f]+/)*)([^*?\[\\/\x00-\x20\x7f]*\Z)?")
 """The literal directories of an anchored pattern, and its last name if that is literal too."""
 
+_SUFFIX = re.compile(rb"\*[^*?\[\\]+")
+"""A name of which only the end is given."""
 
-class _Bucket(Record):
-    """The globs that begin with one literal directory; all they cover is below it."""
-
-    everything: bool
-    match: Match | None
-    whole: tuple[Match, ...]
-    """Matchers that want the whole path, not what is below the directory."""
+_ALWAYS: Rule = (b"",), ()
 
 
 class Union:
@@ -49,9 +48,8 @@ class Union:
         self._fold = fold
         self._exact: dict[bytes, list[int]] = {}
         self._globs: dict[bytes, list[int]] = {}
-        self._buckets: dict[bytes, _Bucket] = {}
         self._rules: dict[bytes, Rule] = {}
-        self._singles: dict[int, Rule] = {}
+        self._singles: dict[int, Tries] = {}
         for index, pattern in enumerate(self._patterns):
             key, literal = _key(pattern)
             kind = self._exact if literal else self._globs
@@ -63,21 +61,19 @@ class Union:
 
     def touched(self, paths: Iterable[bytes]) -> list[bytes]:
         """Those of the paths that any pattern covers, in their order."""
-        rules, exact, fold = self._rules, self._exact, self._fold
+        known, exact, fold = self._rules.get, self._exact, self._fold
         found = []
         for path in paths:
             key = path.lower() if fold else path
-            directory = key[: key.rfind(b"/") + 1]
-            rule = rules.get(directory)
-            if rule is None:
-                rule = rules[directory] = self._rule(directory[:-1])
-            if key in exact:
+            directory = key.rpartition(b"/")[0]
+            suffixes, tries = known(directory) or self._rule(directory)
+            if key.endswith(suffixes) or key in exact:
                 found.append(path)
-                continue
-            for match, start in rule:
-                if match(key, start):
-                    found.append(path)
-                    break
+            elif tries:
+                for match, start in tries:
+                    if match(key, start):
+                        found.append(path)
+                        break
         return found
 
     def attribute(self, path: bytes) -> list[int]:
@@ -94,28 +90,32 @@ class Union:
         return sorted(found)
 
     def _rule(self, directory: bytes) -> Rule:
-        """What to try on the paths of a directory."""
-        rule: Rule = ()
-        for above in [*_above(directory), directory] if directory else [b""]:
-            if above in self._exact:
-                return _ALWAYS
-            if above in self._globs:
-                rule += _tries(self._bucket(above), above)
+        """The rule of a directory, which adds its own patterns to the rule of the one above."""
+        rule = self._rules.get(b"") or self._own_rule(b"")
+        for at in [*_above(directory), directory][1:] if directory else ():
+            known = self._rules.get(at)
+            if known is None:
+                suffixes, tries = rule
+                if at in self._exact or at.endswith(suffixes) or any(match(at, start) for match, start in tries):
+                    known = _ALWAYS
+                else:
+                    own_suffixes, own_tries = self._own_rule(at)
+                    known = suffixes + own_suffixes, tries + own_tries
+                self._rules[at] = known
+            rule = known
+        self._rules[directory] = rule
         return rule
 
-    def _bucket(self, key: bytes) -> _Bucket:
-        bucket = self._buckets.get(key)
-        if bucket is None:
-            patterns = [self._patterns[index] for index in self._globs[key]]
-            bucket = self._buckets[key] = _bucket(patterns, _depth(key), self._fold)
-        return bucket
+    def _own_rule(self, key: bytes) -> Rule:
+        indices = self._globs.get(key)
+        return _rule_of([self._patterns[index] for index in indices], key, self._fold) if indices else ((), ())
 
-    def _single(self, index: int, key: bytes) -> Rule:
-        rule = self._singles.get(index)
-        if rule is None:
-            bucket = _bucket([self._patterns[index]], _depth(key), self._fold)
-            rule = self._singles[index] = _tries(bucket, key)
-        return rule
+    def _single(self, index: int, key: bytes) -> Tries:
+        tries = self._singles.get(index)
+        if tries is None:
+            reading = _reading(self._patterns[index], _depth(key), self._fold)
+            tries = self._singles[index] = _tries([reading], key, self._fold)
+        return tries
 
 
 def _key(pattern: bytes) -> tuple[bytes, bool]:
@@ -139,29 +139,55 @@ def _depth(key: bytes) -> int:
     return key.count(b"/") + 1 if key else 0
 
 
-def _tries(bucket: _Bucket, key: bytes) -> Rule:
-    if bucket.everything:
-        return _ALWAYS
-    start = len(key) + 1 if key else 0
-    below: Rule = ((bucket.match, start),) if bucket.match else ()
-    return below + tuple((match, 0) for match in bucket.whole)
-
-
-def _bucket(patterns: Iterable[bytes], depth: int, fold: bool) -> _Bucket:
-    """The globs of one literal directory, ``depth`` names below the top."""
-    expressions: dict[bytes, None] = {}
-    whole: list[Match] = []
+def _rule_of(patterns: Iterable[bytes], key: bytes, fold: bool) -> Rule:
+    """The rule for paths below ``key``, of patterns that begin with it, where no directory of theirs is covered."""
+    depth = _depth(key)
+    suffixes: list[bytes] = []
+    readings = []
     for pattern in patterns:
-        if not fault(pattern):
-            segs, below = segments(pattern)
-            expressions[_expression(tuple(segs[depth:]), below)] = None
-        elif (match := _as_it_stands(pattern, fold)) is not None:
-            whole.append(match)
-        elif covering(pattern):
-            expressions[b""] = None
-    everything = b"" in expressions
-    match = _compiled(b"|".join(expressions), fold) if expressions and not everything else None
-    return _Bucket(everything, match, tuple(whole))
+        suffix = _suffix(pattern, depth)
+        if suffix:
+            suffixes.append(suffix.lower() if fold else suffix)
+        else:
+            readings.append(_reading(pattern, depth, fold))
+    if _EVERYTHING in readings:
+        return _ALWAYS
+    return tuple(suffixes), _tries(readings, key, fold)
+
+
+def _suffix(pattern: bytes, depth: int) -> bytes:
+    """``.py`` for a pattern that ends in ``**/*.py`` right after its literal names, else b""."""
+    segs, below = segments(pattern)
+    if below or len(segs) != depth + 2 or segs[-2] != STARSTAR or not _SUFFIX.fullmatch(segs[-1]) or fault(pattern):
+        return b""
+    return segs[-1][1:]
+
+
+class _Reading(Record):
+    """How one pattern is judged: by an expression, from below its literal names on, or by a match of whole paths."""
+
+    expression: bytes | None
+    whole: Match | None = None
+
+
+_EVERYTHING, _NOTHING = _Reading(b""), _Reading(None)
+
+
+def _reading(pattern: bytes, depth: int, fold: bool) -> _Reading:
+    if not fault(pattern):
+        segs, below = segments(pattern)
+        return _Reading(_expression(tuple(segs[depth:]), below))
+    whole = _as_it_stands(pattern, fold)
+    if whole is not None:
+        return _Reading(None, whole)
+    return _EVERYTHING if covering(pattern) else _NOTHING
+
+
+def _tries(readings: Iterable[_Reading], key: bytes, fold: bool) -> Tries:
+    expressions = dict.fromkeys(reading.expression for reading in readings if reading.expression is not None)
+    start = len(key) + 1 if key else 0
+    together: Tries = ((_compiled(b"|".join(expressions), fold), start),) if expressions else ()
+    return together + tuple((reading.whole, 0) for reading in readings if reading.whole is not None)
 
 
 @lru_cache(maxsize=4096)
@@ -174,13 +200,6 @@ def _flags(fold: bool) -> int:
     return re.DOTALL | (re.IGNORECASE if fold else 0)
 
 
-def _always(path: bytes, start: int) -> object:
-    return True
-
-
-_ALWAYS: Rule = ((_always, 0),)
-
-
 # From patterns to regular expressions
 
 
@@ -188,7 +207,7 @@ def _as_it_stands(pattern: bytes, fold: bool) -> Match | None:
     """A matcher of whole paths for a pattern outside of the grammar, as pathspec reads it; None when it cannot."""
     from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
-    if len(pattern) > LIMIT or pattern.count(b"*") > SLOW + 2:
+    if len(pattern) > LIMIT or pattern.count(b"*") > STARS_MAX:
         return None
     try:
         with warnings.catch_warnings():
@@ -208,10 +227,11 @@ def _expression(segs: tuple[bytes, ...], below: bool) -> bytes:
     """
     from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
-    while segs and segs[-1] == STARSTAR:
+    segs = tuple(name for at, name in enumerate(segs) if name != STARSTAR or segs[at - 1 : at] != (STARSTAR,))
+    if segs[-1:] == (STARSTAR,):
         segs, below = segs[:-1], True
-    while segs[:1] == (STARSTAR,) and segs[1:] in ((b"*",), (STARSTAR, b"*")):
-        segs = segs[1:]
+    if segs == (STARSTAR, b"*"):
+        segs = (b"*",)
     if not segs or (segs == (b"*",) and not below):
         return b""
     expression, _ = GitIgnoreSpecPattern.pattern_to_regex(b"/" + b"/".join(segs) + b"/**")
@@ -222,8 +242,16 @@ def _expression(segs: tuple[bytes, ...], below: bool) -> bytes:
 
 
 _SET = re.compile(rb"\\.|\[\^/\]|(\[\^?\]?[^\]]*\])", re.DOTALL)
+"""In an expression from pathspec: an escape, what it makes of a wildcard, or a set."""
+_STAR = re.compile(rb"\[\^/\]\*((?:\\.|\(\?!/\)\[\^?\]?[^\]]*\]|\[\^/\](?!\*)|[^\[\\/()])*)(?=\[\^/\]\*)", re.DOTALL)
+"""A star and what follows in the name up to the next star."""
 
 
 def _as_git(expression: bytes) -> bytes:
-    """pathspec's expression, with sets such as ``[!a]`` or ``[+-9]`` that never match ``/`` (wildmatch.c)."""
-    return _SET.sub(lambda found: b"(?!/)" + found[1] if found[1] else found[0], expression)
+    """pathspec's expression, with sets such as ``[!a]`` or ``[+-9]`` that never match ``/`` (wildmatch.c).
+
+    And with stars that are not tried again in vain: what stands between two stars fits best where it fits first.
+    Without that ``*?*?*?*x`` takes seconds on a long name.
+    """
+    strict = _SET.sub(lambda found: b"(?!/)" + found[1] if found[1] else found[0], expression)
+    return _STAR.sub(rb"(?>[^/]*?\1)", strict)

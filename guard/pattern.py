@@ -19,9 +19,10 @@ __all__ = [
     "EVERYTHING",
     "LIMIT",
     "ONE",
-    "SLOW",
     "STAR",
     "STARSTAR",
+    "STARSTARS_MAX",
+    "STARS_MAX",
     "Malformed",
     "atoms",
     "covering",
@@ -41,10 +42,12 @@ LIMIT = 1024
 EVERYTHING = b"/**"
 """The pattern of the whole repository."""
 
-SLOW = 4
-"""How many ``**`` a pattern may have, and how many ``*`` beside the first of a name: each multiplies the ways to match.
+STARSTARS_MAX = 4
+"""How many ``**`` a pattern may have: each multiplies the ways in which a path may match."""
+STARS_MAX = 3
+"""How many ``*`` a pattern may have beside the first of each name, for the same reason.
 
-git before 2.41 tries them all, and so does a regular expression: with more, one pattern could stall every hook.
+git before 2.41 tries all those ways when a name does not match: with more, one pattern could stall every hook.
 """
 
 STARSTAR = b"**"
@@ -282,7 +285,7 @@ def _check(pattern: bytes) -> None:
     for segment in segs:
         if segment != STARSTAR:
             _check_segment(segment)
-    if pattern.count(b"*") > SLOW:
+    if pattern.count(b"*") > STARS_MAX:
         _check_stars(segs)
     if below and segs[-1] == STARSTAR:
         raise Malformed("git and pathspec read '**/' at the end differently", "")
@@ -301,7 +304,7 @@ def _check_segment(segment: bytes) -> None:
 
 def _check_stars(segs: list[bytes]) -> None:
     stars = (atoms(segment).count(STAR) for segment in segs if segment != STARSTAR)
-    if segs.count(STARSTAR) > SLOW or sum(max(0, count - 1) for count in stars) > SLOW:
+    if segs.count(STARSTAR) > STARSTARS_MAX or sum(max(0, count - 1) for count in stars) > STARS_MAX:
         raise Malformed("it has so many '*' that matching it could take minutes", "leave some of the '*' out")
 
 
