@@ -119,13 +119,12 @@ def staged(against: bytes | str) -> list[bytes]:
 
     The index is the one git handed us in GIT_INDEX_FILE (git-commit's ``-a`` and ``FILE`` use another).
     """
-    listed = run(["diff-index", "--cached", "--ita-invisible-in-index", *LISTING, against, "--"])
-    return _names(listed)
+    return _names(_listed(["diff-index", "--cached", "--ita-invisible-in-index", *LISTING, against, "--"]))
 
 
 def between(old: str, new: str) -> list[bytes]:
     """Paths in which two tree-ishes differ."""
-    return _names(run(["diff-tree", "-r", *LISTING, old, new, "--"]))
+    return _names(_listed(["diff-tree", "-r", *LISTING, old, new, "--"]))
 
 
 def sent(tips: Iterable[bytes], known: Iterable[bytes], remotes: Iterable[str]) -> list[tuple[str, list[bytes]]]:
@@ -136,25 +135,36 @@ def sent(tips: Iterable[bytes], known: Iterable[bytes], remotes: Iterable[str]) 
     differs from all its parents (git-diff-tree(1), -c), a root commit for all of its paths. One process.
     """
     asked = b"".join([b"%b\n" % oid for oid in tips] + [b"^%b\n" % oid for oid in known])
-    flags = ("--no-color", "--no-show-signature", "--no-notes", "--format=%x00%H", "-c")
+    flags = ("--no-color", "--no-show-signature", "--no-notes", "--encoding=UTF-8", "--format=/%H", "-c")
     # --ignore-missing goes first: git reads stdin where it meets --stdin.
-    log = ("--no-replace-objects", "-c", "log.showRoot=true", "log", "--ignore-missing", "--stdin")
-    listed = run([*log, *flags, *LISTING, "--not", *(f"--remotes={name}" for name in remotes)], stdin=asked)
-    commits = []
-    # "NUL oid NUL LF path NUL path NUL" for each commit, "NUL oid NUL" for one that changed nothing.
-    for block in _blocks(listed):
-        oid, _, names = block.partition(b"\0")
-        commits.append((oid.decode("ascii"), _names(names.removeprefix(b"\n"))))
+    log = ("-c", "log.showRoot=true", "log", "--ignore-missing", "--stdin")
+    negative = ("--not", *(f"--remotes={name}" for name in remotes))
+    return _sent(_listed([*log, *flags, *LISTING, *negative], stdin=asked))
+
+
+def _listed(arguments: Sequence[bytes | str], *, stdin: bytes = b"") -> bytes:
+    """Asks for changed paths of the commits as they are: no replaced object and no graft stands in for one."""
+    real = {**os.environb, b"GIT_NO_REPLACE_OBJECTS": b"1", b"GIT_GRAFT_FILE": os.devnull.encode()}
+    return run(arguments, stdin=stdin, environment=real)
+
+
+def _sent(listed: bytes) -> list[tuple[str, list[bytes]]]:
+    """Reads a log of "/oid", which no path begins like, each followed by the commit's paths; a NUL ends every word.
+
+    Before the first path git leaves a line: LF, or for a merge an empty word.
+    """
+    commits: list[tuple[str, list[bytes]]] = []
+    first = False
+    for word in listed.split(b"\0"):
+        if word.startswith(b"/"):
+            commits.append((word[1:].decode("ascii"), []))
+            first = True
+            continue
+        path = word.removeprefix(b"\n") if first else word
+        first = False
+        if path:
+            commits[-1][1].append(path)
     return commits
-
-
-def _blocks(listed: bytes) -> list[bytes]:
-    """Splits the log at the NULs that start a commit: those at the very start, or after another NUL."""
-    if not listed:
-        return []
-    # A name is never empty, so two NULs in a row stand only where a new commit begins (three after an empty merge).
-    blocks = (block.lstrip(b"\0") for block in (b"\0" + listed).split(b"\0\0"))
-    return [block for block in blocks if block]
 
 
 def _names(listed: bytes) -> list[bytes]:
