@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from guard.match import Union
 from guard.model import Change, Conflict, Reservation, Verdict
 
 TYPE_CHECKING = False
@@ -21,6 +20,10 @@ def verdict(store: Store, changes: Sequence[Change], *, project: str, me: str, f
 def conflicts(changes: Iterable[Change], reservations: Iterable[Reservation], *, me: str, fold: bool) -> list[Conflict]:
     """Every changed path with each exclusive reservation of somebody else that covers it or a directory above it."""
     theirs = [row for row in reservations if row.exclusive and row.holder != me]
+    if not theirs:
+        return []
+    from guard.match import Union  # with pathspec, five times a Python start
+
     union = Union([row.pattern for row in theirs], fold=fold)
     return [
         Conflict(change.path, change.commit, theirs[number])
