@@ -69,8 +69,8 @@ def refresh() -> union.Published:
     if current is None or stamps is None or not os.path.exists(current.identity.store):
         settings, stamps = _settings(place)
         identity = union.Identity(
-            holder=os.fsencode(settings.holder.value),
-            project=os.fsencode(settings.project.value),
+            holder=settings.holder.value.encode(),
+            project=settings.project.value.encode(),
             store=os.fsencode(settings.store.value),
             fold=settings.fold,
             off=settings.mode.value == "off",
@@ -81,7 +81,7 @@ def refresh() -> union.Published:
     if identity.off:
         return union.publish(slot, key=key, identity=identity, source=None, settings=stamps)
     store = open_store(os.fsdecode(identity.store), patience_s=PATIENCE_S, create=create)
-    project, holder = os.fsdecode(identity.project), os.fsdecode(identity.holder)
+    project, holder = identity.project.decode(), identity.holder.decode()
     tell(store, project, holder)
     if key is not None:
         _register(store, slot, project)

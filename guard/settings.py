@@ -11,6 +11,7 @@ import os
 
 from guard.model import TTL_MAX_MS, TTL_MIN_MS, UsageError
 from guard.record import Record
+from guard.words import safe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,11 +111,11 @@ def read(
     def first(variables: Sequence[bytes], key: bytes, default: Setting) -> Setting:
         for variable in variables:
             if environment.get(variable):
-                return Setting(os.fsdecode(environment[variable]), f"the environment variable {variable.decode()}")
+                return Setting(_text(environment[variable]), f"the environment variable {variable.decode()}")
         entry = config.get(key)
         if entry is not None and entry.value:
             scope = entry.scope.decode()
-            return Setting(os.fsdecode(entry.value), f"git config {_spelled(key)} ({scope})", scope)
+            return Setting(_text(entry.value), f"git config {_spelled(key)} ({scope})", scope)
         return default
 
     fold = config.get(b"core.ignorecase")
@@ -166,7 +167,7 @@ def project_of(url: bytes) -> str:
 
     Whichever protocol two clones came by, they share reservations. A local path stays a path.
     """
-    address = os.fsdecode(url).strip()
+    address = _text(url).strip()
     scheme, mark, rest = address.partition("://")
     if mark:
         if scheme == "file":
@@ -188,10 +189,10 @@ def _bare_name(path: str, *, lead: str = "") -> str:
 def _fallback_holder(environment: Mapping[bytes, bytes], config: Mapping[bytes, Configured]) -> Setting:
     for variable in SESSION_VARIABLES:
         if environment.get(variable):
-            return Setting(os.fsdecode(environment[variable]), f"the session id in {variable.decode()}")
+            return Setting(_text(environment[variable]), f"the session id in {variable.decode()}")
     email = config.get(b"user.email")
     if email is not None and email.value:
-        return Setting(os.fsdecode(email.value), f"git config user.email ({email.scope.decode()})")
+        return Setting(_text(email.value), f"git config user.email ({email.scope.decode()})")
     return Setting(principal(), "the account and host")
 
 
@@ -217,7 +218,7 @@ def _fallback_project(entries: Sequence[Configured], place: Place) -> Setting:
             shorter.append((entry.value, entry.key[len(b"url.") : -len(b".insteadof")]))
     name = b"origin" if b"origin" in urls else next(iter(urls)) if len(urls) == 1 else None
     if name is None:
-        return Setting(os.fsdecode(place.common_dir), "the common git directory, for there is no remote")
+        return Setting(safe(place.common_dir), "the common git directory, for there is no remote")
     url = urls[name]
     matching = [pair for pair in shorter if url.startswith(pair[0])]
     if matching:  # git-config(1): the longest match wins
@@ -260,6 +261,11 @@ def _store(setting: Setting) -> Setting:
     return setting._replace(value=path)
 
 
+def _text(value: bytes) -> str:
+    """What was set, as text; bytes that are not UTF-8 come escaped, so that they can be stored and shown."""
+    return value.decode("utf-8", "backslashreplace")
+
+
 def _lower(setting: Setting) -> Setting:
     return setting._replace(value=setting.value.lower())
 
@@ -270,14 +276,10 @@ def _true(value: bytes | None) -> bool:
 
 def _name(setting: Setting, *, what: str, hint: str) -> str:
     name = setting.value
-    if len(os.fsencode(name)) > NAME_MAX:
+    if len(name.encode()) > NAME_MAX:
         raise UsageError(f"{what} from {setting.source} is longer than {NAME_MAX} bytes: {name[:40]!r}…", hint=hint)
     if not name.strip():
         raise UsageError(f"{what} from {setting.source} is empty", hint=hint)
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        raise UsageError(f"{what} from {setting.source} is not UTF-8: {name[:40]!a}", hint=hint) from None
     if any(ord(letter) < 0x20 or 0x7F <= ord(letter) < 0xA0 for letter in name):
         raise UsageError(f"{what} from {setting.source} has control characters: {name[:40]!a}", hint=hint)
     return name

@@ -163,7 +163,7 @@ def _renew(slot: bytes, store: Store) -> None:
     settings = _settings(slot, current)
     if not _is_whole(slot, current):
         return
-    source = store.union_source(os.fsdecode(current.identity.project), os.fsdecode(current.identity.holder))
+    source = store.union_source(current.identity.project.decode(), current.identity.holder.decode())
     if len(source.patterns) <= RENEWED_BY_WRITERS_MAX:
         _publish(slot, current.key, current.identity, source, settings)
 
