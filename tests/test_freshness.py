@@ -16,7 +16,7 @@ import pytest
 from guard import freshness, union
 from guard.sqlite_store import SqliteStore
 from guard.store import Actor, Terms, Wanted
-from tests.workshop import PACKAGE, Repository, age
+from tests.workshop import PACKAGE, Repository, age, run
 
 TERMS = Terms(exclusive=True, reason="", ttl_ms=3_600_000, fold=False, shorten=False)
 
@@ -333,3 +333,49 @@ def test_a_torn_or_foreign_publication_is_a_miss(repository: Repository) -> None
         pytest.fail(f"{length} of {len(whole)} bytes were understood")
     (slot / "current").write_bytes(whole.replace(b"guard union 1", b"guard union 0"))
     assert not is_fresh(repository, "bob")
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash", "bash --posix", "busybox sh", "mksh", "ksh", "zsh --emulate sh"])
+def test_every_shell_that_is_sh_somewhere_reads_it_the_same(repository: Repository, shell: str) -> None:
+    words = shell.split()
+    if shutil.which(words[0]) is None:
+        pytest.skip(f"{words[0]} is not on this machine")
+    hook = repository.git_dir / "hooks/pre-commit"
+    for _ in range(2):
+        repository.commit("quiet.txt", f"{time.time_ns()}\n", who="bob")
+    python = repository.common_dir / "guard/python"
+    started = repository.path.parent / "started"
+    real = python.read_text()
+    recorder = repository.path.parent / "recorder"
+    recorder.write_text(f'#!/bin/sh\necho "$@" >>{started}\nexec {real.splitlines()[0]} "$@"\n')
+    recorder.chmod(0o755)
+    python.write_text("\n".join([str(recorder), *real.splitlines()[1:]]) + "\n")
+
+    def judged(name: str) -> tuple[int, int]:
+        """The hook's exit code in that shell, and how often it started Python."""
+        repository.write(name, f"{time.time_ns()}\n")
+        repository.git("add", "-A")
+        started.write_text("")
+        done = run((*words, str(hook)), cwd=repository.path, env={"GUARD_AGENT": "bob"})
+        repository.git("reset", "-q", "--hard")
+        return done.code, len(started.read_text().splitlines())
+
+    assert judged("src/auth/login.py") == (0, 0)
+    repository.guard("reserve", "src/auth", who="alice")
+    assert judged("a.txt") == (0, 0)
+    assert judged("src/auth/login.py") == (1, 1)
+    os.utime(Path(os.environ["HOME"]) / ".local/share/guard/guard.db")
+    assert judged("a.txt") == (0, 1)
+    assert judged("a.txt") == (0, 0)
+
+
+def test_a_publication_never_follows_a_link_out_of_the_repository(repository: Repository, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    unions = repository.git_dir / "guard/unions"
+    shutil.rmtree(unions, ignore_errors=True)
+    unions.symlink_to(elsewhere)
+    repository.guard("reserve", "src/auth", who="alice")
+    repository.commit("a.txt", who="bob")
+    assert_refused(repository)
+    assert list(elsewhere.iterdir()) == []
