@@ -94,7 +94,8 @@ def stored(typed: bytes, *, cwd: bytes, exists: Callable[[bytes], bool]) -> byte
     file ``a*b``. ``.``, ``..`` and doubled slashes are resolved as in a path, without looking at symbolic links. The
     top as a whole (``.`` there, ``/``, ``:/``) is ``/**``.
 
-    Raises UsageError, with a suggestion, for what would mean something else than was meant.
+    Raises UsageError, with a suggestion, for what would mean something else than was meant, or something else to git
+    than to pathspec. A leading ``#`` is no comment here, and a capital in brackets is stored as a range (``[A-A]``).
     """
     try:
         return _stored(typed, cwd, exists)
@@ -177,7 +178,7 @@ def _escaped_byte(byte: int) -> bytes:
 
 def _glob(start: list[bytes], text: bytes, anchored: bool, exists: Callable[[bytes], bool]) -> bytes:
     if text.endswith(b" ") and _is_bare(text, len(text) - 1):
-        spaced = text.rstrip(b" ") + b"\\ "
+        spaced = text[:-1] + b"\\ "
         raise Malformed(
             "git ignores the space at its end", f"leave the space out, or type '{_shown(spaced)}' if it is meant"
         )
