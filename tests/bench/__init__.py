@@ -1,0 +1,1 @@
+"""What ``python -m tests.benchmark`` measures, and with what."""
