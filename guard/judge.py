@@ -38,12 +38,12 @@ def below(directories: Iterable[bytes], reservations: Iterable[Reservation], *, 
     Directories are relative to the top, which is b"" itself.
     """
     from guard.overlap import overlap
-    from guard.pattern import stored
+    from guard.pattern import literal
 
     theirs = [row for row in reservations if row.exclusive and row.holder != me]
     found = []
     for directory in directories:
-        everything = stored(b":/" + directory, cwd=b"", exists=lambda _: True)
+        everything = literal(directory)
         found += [
             Conflict(directory or b".", None, row) for row in theirs if overlap(everything, row.pattern, fold=fold)
         ]
