@@ -191,6 +191,7 @@ def _unpushed(scene: Scene, *, commits: int) -> tuple[Path, tuple[str, str]]:
     scene.git("init", "-q", "--bare", str(remote))
     scene.git("remote", "add", "origin", str(remote))
     scene.git("push", "-q", "--no-verify", "origin", "main")
+    scene.age_settings()
     scene.commit_many(commits)
     hook = scene.hooks / "pre-push"
     ours = hook.read_bytes()

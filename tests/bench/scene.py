@@ -85,7 +85,7 @@ class Scene:
 
     @classmethod
     def make(cls, place: Path, *, staged: int = 50, patterns: Iterable[str] = ()) -> Scene:
-        """500 files in one commit, ``staged`` of them changed and staged (beyond 500: new ones), and guard installed."""
+        """500 files in one commit, ``staged`` of them changed and staged (beyond 500: new ones); guard installed."""
         scene = cls(place)
         scene.repo.mkdir(parents=True)
         scene.home.mkdir()
@@ -99,10 +99,14 @@ class Scene:
         scene.write(range(staged), "two\n")
         scene.git("add", "-A")
         scene.run(*guard_command(), "install")
-        for config in (scene.home / ".gitconfig", scene.repo / ".git/config"):
-            age(config)  # guard does not trust the time of a file just written
+        scene.age_settings()
         scene.reserve(patterns)
         return scene
+
+    def age_settings(self) -> None:
+        """guard does not trust the time of a file just written."""
+        for config in (self.home / ".gitconfig", self.repo / ".git/config"):
+            age(config)
 
     @property
     def repo(self) -> Path:
