@@ -127,8 +127,10 @@ def put_back(path: bytes) -> bytes | None:
         return None
     if os.path.lexists(path) and _same_file(names[-1], path):
         os.unlink(names[-1])  # renaming one name of a file to another of its names does nothing
-    else:
-        os.replace(names[-1], path)
+        return names[-1]
+    if stat.S_ISDIR(os.lstat(names[-1]).st_mode) and os.path.lexists(path):
+        os.unlink(path)  # a directory cannot take a file's place
+    os.replace(names[-1], path)
     return names[-1]
 
 

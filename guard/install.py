@@ -262,8 +262,9 @@ def _refresh(path: bytes, log: _Log) -> None:
 
 
 def _refresh_through(world: World, found: Event, log: _Log) -> None:
-    if found.how in (HOOK, LEGACY):
+    if found.how == HOOK:
         _refresh(found.file, log)
+        return
     log.done.append(f"{found.event} is in force, through {safe(found.file)}.")
     if found.how == LEFTHOOK:
         _withdraw_if_lefthooks(world, found.event, log)

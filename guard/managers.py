@@ -67,7 +67,7 @@ def shell_lines(event: str, existing: bytes = b"") -> str:
     """
     if event == "pre-push" and _READS_STDIN.search(existing):
         return (
-            f"refs=$(cat); {_FIND}\n"
+            f"refs=$(cat); {_FIND}; "
             f"""[ ! -f "$g" ] || printf '%s\\n' "$refs" | sh "$g" {event} "$@" || exit\n"""
             "exec <<REFS\n$refs\nREFS"
         )
