@@ -122,7 +122,7 @@ def _sealed(path: bytes, *, now_ns: int) -> Stamp:
     seal = _draw_seal()
     try:
         os.utime(path, ns=(now_ns, seal))
-    except PermissionError:  # setting a time takes ownership, not just permission to write: utime(2)
+    except OSError:  # it takes ownership, not just permission to write, and a disk that is not read-only: utime(2)
         return aged(path, now_ns=now_ns)
     return Stamp(path, seal, proven=time_of(path) == seal)  # a file system may have rounded it
 

@@ -15,7 +15,7 @@ from guard.settings import Settings
 from guard.store import Actor, Store, Wanted, open_store
 
 PATIENCE_S = 30.0
-"""How long a command waits for another program that has the store locked."""
+"""How long a command waits for another program that has the store locked, unless GUARD_PATIENCE says otherwise."""
 
 
 class Here:
@@ -32,7 +32,8 @@ class Here:
 
     @cached_property
     def store(self) -> Store:
-        return open_store(self.settings.store.value, patience_s=PATIENCE_S, retention_ms=self.settings.retention_ms())
+        patience_s = settings_.patience_s(os.environb, PATIENCE_S)
+        return open_store(self.settings.store.value, patience_s=patience_s, retention_ms=self.settings.retention_ms())
 
     @cached_property
     def actor(self) -> Actor:

@@ -10,7 +10,7 @@ import os
 from guard import freshness, union
 from guard.model import EXIT_DONE, EXIT_REFUSED, EXIT_UNKNOWN, GuardError, unexpected
 from guard.place import Place, in_hook
-from guard.settings import Settings, principal, skipped
+from guard.settings import Settings, patience_s, principal, skipped
 from guard.store import Actor, Store, open_store
 from guard.words import notice, refusal, to_stderr, unjudged
 
@@ -22,16 +22,19 @@ if TYPE_CHECKING:
     from guard.model import Change, Reservation, Verdict
 
 PATIENCE_S = 10.0
-"""How long a hook waits for another program that has the store locked."""
+"""How long a hook waits for another program that has the store locked, unless GUARD_PATIENCE says otherwise."""
 
 VERBS = {"pre-commit": "commit", "pre-merge-commit": "merge", "pre-push": "push"}
 
 
 def main(words: Sequence[str]) -> None:
-    """``refresh EVENT`` prints "STATE NAME TREE" for the hook; ``verdict EVENT …`` exits 0, 1 or 3."""
+    """``refresh EVENT`` prints "STATE NAME TREE" for the hook; ``verdict EVENT …`` judges.
+
+    Exits 0, or 10 more than its exit code: a Python that dies ends with 1, which must not look like a refusal.
+    """
     stage, event, *arguments = words
     status = _refreshed(event) if stage == "refresh" else judged(event, arguments)
-    os._exit(status)  # nothing is left to tidy, and taking the interpreter down takes 1 ms
+    os._exit(status and status + 10)  # nothing is left to tidy, and taking the interpreter down takes 1 ms
 
 
 def judged(event: str, arguments: Sequence[str]) -> int:
@@ -80,7 +83,7 @@ def refresh() -> union.Published:
         identity = current.identity
     if identity.off:
         return union.publish(slot, key=key, identity=identity, source=None, settings=stamps)
-    store = open_store(os.fsdecode(identity.store), patience_s=PATIENCE_S, create=create)
+    store = open_store(os.fsdecode(identity.store), patience_s=_patience_s(), create=create)
     project, holder = identity.project.decode(), identity.holder.decode()
     tell(store, project, holder)
     if key is not None:
@@ -93,7 +96,7 @@ def verdict(event: str, arguments: Sequence[str]) -> int:
     """Judges what the event changes, says so, and returns the exit code. Raises :class:`GuardError`."""
     place = in_hook()
     settings, _ = _settings(place)
-    store = open_store(settings.store.value, patience_s=PATIENCE_S, create=_may_create(settings))
+    store = open_store(settings.store.value, patience_s=_patience_s(), create=_may_create(settings))
     changes = _changes(event, arguments, place)
     project, holder = settings.project.value, settings.holder.value
 
@@ -131,20 +134,29 @@ def conclude(store: Store, settings: Settings, answer: Verdict, *, event: str) -
 
 def cannot_tell(error: GuardError, verb: str) -> int:
     """Says why there is no answer; the exit code stops the commit unless a setting or GUARD_SKIP lets it pass."""
-    passes = ""
-    if skipped(os.environb):
-        passes = "GUARD_SKIP is set"
-    else:
-        try:
-            settings, _ = _settings(in_hook())
-            if settings.mode.value in ("warn", "off"):
-                passes = f"the mode is {settings.mode.value}"
-            elif not settings.blocks_on_error():
-                passes = f"guard.onError is allow ({settings.on_error.source})"
-        except GuardError:
-            passes = ""  # nothing says that it may pass
+    passes = _lets_pass()
     to_stderr(unjudged(error, verb=verb, passes=passes))
     return EXIT_DONE if passes else EXIT_UNKNOWN
+
+
+def _lets_pass() -> str:
+    """What lets a commit pass that could not be judged, in words; "" when nothing does.
+
+    Asked when anything may be broken, git and the settings included: then the environment decides alone.
+    """
+    from guard.git import config
+    from guard.settings import judging
+
+    if skipped(os.environb):
+        return "GUARD_SKIP is set"
+    try:
+        entries = config()
+    except GuardError:
+        entries = []
+    mode, on_error = judging(os.environb, entries)
+    if mode.value in ("warn", "off"):
+        return f"the mode is {mode.value} ({mode.source})"
+    return f"guard.onError is allow ({on_error.source})" if on_error.value == "allow" else ""
 
 
 def tell(store: Store, project: str, holder: str) -> None:
@@ -229,6 +241,10 @@ def _quietly(write: Callable[[], None]) -> None:
         write()
     except GuardError as error:
         to_stderr(f"guard: not recorded: {error.what}")
+
+
+def _patience_s() -> float:
+    return patience_s(os.environb, PATIENCE_S)
 
 
 def _now_ms() -> int:

@@ -109,27 +109,57 @@ def read(
     config = {entry.key: entry for entry in entries}  # later entries win, as in git
 
     def first(variables: Sequence[bytes], key: bytes, default: Setting) -> Setting:
-        for variable in variables:
-            if environment.get(variable):
-                return Setting(_text(environment[variable]), f"the environment variable {variable.decode()}")
-        entry = config.get(key)
-        if entry is not None and entry.value:
-            scope = entry.scope.decode()
-            return Setting(_text(entry.value), f"git config {_spelled(key)} ({scope})", scope)
-        return default
+        return _first(environment, config, variables, key, default)
 
     fold = config.get(b"core.ignorecase")
+    mode, on_error = judging(environment, entries)
     return Settings(
         holder=first((b"GUARD_AGENT", b"AGENT_NAME"), b"guard.agent", _fallback_holder(environment, config)),
         store=_store(first((b"GUARD_DB",), b"guard.db", Setting(default_store, "the default"))),
         project=first((b"GUARD_PROJECT",), b"guard.project", _fallback_project(entries, place)),
-        mode=_lower(first((b"GUARD_MODE",), b"guard.mode", Setting("block", "the default"))),
-        on_error=_lower(first((b"GUARD_ON_ERROR",), b"guard.onerror", Setting("block", "the default"))),
+        mode=mode,
+        on_error=on_error,
         ttl=first((b"GUARD_TTL",), b"guard.ttl", Setting("1h", "the default")),
         retention=first((), b"guard.retention", Setting("30d", "the default")),
         fold=fold is not None and _true(fold.value),
         watched=_watched(environment, entries, place),
     )
+
+
+def judging(environment: Mapping[bytes, bytes], entries: Sequence[Configured]) -> tuple[Setting, Setting]:
+    """The mode, and what to do on an error: all that is asked where the other settings cannot be read."""
+    config = {entry.key: entry for entry in entries}
+    mode = _first(environment, config, (b"GUARD_MODE",), b"guard.mode", Setting("block", "the default"))
+    on_error = _first(environment, config, (b"GUARD_ON_ERROR",), b"guard.onerror", Setting("block", "the default"))
+    return _lower(mode), _lower(on_error)
+
+
+def patience_s(environment: Mapping[bytes, bytes], default_s: float) -> float:
+    """How long to wait for another program that has the store locked, in seconds: GUARD_PATIENCE, such as 30s.
+
+    What is no duration is passed over, for it must not stop anybody's commit.
+    """
+    try:
+        return duration(os.fsdecode(environment[b"GUARD_PATIENCE"])) / 1000
+    except (KeyError, UsageError):
+        return default_s
+
+
+def _first(
+    environment: Mapping[bytes, bytes],
+    config: Mapping[bytes, Configured],
+    variables: Sequence[bytes],
+    key: bytes,
+    default: Setting,
+) -> Setting:
+    for variable in variables:
+        if environment.get(variable):
+            return Setting(_text(environment[variable]), f"the environment variable {variable.decode()}")
+    entry = config.get(key)
+    if entry is not None and entry.value:
+        scope = entry.scope.decode()
+        return Setting(_text(entry.value), f"git config {_spelled(key)} ({scope})", scope)
+    return default
 
 
 def duration(text: str, *, what: str = "the duration") -> int:

@@ -12,6 +12,7 @@ import stat
 import time
 
 from guard import freshness
+from guard.lock import Locked
 from guard.model import EXIT_UNKNOWN, GuardError, Overlap, Reservation
 from guard.pattern import prefix
 from guard.store import RETENTION_MS, Actor, Chosen, Entry, Outcome, Snapshot, Source, Terms, Wanted
@@ -62,10 +63,10 @@ class SqliteStore:
         if not _is_there(path):
             if not create:
                 raise GuardError(f"the store {path} does not exist", hint="guard install")
-            _make_file(path)
+            self._make()
         self._connection = self._ask(lambda: _connect(path, patience_s))
         try:
-            self._prepare()
+            self._check()
         except BaseException:
             self.close()
             raise
@@ -441,34 +442,35 @@ class SqliteStore:
 
     # Opening
 
-    def _prepare(self) -> None:
-        """Makes the tables of a new store; refuses a file that is something else, or newer than this guard."""
-        application, version, tables = self._ask(self._what_is_it)
-        if application == APPLICATION_ID and version == VERSION:
-            return
-        if application == APPLICATION_ID and version > VERSION:
-            raise GuardError(
-                f"the store {self.path} was made by a newer guard (version {version}, this one knows {VERSION})",
-                hint="upgrade guard: pip install --upgrade git-guard",
-            )
-        if application not in (0, APPLICATION_ID) or tables:
-            raise GuardError(
-                f"{self.path} is a SQLite file, but not a guard store; it was left as it is",
-                hint="name another file: git config guard.db /path/to/guard.db",
-            )
-        self._transaction(self._make_tables)
+    def _make(self) -> None:
+        """Makes the store beside its place and renames it there, so that an empty file is always a damaged store.
 
-    def _what_is_it(self) -> tuple[int, int, int]:
-        ask = self._connection.execute
-        return (
-            int(ask("PRAGMA application_id").fetchone()[0]),
-            int(ask("PRAGMA user_version").fetchone()[0]),
-            int(ask("SELECT count(*) FROM sqlite_master").fetchone()[0]),
-        )
+        One process at a time: the directory is locked meanwhile. What one that was killed left is replaced.
+        """
+        directory = os.path.dirname(self.path)
+        beside = self.path + "-making"
+        try:
+            os.makedirs(directory, mode=0o700, exist_ok=True)
+            with Locked(os.path.realpath(directory), flags=os.O_RDONLY, patience_s=self._patience_s):
+                if _is_there(self.path):
+                    return  # somebody was faster
+                for leftover in (beside, beside + "-journal"):
+                    if os.path.lexists(leftover):
+                        os.unlink(leftover)
+                os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+                self._connection = self._ask(lambda: _connect(beside, self._patience_s))
+                try:
+                    self._transaction(self._make_tables)
+                finally:
+                    self.close()
+                os.rename(beside, self.path)
+        except OSError as error:
+            raise GuardError(
+                f"the store {self.path} cannot be made: {error.strerror or error}",
+                hint="name a place you can write: git config --global guard.db /path/to/guard.db",
+            ) from error
 
     def _make_tables(self) -> None:
-        if self._what_is_it()[2]:
-            return  # somebody was faster
         with open(_SCHEMA, encoding="utf-8") as file:
             statement = ""
             for line in file:
@@ -478,6 +480,29 @@ class SqliteStore:
                     statement = ""
         self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         self._connection.execute(f"PRAGMA user_version = {VERSION}")
+
+    def _check(self) -> None:
+        """Refuses a file that is something else, or newer than this guard."""
+        if not os.path.getsize(self.path):
+            raise GuardError(
+                f"the store {self.path} is empty: what was reserved in it is lost",
+                hint=f"restore it from a backup, or remove it to start anew: rm {self.path}",
+            )
+        application, version = self._ask(self._what_is_it)
+        if application != APPLICATION_ID or version < VERSION:
+            raise GuardError(
+                f"{self.path} is a SQLite file, but not a guard store; it was left as it is",
+                hint="name another file: git config guard.db /path/to/guard.db",
+            )
+        if version > VERSION:
+            raise GuardError(
+                f"the store {self.path} was made by a newer guard (version {version}, this one knows {VERSION})",
+                hint="upgrade guard: pip install --upgrade git-guard",
+            )
+
+    def _what_is_it(self) -> tuple[int, int]:
+        ask = self._connection.execute
+        return int(ask("PRAGMA application_id").fetchone()[0]), int(ask("PRAGMA user_version").fetchone()[0])
 
 
 def _connect(path: str, patience_s: float) -> sqlite3.Connection:
@@ -510,20 +535,6 @@ def _is_there(path: str) -> bool:
         kind = "a directory" if stat.S_ISDIR(mode) else "not a regular file"
         raise GuardError(f"the store {path} is {kind}", hint="name a file: git config guard.db /path/to/guard.db")
     return True
-
-
-def _make_file(path: str) -> None:
-    """Makes an empty file only its owner can read, and the directories above it."""
-    try:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    except FileExistsError:
-        return  # somebody was faster
-    except OSError as error:
-        raise GuardError(
-            f"the store {path} cannot be made: {error.strerror}",
-            hint="name a place you can write: git config --global guard.db /path/to/guard.db",
-        ) from error
 
 
 def _explained(error: sqlite3.Error, path: str, patience_s: float) -> GuardError:

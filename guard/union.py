@@ -16,13 +16,13 @@ and read in ``hooks/guard``; its lines are listed at :class:`Current`.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
 import time
 
 from guard import freshness
 from guard.freshness import Stamp
+from guard.lock import Locked
 from guard.model import GuardError
 from guard.pattern import covering, directory, relative
 from guard.record import Record
@@ -41,6 +41,8 @@ ONE_FILE_MAX = 256
 RENEWED_BY_WRITERS_MAX = 1000
 """Larger unions are left to the next hook, so that reserving costs the same among many as among few."""
 LEFTOVER_S = 60.0
+LOCK_PATIENCE_S = 2.0
+"""How long to wait for another publisher, in seconds; then Python judges, or the union is left to the next hook."""
 
 OFF, EMPTY, EXACT, FOLDED, BY_PYTHON = b"off", b"empty", b"exact", b"folded", b"python"
 
@@ -421,16 +423,6 @@ def _write(path: bytes, contents: bytes, *, mtime_ns: int | None = None) -> None
         os.close(file)
 
 
-class _locked:
+def _locked(slot: bytes) -> Locked:
     """Holds a slot's lock, so that one process at a time changes what is published there."""
-
-    def __init__(self, slot: bytes) -> None:
-        self._path = os.path.join(slot, b"lock")
-        self._file = -1
-
-    def __enter__(self) -> None:
-        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._file)
+    return Locked(os.path.join(slot, b"lock"), flags=os.O_RDWR | os.O_CREAT, patience_s=LOCK_PATIENCE_S)

@@ -1,0 +1,47 @@
+"""A lock on a file or directory, waited for with patience: whoever holds it may have been stopped, and never let go.
+
+Loaded by the hook's refresh: imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+
+LOOK_S = 0.01
+
+
+class Locked:
+    """Holds flock(2)'s exclusive lock; raises :class:`TimeoutError`, an OSError, when somebody else keeps it.
+
+    ``flags`` are those of open(2) beside O_CLOEXEC and O_NOFOLLOW.
+    """
+
+    def __init__(self, path: bytes | str, *, flags: int, patience_s: float) -> None:
+        self._path = path
+        self._flags = flags
+        self._patience_s = patience_s
+        self._file = -1
+
+    def __enter__(self) -> None:
+        self._file = os.open(self._path, self._flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        until = time.monotonic() + self._patience_s
+        try:
+            while not self._try():
+                if time.monotonic() > until:
+                    raise TimeoutError(f"{os.fsdecode(self._path)} has been locked for {self._patience_s:g} s")
+                time.sleep(LOOK_S)
+        except BaseException:
+            os.close(self._file)
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._file)
+
+    def _try(self) -> bool:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
