@@ -25,6 +25,7 @@ __all__ = [
     "STARS_MAX",
     "Malformed",
     "atoms",
+    "canonical",
     "covering",
     "directory",
     "fault",
@@ -182,7 +183,7 @@ def _glob(start: list[bytes], text: bytes, anchored: bool, exists: Callable[[byt
         raise Malformed(
             "git ignores the space at its end", f"leave the space out, or type '{_shown(spaced)}' if it is meant"
         )
-    segs = [_canonical(segment) for segment in text.split(b"/")]
+    segs = [canonical(segment) for segment in text.split(b"/")]
     if all(map(_is_literal_segment, segs)):
         path = _resolved(start, map(_unescaped, segs), strict=True)
         assert path is not None
@@ -237,8 +238,11 @@ def _assembled(segs: list[bytes], anchored: bool, depth: int, below: bool) -> by
     return pattern if segs[0] == STARSTAR and len(segs) > 1 else b"/" + pattern
 
 
-def _canonical(segment: bytes) -> bytes:
-    """A typed segment with escapes only where they are needed, and brackets that mean the same ignoring case."""
+def canonical(segment: bytes) -> bytes:
+    """A typed segment with escapes only where they are needed, and brackets that mean the same ignoring case.
+
+    Raises Malformed when it lies outside of the accepted grammar.
+    """
     if _is_plain(segment) or segment == STARSTAR:
         return segment
     out = b"".join(text for _, text in _scan(segment, strict=False))
