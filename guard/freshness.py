@@ -28,6 +28,24 @@ very same time, that is, after somebody set the clock back to that instant or ga
 of the two files prove nothing by themselves: the store gets no stamp. A log that appears later is seen, for an
 absent or empty one is part of what is compared.
 
+**Somebody else's database** (MCP Agent Mail's; :mod:`guard.wal`). Its times are not ours to set, and its server writes
+while we read, to a write-ahead log (sqlite.org/walformat.html). The order is what proves: first the times of database
+and log are taken, and must be aged; then the header of the log's index is read, then the database in one read
+transaction, then the header again, and then the place in the log behind the last frame that the header names.
+
+- *Whatever is written later is seen.* A commit writes the log before it can become visible, a checkpoint writes the
+  database; a log that was begun anew, cut or removed has another time, or none.
+- *We read what the header names.* It counts the changes and carries a checksum. It was the same before and after, so
+  no commit became visible meanwhile.
+- *Nobody is between write and commit.* Frames are appended in order and belong to this log by their salts. A
+  transaction whose frames were written before the times were taken, and that becomes visible after our read (after a
+  long fsync, when a stopped writer goes on, or when a killed one's log is recovered), has its first frame behind the
+  last visible one. There must be none. (What a rolled-back transaction left there looks the same: doubt is a miss.)
+  Nor may the index be ahead of the log: a log begun anew gets its salts in the index first.
+- *Without a log*, or with an empty one, everything is in the database's file. It is read without locks, so that
+  nothing is made beside it, and is what we think it is if neither time has changed afterwards.
+- *With a rollback journal*, the shared lock excludes those between write and commit, as above.
+
 **Killed at any instant.** Stamps are published with the union in one rename; before that, nothing points to them.
 """
 

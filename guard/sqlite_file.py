@@ -1,0 +1,67 @@
+"""What the stores in SQLite files share: connecting, errors in words, and values as anybody may have written them.
+
+Loaded by the hook's refresh: imports nothing beyond sqlite3.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+
+from guard.model import EXIT_UNKNOWN, GuardError
+
+
+def now_ms() -> int:
+    """The time of day, in Unix ms."""
+    return time.time_ns() // 1_000_000
+
+
+def connect(path: str, how: str, *, patience_s: float) -> sqlite3.Connection:
+    """A connection that waits ``patience_s`` for a lock; ``how`` is a URI's query, such as "mode=ro".
+
+    Text comes as bytes: a row that somebody wrote badly must not hide the others.
+    """
+    name = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    connection = sqlite3.connect(
+        f"file:{name}?{how}", uri=True, timeout=patience_s, isolation_level=None, check_same_thread=False
+    )
+    connection.text_factory = bytes
+    connection.execute("PRAGMA trusted_schema = OFF")
+    return connection
+
+
+def explained(error: sqlite3.Error, path: str, patience_s: float) -> GuardError:
+    """What went wrong with a store's file, and how to repair it."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    look = f"sqlite3 {path} 'PRAGMA integrity_check'"
+    what, hint = {
+        sqlite3.SQLITE_BUSY: (f"has been locked by another program for {patience_s:g} s", f"fuser {path}"),
+        sqlite3.SQLITE_LOCKED: ("is locked by another program", f"fuser {path}"),
+        sqlite3.SQLITE_NOTADB: ("is not a SQLite database", "restore it from a backup, or move it aside to start anew"),
+        sqlite3.SQLITE_CORRUPT: ("is damaged", f"{look}; restore it from a backup, or move it aside to start anew"),
+        sqlite3.SQLITE_READONLY: ("cannot be written", f"ls -ld {path} {path.rpartition('/')[0]}"),
+        sqlite3.SQLITE_PERM: ("may not be opened", f"ls -ld {path}"),
+        sqlite3.SQLITE_CANTOPEN: ("cannot be opened", f"ls -ld {path} {path.rpartition('/')[0]}"),
+        sqlite3.SQLITE_FULL: ("cannot be written: the disk is full", f"df {path}"),
+        sqlite3.SQLITE_IOERR: ("cannot be read or written: input/output error", f"df {path}"),
+    }.get(code, ("gave no answer", look))
+    return GuardError(f"the store {path} {what} ({error})", hint=hint, code=EXIT_UNKNOWN)
+
+
+def as_bytes(value: object) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    return b"" if value is None else str(value).encode()
+
+
+def as_text(value: object) -> str:
+    return as_bytes(value).decode("utf-8", "backslashreplace")
+
+
+def with_parents(path: bytes) -> list[bytes]:
+    """The path, and every directory above it, down from the longest; the top is b""."""
+    found = [path]
+    while b"/" in path:
+        path = path.rpartition(b"/")[0]
+        found.append(path)
+    return [*found, b""]
