@@ -90,7 +90,9 @@ def answer(
 
 def config() -> list[Configured]:
     """All of git's configuration as it holds here, in the order in which later entries win (git-config(1))."""
-    words = run(["config", "--list", "-z", "--show-scope", "--show-origin"]).split(b"\0")
+    # GIT_CONFIG diverts git config to another file, and no other command: git-config(1).
+    environment = {name: value for name, value in os.environb.items() if name != b"GIT_CONFIG"}
+    words = run(["config", "--list", "-z", "--show-scope", "--show-origin"], environment=environment).split(b"\0")
     entries = []
     for scope, origin, entry in zip(words[0::3], words[1::3], words[2::3], strict=False):
         key, newline, value = entry.partition(b"\n")
@@ -119,7 +121,9 @@ def staged(against: bytes | str) -> list[bytes]:
 
     The index is the one git handed us in GIT_INDEX_FILE (git-commit's ``-a`` and ``FILE`` use another).
     """
-    return _names(_listed(["diff-index", "--cached", "--ita-invisible-in-index", *LISTING, against, "--"]))
+    # The index alone is looked at: no need to ask a file system monitor, or to start its daemon.
+    index = ("-c", "core.fsmonitor=", "diff-index", "--cached", "--ita-invisible-in-index")
+    return _names(_listed([*index, *LISTING, against, "--"]))
 
 
 def between(old: str, new: str) -> list[bytes]:
