@@ -119,13 +119,13 @@ class SqliteStore:
         return [_entry(row) for row in reversed(rows)]
 
     def union_source(self, project: str, holder: str) -> Source:
-        def read() -> tuple[int, list[bytes]]:
+        def read() -> tuple[int, set[bytes]]:
             # Expired ones too, until a writer has recorded that they ended: a clock set back must not free a path.
             rows = self._connection.execute(
-                f"SELECT DISTINCT pattern FROM reservation WHERE {_ACTIVE} AND exclusive IS NOT 0 AND holder <> ?",
+                f"SELECT pattern FROM reservation WHERE {_ACTIVE} AND exclusive IS NOT 0 AND holder <> ?",
                 (project, holder),
             ).fetchall()
-            return self._generation(project), [_bytes(row[0]) for row in rows]
+            return self._generation(project), {_bytes(row[0]) for row in rows}
 
         (generation, patterns), stamps = self._ask(
             lambda: freshness.read_sealed(

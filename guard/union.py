@@ -19,6 +19,7 @@ from __future__ import annotations
 import os
 import stat
 import time
+from collections import Counter
 
 from guard import freshness
 from guard.freshness import Stamp
@@ -44,6 +45,7 @@ LEFTOVER_S = 60.0
 LOCK_PATIENCE_S = 2.0
 """How long to wait for another publisher, in seconds; then Python judges, or the union is left to the next hook."""
 
+TRIE = b"trie"
 OFF, EMPTY, EXACT, FOLDED, BY_PYTHON = b"off", b"empty", b"exact", b"folded", b"python"
 
 
@@ -207,7 +209,7 @@ def _publish(
         else:
             _withdraw(slot, before)
             _lay_out(slot, source.patterns)
-            tree = b"trie"
+            tree = TRIE
     watched = [*(source.stamps if source else ()), *settings]
     for number, stamp in enumerate(watched):
         if stamp.mtime_ns is not None and stamp.proven:
@@ -235,8 +237,6 @@ def _restamp(
     """
     if source is None or not all(stamp.proven for stamp in (*source.stamps, *settings)):
         return False
-    if len(source.patterns) > ONE_FILE_MAX and not identity.fold:
-        return False
     watched = tuple(stamp.path for stamp in (*source.stamps, *settings))
     if (before.key, before.identity, before.watched, before.boot) != (key, identity, watched, freshness.boot()):
         return False
@@ -245,13 +245,8 @@ def _restamp(
     if _settings(slot, before) != settings or not _is_whole(slot, before):
         return False
     place = os.path.join(slot, before.published.name)
-    if source.patterns:
-        try:
-            with open(os.path.join(slot, before.published.tree, b".gitignore"), "rb") as file:
-                if file.read() != _one_file(source.patterns):
-                    return False
-        except OSError:
-            return False
+    if source.patterns and not _holds(slot, before.published.tree, source.patterns):
+        return False
     for number, stamp in enumerate(source.stamps):
         path = os.path.join(place, b"%d" % number)
         if (stamp.mtime_ns is None) == os.path.exists(path):
@@ -260,6 +255,13 @@ def _restamp(
         if stamp.mtime_ns is not None:
             os.utime(os.path.join(place, b"%d" % number), ns=(stamp.mtime_ns, stamp.mtime_ns))
     return True
+
+
+def _holds(slot: bytes, tree: bytes, patterns: Iterable[bytes]) -> bool:
+    """Was a work tree made from these very patterns?"""
+    if tree == TRIE:
+        return _listed(slot) == _listable(patterns)
+    return _read(os.path.join(slot, tree, b".gitignore")) == _one_file(patterns)
 
 
 def _write_current(
@@ -297,32 +299,76 @@ def _one_file(patterns: Iterable[bytes]) -> bytes:
 
 
 def _lay_out(slot: bytes, patterns: Iterable[bytes]) -> None:
-    """Brings the trie up to date: one .gitignore for each literal directory, only what differs is written.
+    """Brings the trie up to date; only directories in which something differs are written.
 
-    ``trie/patterns`` lists what it holds; it is away while that is not so, and then all is made anew.
+    ``trie.patterns`` lists what it holds; it is away while that is not so, and then all is made anew.
     """
-    trie = os.path.join(slot, b"trie")
-    listing = os.path.join(slot, b"trie.patterns")
-    wanted = {covering(pattern) for pattern in patterns}
-    try:
-        with open(listing, "rb") as file:
-            present = set(file.read().split(b"\n")) - {b""}
-        os.unlink(listing)
-    except OSError:
-        present = set()
+    trie = os.path.join(slot, TRIE)
+    wanted = _listable(patterns)
+    present = _listed(slot)
+    if present is not None:
+        os.unlink(os.path.join(slot, b"trie.patterns"))
+    if present is None or not _amend(trie, gone=present - wanted, come=wanted - present):
         _remove_tree(trie)
         os.mkdir(trie, 0o700)
-    places: dict[bytes, list[bytes]] = {}
-    changed = {directory(pattern) for pattern in wanted ^ present}
-    for pattern in wanted:
-        place = directory(pattern)
-        if place in changed:
-            places.setdefault(place, []).append(relative(pattern, place))
-    for place in changed:
+        _amend(trie, gone=set(), come=wanted)
+    temporary = os.path.join(slot, b"current.trie")  # swept away like any of that name
+    _write(temporary, b"\n".join(sorted(wanted)))
+    os.replace(temporary, os.path.join(slot, b"trie.patterns"))
+
+
+def _listable(patterns: Iterable[bytes]) -> set[bytes]:
+    """The patterns, each a line; one that somebody wrote with a newline comes as what covers it."""
+    return {covering(pattern) if b"\n" in pattern else pattern for pattern in patterns}
+
+
+def _listed(slot: bytes) -> set[bytes] | None:
+    """The patterns in a slot's trie; None when that is not known."""
+    listing = _read(os.path.join(slot, b"trie.patterns"))
+    return None if listing is None else set(listing.split(b"\n"))
+
+
+def _amend(trie: bytes, *, gone: set[bytes], come: set[bytes]) -> bool:
+    """Takes patterns out of the trie and puts others in; False when it does not hold what is to be taken out."""
+    changes: dict[bytes, tuple[list[bytes], list[bytes]]] = {}
+    for patterns, number in ((gone, 0), (come, 1)):
+        for pattern in patterns:
+            line = covering(pattern)
+            place = directory(line)
+            changes.setdefault(place, ([], []))[number].append(relative(line, place))
+    for place, (fewer, more) in changes.items():
         target = os.path.join(trie, place) if place else trie
-        os.makedirs(target, mode=0o700, exist_ok=True)
-        _write(os.path.join(target, b".gitignore"), b"\n".join([*sorted(places.get(place, [])), b""]))
-    _write(listing, b"\n".join([*sorted(wanted), b""]))
+        file = os.path.join(target, b".gitignore")
+        lines = Counter((_read(file) or b"").split(b"\n")[:-1])  # two patterns may come down to one line
+        lines.subtract(fewer)
+        if any(count < 0 for count in lines.values()):
+            return False
+        lines.update(more)
+        if lines := Counter({line: count for line, count in lines.items() if count}):
+            os.makedirs(target, mode=0o700, exist_ok=True)
+            _write(file, b"".join(line + b"\n" for line in sorted(lines.elements())))
+        else:
+            os.unlink(file)
+            _remove_empty(target, trie)
+    return True
+
+
+def _read(path: bytes) -> bytes | None:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+def _remove_empty(path: bytes, top: bytes) -> None:
+    """Removes a directory that may have become empty, and then those above it."""
+    try:
+        while path != top:
+            os.rmdir(path)
+            path = os.path.dirname(path)
+    except OSError:
+        pass  # something else is in it
 
 
 def _withdraw(slot: bytes, current: Current | None) -> None:
