@@ -134,6 +134,15 @@ def put_back(path: bytes) -> bytes | None:
     return names[-1]
 
 
+def retire(name: bytes) -> bytes:
+    """Renames a kept file so that it is no longer run; returns the new name."""
+    number = 1
+    while os.path.lexists(retired := b"%b-replaced%b" % (name, b"" if number == 1 else b".%d" % number)):
+        number += 1
+    os.rename(name, retired)
+    return retired
+
+
 def same(one: bytes, other: bytes) -> bool:
     """Are two files alike, in bytes, mode and kind?"""
     try:

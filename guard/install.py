@@ -239,6 +239,7 @@ def _take(world: World, event: str, log: _Log) -> None:
     else:
         if not os.path.lexists(path) and hookfile.kept(path):
             log.notes.append(f"{safe(hookfile.kept(path)[-1])} was kept by an earlier guard install, and is run")
+        _set_aside_older_shims(path, log)
         kept = hookfile.take(path)
         log.done.append(f"Installed {safe(path)}.")
         if kept is not None:
@@ -274,6 +275,18 @@ def _withdraw_if_lefthooks(world: World, event: str, log: _Log) -> None:
     """lefthook moves hooks aside that it finds when it synchronizes; guard's would lie around there."""
     if world.directory.owner == hookdir.LEFTHOOK:
         _withdraw(world.place, world.path(event), log)
+
+
+def _set_aside_older_shims(path: bytes, log: _Log) -> None:
+    """Of pre-commit's and prek's hooks only the latest is run: two of them would run everything twice."""
+    if not managers.pre_commit_made(path):
+        return
+    for name in hookfile.kept(path):
+        if hookfile.same(name, path):
+            os.unlink(name)
+        elif managers.pre_commit_made(name):
+            retired = safe(hookfile.retire(name))
+            log.notes.append(f"{retired} was kept, and is not run any more: a newer one has replaced it")
 
 
 def _save_legacy(path: bytes) -> None:

@@ -178,8 +178,13 @@ def _hooks_of(made: Repository) -> list[Path]:
     work = next(parent for parent in (made.path, *made.path.parents) if parent.name in ("work", "home"))
     hooks = [path for path in work.rglob("*hooks") if path.is_dir()]
     named = made.git("config", "--type=path", "--get", "core.hooksPath", expect=None).out.decode().strip()
-    return [*hooks, made.common_dir / "hooks", made.common_dir / "config", Path(os.environ["HOME"], ".gitconfig"),
-            *([made.path / named] if named else [])]
+    return [
+        *hooks,
+        made.common_dir / "hooks",
+        made.common_dir / "config",
+        Path(os.environ["HOME"], ".gitconfig"),
+        *([made.path / named] if named else []),
+    ]
 
 
 # Not guard's to write to
@@ -409,7 +414,7 @@ def test_hooks_run_in_the_order_they_came_and_guard_last_on_a_commit(tmp_path: P
     made = plain(tmp_path)
     installed = made.git_dir / "hooks" / "pre-commit"
     for number in range(3):
-        hook(installed, f"#!/bin/sh\necho {number} >>\"$HOME/ran\"\n")
+        hook(installed, f'#!/bin/sh\necho {number} >>"$HOME/ran"\n')
         made.guard("install")
     reserve(made)
     assert_refused(made.commit("src/auth/login.py", "1\n", who="bob", expect=None))
@@ -427,10 +432,10 @@ def test_a_formatting_hook_cannot_carry_a_reserved_path_past_guard(tmp_path: Pat
 def test_a_second_foreign_hook_does_not_destroy_the_first_kept_one(tmp_path: Path) -> None:
     made = plain(tmp_path)
     installed = made.git_dir / "hooks" / "pre-commit"
-    first = picture(hook(installed, "#!/bin/sh\necho first >>\"$HOME/ran\"\n"))
+    first = picture(hook(installed, '#!/bin/sh\necho first >>"$HOME/ran"\n'))
     made.guard("install")
     os.unlink(installed)
-    hook(installed, "#!/bin/sh\necho second >>\"$HOME/ran\"\n")
+    hook(installed, '#!/bin/sh\necho second >>"$HOME/ran"\n')
     assert codes(made) == {"overwritten"}
     second = picture(installed)
     made.guard("install")
@@ -476,7 +481,7 @@ def test_a_killed_install_is_completed_by_the_next(tmp_path: Path) -> None:
 @pytest.mark.skipif(CONFIGURED, reason="this git runs configured hooks, so the hook can stay where it is")
 def test_a_hook_that_goes_by_its_name_keeps_it(tmp_path: Path) -> None:
     made = plain(tmp_path)
-    by_name = "#!/bin/sh\ncase $(basename \"$0\") in pre-commit) ;; esac\n"
+    by_name = '#!/bin/sh\ncase $(basename "$0") in pre-commit) ;; esac\n'
     installed = hook(made.git_dir / "hooks" / "pre-commit", by_name)
     before = picture(installed)
     said = made.guard("install", expect=1)
@@ -492,13 +497,13 @@ def test_a_hook_that_goes_by_its_name_keeps_it(tmp_path: Path) -> None:
 def test_a_tracked_push_hook_that_reads_the_refs_still_gets_them(tmp_path: Path) -> None:
     made = plain(tmp_path)
     hooks = made.path / ".githooks"
-    hook(hooks / "pre-push", "#!/bin/sh\ncat >>\"$HOME/ran\"\n")
+    hook(hooks / "pre-push", '#!/bin/sh\ncat >>"$HOME/ran"\n')
     made.git("add", "-A")
     made.git("commit", "-q", "-m", "hooks")
     made.git("config", "core.hooksPath", ".githooks")
     lines = to_add(made.guard("install", "--json", expect=1))
     assert set(lines) == {"pre-push"}
-    hook(hooks / "pre-push", f"#!/bin/sh\n{lines['pre-push']}\ncat >>\"$HOME/ran\"\n")
+    hook(hooks / "pre-push", f'#!/bin/sh\n{lines["pre-push"]}\ncat >>"$HOME/ran"\n')
     made.git("commit", "-q", "-n", "-a", "-m", "the lines")
     made.guard("install")
     assert_in_force(made)
