@@ -179,4 +179,4 @@ def test_reserving_finds_its_conflicts_by_an_index(bench: Bench) -> None:
         assert "reservation_by_prefix" in str(step[3])
     found = bench.reserve(BOB, "/src/module7/3/x.py").conflicts
     assert [row.reservation.pattern for row in found] == [b"/src/module7/3/**/*.py"]
-    assert not bench.reserve(BOB, "/src/module7/3/x.ts").conflicts
+    assert not bench.reserve(BOB, "/src/module7/30").conflicts
