@@ -226,7 +226,10 @@ def _may_create(settings: Settings) -> bool:
 
 def _register(store: Store, slot: bytes, project: str) -> None:
     """Asks writers to keep this union fresh; where the store cannot be written, the hook does it alone."""
-    _quietly(lambda: store.publish_in(slot, project))
+    try:
+        store.publish_in(slot, project)
+    except GuardError:
+        return
 
 
 def _recorded(store: Store, actor: Actor, event: str, rows: list[Reservation], what: str, status: int) -> int:

@@ -39,6 +39,8 @@ MAGIC = b"guard union 1"
 END = b"."
 ONE_FILE_MAX = 256
 """More patterns than this are laid out by directory: git tries every pattern of a file on every path."""
+WRITTEN_NS = 86_400 * 10**9
+"""The made-up time of a union in one file, in ns: whoever writes to it gives it the time of day, and is seen."""
 RENEWED_BY_WRITERS_MAX = 1000
 """Larger unions are left to the next hook, so that reserving costs the same among many as among few."""
 LEFTOVER_S = 60.0
@@ -69,7 +71,7 @@ class Published(Record):
 
 class Current(Record):
     """The lines of ``current``: magic, name, state, tree, boot id; the values of KEY_VARIABLES; the watched files,
-    the store's first; END; and for Python the identity, the generation and how many files are the store's."""
+    the store's and the union's own first; END; and for Python the identity, the generation and how many those are."""
 
     published: Published
     boot: bytes
@@ -149,15 +151,27 @@ def publish(
 
 def renew(store: Store) -> None:
     """Brings the unions that a write to the store made stale up to date, so that the next hook finds them fresh."""
-    for slot in store.publications():
-        if not os.path.isdir(slot):
-            store.forget(slot)
-        elif _is_ours(slot):
-            try:
+    try:
+        slots = store.publications()
+    except GuardError:
+        return  # what was written to the store stands; every union stays stale, and its hook will look
+    for slot in slots:
+        try:
+            if _is_gone(slot):
+                store.forget(slot)
+            elif _is_ours(slot):
                 with _locked(slot):
                     _renew(slot, store)
-            except (OSError, GuardError):
-                continue  # what was written to the store stands; this slot stays stale, and its hook will look
+        except (OSError, GuardError):
+            continue  # this one stays stale
+
+
+def _is_gone(slot: bytes) -> bool:
+    """Is there no such directory? One that this account may not see is not gone."""
+    try:
+        return not stat.S_ISDIR(os.stat(slot).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
 
 
 def _renew(slot: bytes, store: Store) -> None:
@@ -205,19 +219,21 @@ def _publish(
         _make_scratch(os.path.join(slot, state), fold=identity.fold)
         if identity.fold or len(source.patterns) <= ONE_FILE_MAX:
             os.mkdir(os.path.join(place, b"tree"), 0o700)
-            _write(os.path.join(place, b"tree", b".gitignore"), _one_file(source.patterns))
+            _write(_file_of(slot, tree), _one_file(source.patterns), mtime_ns=WRITTEN_NS)
         else:
             _withdraw(slot, before)
             _lay_out(slot, source.patterns)
             tree = TRIE
-    watched = [*(source.stamps if source else ()), *settings]
+    made_from = _made_from(slot, tree, source)
+    watched = [*made_from, *settings]
     for number, stamp in enumerate(watched):
         if stamp.mtime_ns is not None and stamp.proven:
             _write(os.path.join(place, b"%d" % number), b"", mtime_ns=stamp.mtime_ns)
     _write(os.path.join(place, b"whole"), b"")
     published = Published(state, name, tree)
     if key is not None:
-        _write_current(slot, published, key, identity, source, watched)
+        generation = source.generation if source else 0
+        _write_current(slot, published, key, identity, watched, generation=generation, store_files=len(made_from))
         _withdraw(slot, before)
     _sweep(slot, name)
     return published
@@ -237,12 +253,15 @@ def _restamp(
     """
     if source is None or not all(stamp.proven for stamp in (*source.stamps, *settings)):
         return False
-    watched = tuple(stamp.path for stamp in (*source.stamps, *settings))
+    made_from = _made_from(slot, before.published.tree, source)
+    watched = tuple(stamp.path for stamp in (*made_from, *settings))
     if (before.key, before.identity, before.watched, before.boot) != (key, identity, watched, freshness.boot()):
         return False
-    if before.store_files != len(source.stamps) or before.published.state != _state(identity, source):
+    if before.store_files != len(made_from) or before.published.state != _state(identity, source):
         return False
     if _settings(slot, before) != settings or not _is_whole(slot, before):
+        return False
+    if not all(stamp.holds() for stamp in made_from[len(source.stamps) :]):
         return False
     place = os.path.join(slot, before.published.name)
     if source.patterns and not _holds(slot, before.published.tree, source.patterns):
@@ -261,7 +280,7 @@ def _holds(slot: bytes, tree: bytes, patterns: Iterable[bytes]) -> bool:
     """Was a work tree made from these very patterns?"""
     if tree == TRIE:
         return _listed(slot) == _listable(patterns)
-    return _read(os.path.join(slot, tree, b".gitignore")) == _one_file(patterns)
+    return _read(_file_of(slot, tree)) == _one_file(patterns)
 
 
 def _write_current(
@@ -269,19 +288,33 @@ def _write_current(
     published: Published,
     key: tuple[bytes, ...],
     identity: Identity,
-    source: Source | None,
     watched: list[Stamp],
+    *,
+    generation: int,
+    store_files: int,
 ) -> None:
     lines = [MAGIC, published.name, published.state, published.tree, freshness.boot() or b"unknown", *key]
     lines += [stamp.path for stamp in watched]
     lines += [END, identity.holder, identity.project, identity.store]
     lines += [b"1" if identity.fold else b"0", b"1" if identity.off else b"0"]
-    lines += [b"%d" % (source.generation if source else 0), b"%d" % (len(source.stamps) if source else 0)]
+    lines += [b"%d" % generation, b"%d" % store_files]
     if any(b"\n" in line for line in lines):
         raise ValueError("a name with a newline cannot be published")
     temporary = os.path.join(slot, b"current." + published.name)
     _write(temporary, b"\n".join(lines) + b"\n")
     os.replace(temporary, os.path.join(slot, b"current"))
+
+
+def _made_from(slot: bytes, tree: bytes, source: Source | None) -> list[Stamp]:
+    """The stamps of the store, and of the union itself where it is one file."""
+    stamps = list(source.stamps) if source else []
+    if source and source.patterns and tree != TRIE:
+        stamps.append(Stamp(_file_of(slot, tree), WRITTEN_NS))
+    return stamps
+
+
+def _file_of(slot: bytes, tree: bytes) -> bytes:
+    return os.path.join(slot, tree, b".gitignore")
 
 
 def _state(identity: Identity, source: Source | None) -> bytes:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.stage import Stage
 from tests.workshop import Repository, age
 
 HARNESS = ("CLAUDE_CODE_SESSION_ID", "CODEX_THREAD_ID", "COPILOT_AGENT_SESSION_ID")
@@ -54,4 +55,21 @@ def repository(tmp_path: Path) -> Repository:
     """A repository with one commit and guard installed."""
     made = Repository.make(tmp_path / "repository")
     made.install()
+    return made
+
+
+_built: list[Stage] = []
+
+
+@pytest.fixture
+def stage(hermetic: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """A repository to break things in, as new for every test: alice holds ``held``, bob's union is published."""
+    fresh = not _built
+    if fresh:
+        _built.append(Stage(tmp_path_factory.mktemp("stage") / "base"))
+    made = _built[0]
+    monkeypatch.setenv("HOME", str(made.home))
+    if fresh:
+        made.build((hermetic / ".gitconfig").read_text())
+    made.restore()
     return made
