@@ -162,7 +162,7 @@ def refused_scene(bench: Bench, name: str) -> Scene:
 
 def push(bench: Bench) -> Iterator[Row]:
     scene = bench.scene("push", patterns=others_patterns(100))
-    lines, arguments = _unpushed(scene, commits=200)
+    lines, arguments = unpushed(scene, commits=200)
     scene.settle("pre-push", *arguments, stdin=lines)
     _expect(scene.started("pre-push", *arguments, stdin=lines), CLEAR, "a push")
     log = ("git", "log", "--name-only", "origin/main..main")
@@ -185,7 +185,7 @@ def push(bench: Bench) -> Iterator[Row]:
     yield Row("the same", hook, None, "py0", py0, extra=True)
 
 
-def _unpushed(scene: Scene, *, commits: int) -> tuple[Path, tuple[str, str]]:
+def unpushed(scene: Scene, *, commits: int) -> tuple[Path, tuple[str, str]]:
     """Commits that a bare remote does not have; what git gives the pre-push hook for them: its lines, its arguments."""
     remote = scene.place / "remote.git"
     scene.git("init", "-q", "--bare", str(remote))

@@ -84,8 +84,11 @@ class Scene:
     place: Path
 
     @classmethod
-    def make(cls, place: Path, *, staged: int = 50, patterns: Iterable[str] = ()) -> Scene:
-        """500 files in one commit, ``staged`` of them changed and staged (beyond 500: new ones); guard installed."""
+    def make(cls, place: Path, *, staged: int = 50, patterns: Iterable[str] = (), guarded: bool = True) -> Scene:
+        """500 files in one commit, ``staged`` of them changed and staged (beyond 500: new ones).
+
+        With guard installed, unless ``guarded`` is false.
+        """
         scene = cls(place)
         scene.repo.mkdir(parents=True)
         scene.home.mkdir()
@@ -98,9 +101,10 @@ class Scene:
         scene.git("commit", "-q", "-m", "first")
         scene.write(range(staged), "two\n")
         scene.git("add", "-A")
-        scene.run(*guard_command(), "install")
-        scene.age_settings()
-        scene.reserve(patterns)
+        if guarded:
+            scene.run(*guard_command(), "install")
+            scene.age_settings()
+            scene.reserve(patterns)
         return scene
 
     def age_settings(self) -> None:
