@@ -33,7 +33,8 @@ class Here:
     @cached_property
     def store(self) -> Store:
         patience_s = settings_.patience_s(os.environb, PATIENCE_S)
-        return open_store(self.settings.store.value, patience_s=patience_s, retention_ms=self.settings.retention_ms())
+        retention_ms = self.settings.retention_ms()
+        return open_store(self.settings.store.value, patience_s=patience_s, retention_ms=retention_ms, place=self.place)
 
     @cached_property
     def actor(self) -> Actor:

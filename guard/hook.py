@@ -83,7 +83,7 @@ def refresh() -> union.Published:
         identity = current.identity
     if identity.off:
         return union.publish(slot, key=key, identity=identity, source=None, settings=stamps)
-    store = open_store(os.fsdecode(identity.store), patience_s=_patience_s(), create=create)
+    store = open_store(os.fsdecode(identity.store), patience_s=_patience_s(), create=create, place=place)
     project, holder = identity.project.decode(), identity.holder.decode()
     tell(store, project, holder)
     if key is not None:
@@ -96,7 +96,8 @@ def verdict(event: str, arguments: Sequence[str]) -> int:
     """Judges what the event changes, says so, and returns the exit code. Raises :class:`GuardError`."""
     place = in_hook()
     settings, _ = _settings(place)
-    store = open_store(settings.store.value, patience_s=_patience_s(), create=_may_create(settings))
+    create = _may_create(settings)
+    store = open_store(settings.store.value, patience_s=_patience_s(), create=create, place=place)
     changes = _changes(event, arguments, place)
     project, holder = settings.project.value, settings.holder.value
 

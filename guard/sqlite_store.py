@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-import time
 
 from guard import freshness
 from guard.lock import Locked
-from guard.model import EXIT_UNKNOWN, GuardError, Overlap, Reservation
+from guard.model import GuardError, Overlap, Reservation
 from guard.pattern import prefix
-from guard.store import RETENTION_MS, Actor, Chosen, Entry, Outcome, Snapshot, Source, Terms, Wanted
+from guard.sqlite_file import as_bytes, as_text, connect, explained, now_ms, with_parents
+from guard.store import APPLICATION_ID, RETENTION_MS, Actor, Chosen, Entry, Outcome, Snapshot, Source, Terms, Wanted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     T = TypeVar("T")
     Row = tuple[Any, ...]
 
-APPLICATION_ID = 0x67756172  # "guar"
 VERSION = 1
 PRUNED_AT_ONCE = 200
 PUBLICATIONS_MAX = 64
@@ -36,16 +35,12 @@ _COLUMNS = """id, project, holder, pattern, typed, exclusive, reason, principal,
 _ACTIVE = "project = ? AND ended_at IS NULL"
 
 
-def now_ms() -> int:
-    """The time of day, in Unix ms."""
-    return time.time_ns() // 1_000_000
-
-
 class SqliteStore:
     """A :class:`guard.store.Store` in a SQLite file. ``clock`` gives Unix ms."""
 
     kind = "SQLite"
     writable = True
+    agent_mail = False
 
     def __init__(
         self,
@@ -80,7 +75,7 @@ class SqliteStore:
         return self._settled(project, lambda: self._select(_ACTIVE, project))
 
     def covering(self, project: str, paths: Sequence[bytes]) -> Snapshot:
-        above = sorted({prefix for path in paths for prefix in _with_parents(path.lower())})
+        above = sorted({prefix for path in paths for prefix in with_parents(path.lower())})
 
         def read() -> list[Reservation]:
             found = self._select(f"{_ACTIVE} AND prefix IS NULL", project)
@@ -118,6 +113,9 @@ class SqliteStore:
         )
         return [_entry(row) for row in reversed(rows)]
 
+    def remarks(self, project: str) -> list[str]:
+        return []
+
     def union_source(self, project: str, holder: str) -> Source:
         def read() -> tuple[int, set[bytes]]:
             # Expired ones too, until a writer has recorded that they ended: a clock set back must not free a path.
@@ -125,7 +123,7 @@ class SqliteStore:
                 f"SELECT pattern FROM reservation WHERE {_ACTIVE} AND exclusive IS NOT 0 AND holder <> ?",
                 (project, holder),
             ).fetchall()
-            return self._generation(project), {_bytes(row[0]) for row in rows}
+            return self._generation(project), {as_bytes(row[0]) for row in rows}
 
         (generation, patterns), stamps = self._ask(
             lambda: freshness.read_sealed(
@@ -147,7 +145,7 @@ class SqliteStore:
                 "SELECT directory FROM publication ORDER BY since DESC LIMIT ?", (PUBLICATIONS_MAX,)
             ).fetchall()
         )
-        return [_bytes(row[0]) for row in rows]
+        return [as_bytes(row[0]) for row in rows]
 
     # Writing
 
@@ -265,7 +263,7 @@ class SqliteStore:
         if not lead:
             found = self._select(others, *who)
         else:
-            above = _with_parents(lead)
+            above = with_parents(lead)
             marks = ", ".join("?" * len(above))
             # Three questions, for SQLite does not take the index on the prefix for one with OR in it.
             found = self._select(f"{others} AND prefix IS NULL", *who)
@@ -289,8 +287,8 @@ class SqliteStore:
             number
             for number, principal, process, pattern, exclusive in rows
             if (exclusive or terms.exclusive)
-            and not (_text(principal).rpartition("@")[2] == here and _is_gone(process))
-            and any(overlap(want.pattern, _bytes(pattern), fold=terms.fold) for want in wanted)
+            and not (as_text(principal).rpartition("@")[2] == here and _is_gone(process))
+            and any(overlap(want.pattern, as_bytes(pattern), fold=terms.fold) for want in wanted)
         }
         return len(ahead)
 
@@ -442,7 +440,7 @@ class SqliteStore:
         try:
             return question()
         except sqlite3.Error as error:
-            raise _explained(error, self.path, self._patience_s) from error
+            raise explained(error, self.path, self._patience_s) from error
 
     # Opening
 
@@ -510,13 +508,8 @@ class SqliteStore:
 
 
 def _connect(path: str, patience_s: float) -> sqlite3.Connection:
-    name = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-    connection = sqlite3.connect(
-        f"file:{name}?mode=rw", uri=True, timeout=patience_s, isolation_level=None, check_same_thread=False
-    )
-    connection.text_factory = bytes  # a row somebody wrote badly must not hide the others
+    connection = connect(path, "mode=rw", patience_s=patience_s)
     connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA trusted_schema = OFF")
     return connection
 
 
@@ -541,23 +534,6 @@ def _is_there(path: str) -> bool:
     return True
 
 
-def _explained(error: sqlite3.Error, path: str, patience_s: float) -> GuardError:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    look = f"sqlite3 {path} 'PRAGMA integrity_check'"
-    what, hint = {
-        sqlite3.SQLITE_BUSY: (f"has been locked by another program for {patience_s:g} s", f"fuser {path}"),
-        sqlite3.SQLITE_LOCKED: ("is locked by another program", f"fuser {path}"),
-        sqlite3.SQLITE_NOTADB: ("is not a SQLite database", "restore it from a backup, or move it aside to start anew"),
-        sqlite3.SQLITE_CORRUPT: ("is damaged", f"{look}; restore it from a backup, or move it aside to start anew"),
-        sqlite3.SQLITE_READONLY: ("cannot be written", f"ls -ld {path} {os.path.dirname(path)}"),
-        sqlite3.SQLITE_PERM: ("may not be opened", f"ls -ld {path}"),
-        sqlite3.SQLITE_CANTOPEN: ("cannot be opened", f"ls -ld {path} {os.path.dirname(path)}"),
-        sqlite3.SQLITE_FULL: ("cannot be written: the disk is full", f"df {path}"),
-        sqlite3.SQLITE_IOERR: ("cannot be read or written: input/output error", f"df {path}"),
-    }.get(code, ("gave no answer", look))
-    return GuardError(f"the store {path} {what} ({error})", hint=hint, code=EXIT_UNKNOWN)
-
-
 # Rows, as anybody may have written them
 
 
@@ -569,18 +545,18 @@ def _reservation(row: Row) -> Reservation:
     created_at = row[8] if isinstance(row[8], int) else 0
     return Reservation(
         id=row[0],
-        project=_text(row[1]),
-        holder=_text(row[2]),
-        pattern=_bytes(row[3]),
-        typed=_bytes(row[4]),
+        project=as_text(row[1]),
+        holder=as_text(row[2]),
+        pattern=as_bytes(row[3]),
+        typed=as_bytes(row[4]),
         exclusive=row[5] != 0,  # what cannot be read counts as exclusive
-        reason=_text(row[6]),
-        principal=_text(row[7]),
+        reason=as_text(row[6]),
+        principal=as_text(row[7]),
         created_at=created_at,
         expires_at=expires_at,
         ended_at=row[10] if isinstance(row[10], int) else None,
-        ended_by=None if row[11] is None else _text(row[11]),
-        end=None if row[12] is None else _text(row[12]),
+        ended_by=None if row[11] is None else as_text(row[11]),
+        end=None if row[12] is None else as_text(row[12]),
         fault="; ".join(faults),
     )
 
@@ -590,24 +566,14 @@ def _entry(row: Row) -> Entry:
         id=row[0],
         at=row[1] if isinstance(row[1], int) else 0,
         generation=row[2] if isinstance(row[2], int) else 0,
-        event=_text(row[3]),
-        holder=_text(row[4]),
-        principal=_text(row[5]),
+        event=as_text(row[3]),
+        holder=as_text(row[4]),
+        principal=as_text(row[5]),
         reservation=row[6] if isinstance(row[6], int) else None,
-        whose=None if row[7] is None else _text(row[7]),
-        pattern=None if row[8] is None else _bytes(row[8]),
-        reason=_text(row[9]),
+        whose=None if row[7] is None else as_text(row[7]),
+        pattern=None if row[8] is None else as_bytes(row[8]),
+        reason=as_text(row[9]),
     )
-
-
-def _bytes(value: object) -> bytes:
-    if isinstance(value, bytes):
-        return value
-    return b"" if value is None else str(value).encode()
-
-
-def _text(value: object) -> str:
-    return _bytes(value).decode("utf-8", "backslashreplace")
 
 
 def _storable(value: bytes) -> str | bytes:
@@ -616,15 +582,6 @@ def _storable(value: bytes) -> str | bytes:
         return value.decode("utf-8")
     except UnicodeDecodeError:
         return value
-
-
-def _with_parents(path: bytes) -> list[bytes]:
-    """The path, and every directory above it, down from the longest; the top is b""."""
-    found = [path]
-    while b"/" in path:
-        path = path.rpartition(b"/")[0]
-        found.append(path)
-    return [*found, b""]
 
 
 def _is_gone(process: object) -> bool:

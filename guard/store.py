@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from guard.record import Record
 
 TYPE_CHECKING = False
@@ -11,9 +13,13 @@ if TYPE_CHECKING:
 
     from guard.freshness import Stamp
     from guard.model import Overlap, Reservation
+    from guard.place import Place
 else:
     Protocol = object
 
+
+APPLICATION_ID = 0x67756172  # "guar"
+"""What SQLite's header names as the program whose file it is."""
 
 RETENTION_MS = 30 * 86_400_000
 """How long what has ended is remembered unless guard.retention says otherwise."""
@@ -106,6 +112,8 @@ class Store(Protocol):
     """What it is, in words, for ``guard status``."""
     path: str
     writable: bool
+    agent_mail: bool
+    """Is it MCP Agent Mail's, whose own settings then count too?"""
 
     def active(self, project: str) -> Snapshot:
         """Every active reservation; what expired meanwhile is recorded as expired first."""
@@ -149,6 +157,9 @@ class Store(Protocol):
     def log(self, project: str, *, limit: int) -> list[Entry]:
         """The newest entries, oldest first."""
 
+    def remarks(self, project: str) -> list[str]:
+        """What else ``guard status`` should say of it: which part of it counts here, and what in it is odd."""
+
     def version(self) -> object:
         """Something that differs after any change, cheap enough to be asked several times a second."""
 
@@ -167,12 +178,41 @@ class Store(Protocol):
     def close(self) -> None: ...
 
 
-def open_store(path: str, *, patience_s: float, create: bool = True, retention_ms: int = RETENTION_MS) -> Store:
-    """The store at an absolute path, made on first use when ``create`` is set.
+def open_store(
+    path: str,
+    *,
+    patience_s: float,
+    create: bool = True,
+    retention_ms: int = RETENTION_MS,
+    place: Place | None = None,
+) -> Store:
+    """The store at an absolute path, made on first use when ``create`` is set: ours, or MCP Agent Mail's database.
 
     ``patience_s``: how long to wait for somebody else's lock; ``retention_ms``: how long what has ended is
-    remembered. Raises :class:`guard.model.GuardError`.
+    remembered; ``place``: where it is asked from, for a store whose projects are directories. Nothing of this process
+    may be open on the file yet. Raises :class:`guard.model.GuardError`.
     """
+    if is_foreign(path):
+        from guard.agent_mail import AgentMailStore
+
+        store = AgentMailStore(path, patience_s=patience_s, place=place, retention_ms=retention_ms)
+        if store.is_agent_mail():
+            return store
     from guard.sqlite_store import SqliteStore
 
     return SqliteStore(path, patience_s=patience_s, create=create, retention_ms=retention_ms)
+
+
+def is_foreign(path: str) -> bool:
+    """Is this a SQLite file that guard has not made? Read off its header, without opening it as a database."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        header = os.pread(file, 100, 0)
+    except OSError:
+        return False
+    finally:
+        os.close(file)
+    return header.startswith(b"SQLite format 3\0") and header[68:72] != APPLICATION_ID.to_bytes(4, "big")

@@ -8,6 +8,7 @@ sqlite.org/walformat.html. Loaded by the hook's refresh: imports nothing heavy.
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
 
 from guard import freshness
@@ -16,7 +17,6 @@ from guard.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable
     from typing import TypeVar
 
@@ -70,9 +70,13 @@ def _attempt(
     files = _files(path, real, now_ns)
     aged = files.database.proven and files.log.proven
     if aged and files.log.mtime_ns is None and _is_at_rest(real):
-        result, _ = _read(connect(UNLOCKED), query)
-        if _files(path, real, now_ns) == files:
-            return files, result, True
+        try:
+            result, _ = _read(connect(UNLOCKED), query)
+        except sqlite3.DatabaseError:
+            pass  # written meanwhile, or damaged: asked again, properly
+        else:
+            if _files(path, real, now_ns) == files:
+                return files, result, True
     before = _index(real)
     result, journal = _read(connect(LOCKED), query)
     if journal == b"wal":

@@ -1,0 +1,200 @@
+"""The rows of a MCP Agent Mail database, as anybody may have written them.
+
+Its server in Python keeps times as text, naive UTC; the one in Rust as integers, µs, and what was released also in a
+table of its own. Which of the two it is does not matter: each value is read as what it is.
+
+Loaded by the hook's refresh: imports nothing beyond sqlite3.
+"""
+
+from __future__ import annotations
+
+from guard.mail_project import Project
+from guard.record import Record
+from guard.sqlite_file import as_bytes, as_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Collection
+
+    Value = int | float | bytes | None
+
+TABLES = frozenset((b"projects", b"agents", b"file_reservations"))
+"""What tells such a database from others."""
+
+_RELEASES = b"file_reservation_releases"
+_NOT_YET = (b"", b"0", b"null", b"none")
+_FLAGS = {0: False, 1: True, b"0": False, b"1": True, b"false": False, b"true": True}
+_DAY_MS = 86_400_000
+_US_MAX = 1 << 63
+
+# These leave out what has surely ended, so that a long history costs little; the rest is read with care. SQLite's date
+# functions give NULL for what is no time, but take "now", hours alone and numbers, too: hence the dash after the year.
+_IS_TIME = "(julianday({0}) IS NOT NULL AND instr({0}, '-') = 5)"
+_UNRELEASED = f"""(r.released_ts IS NULL OR CASE typeof(r.released_ts)
+    WHEN 'text' THEN NOT {_IS_TIME.format("r.released_ts")} WHEN 'blob' THEN 1 ELSE r.released_ts <= 0 END)"""
+_UNEXPIRED = f"""CASE typeof(r.expires_ts)
+    WHEN 'text' THEN NOT ({_IS_TIME.format("r.expires_ts")} AND julianday(r.expires_ts) < :yesterday)
+    WHEN 'null' THEN 1 WHEN 'blob' THEN 1 ELSE r.expires_ts > :now END"""
+_RELEASED_BESIDE = "SELECT {0} FROM file_reservation_releases AS x WHERE x.reservation_id = r.id"
+
+
+class Held(Record):
+    """A reservation of theirs. ``text`` is the pattern as it stands there; times are Unix ms.
+
+    ``released_at`` is None while it is not released, ``expires_at`` when nobody can read it. ``fault`` says what could
+    not be read; the row then counts as active, or exclusive.
+    """
+
+    id: int
+    project: int
+    holder: str
+    retired: bool
+    text: bytes
+    exclusive: bool
+    reason: str
+    created_at: int
+    expires_at: int | None
+    released_at: int | None
+    fault: str
+
+    def ended(self, *, now: int) -> tuple[int, str] | None:
+        """When and how it ended; None while it is active."""
+        if self.released_at is not None and (self.expires_at is None or self.released_at <= self.expires_at):
+            return self.released_at, "released"
+        if self.expires_at is not None and (self.released_at is not None or self.expires_at <= now):
+            return self.expires_at, "expired"
+        return None
+
+
+def is_agent_mail(connection: sqlite3.Connection) -> bool:
+    """Has it the tables of an Agent Mail database?"""
+    return _tables(connection) >= TABLES
+
+
+def projects(connection: sqlite3.Connection) -> list[Project]:
+    archived = "archived_at" if b"archived_at" in _columns(connection, "projects") else "NULL"
+    rows = connection.execute(f"SELECT id, slug, human_key, {archived} FROM projects ORDER BY id").fetchall()
+    return [_project(row) for row in rows if isinstance(row[0], int)]
+
+
+def held(connection: sqlite3.Connection, projects: Collection[int], *, now: int | None) -> list[Held]:
+    """The reservations of some projects that are active at a time in Unix ms; None for all there ever were."""
+    retired = "a.retired_at" if b"retired_at" in _columns(connection, "agents") else "NULL"
+    beside = "NULL"
+    where = [f"r.project_id IN ({', '.join(str(number) for number in projects)})"]
+    if _RELEASES in _tables(connection):
+        beside = f"({_RELEASED_BESIDE.format('max(ifnull(x.released_ts, 1))')})"
+    if now is not None:
+        where += [_UNRELEASED, _UNEXPIRED]
+        where += [f"NOT EXISTS ({_RELEASED_BESIDE.format('1')})"] if beside != "NULL" else []
+        beside = "NULL"
+    rows = connection.execute(
+        f"""SELECT r.id, r.project_id, a.name, r.agent_id, {retired}, r.path_pattern, r."exclusive", r.reason,
+            r.created_ts, r.expires_ts, r.released_ts, {beside}
+        FROM file_reservations AS r LEFT JOIN agents AS a ON a.id = r.agent_id
+        WHERE {" AND ".join(where)} ORDER BY r.id""",
+        {"now": (now or 0) * 1000, "yesterday": ((now or 0) - _DAY_MS) / _DAY_MS + 2_440_587.5},
+    ).fetchall()
+    found = [_held(row) for row in rows]
+    return found if now is None else [row for row in found if row.ended(now=now) is None]
+
+
+def generation(connection: sqlite3.Connection) -> int:
+    """A number that grows with every reservation made and every one released, in any project.
+
+    It is what was ever made, and what of that is not unreleased any more: rows that are dropped do not lower it. A
+    renewal does not raise it; nothing in the database counts those.
+    """
+    made = connection.execute("SELECT ifnull(max(id), 0) FROM file_reservations").fetchone()[0]
+    tables = _tables(connection)
+    if b"sqlite_sequence" in tables:
+        ever = connection.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'file_reservations'").fetchone()[0]
+        made = max(made, ever) if isinstance(ever, int) else made
+    where = _UNRELEASED
+    if _RELEASES in tables:
+        where += f" AND NOT EXISTS ({_RELEASED_BESIDE.format('1')})"
+    unreleased = connection.execute(f"SELECT count(*) FROM file_reservations AS r WHERE {where}").fetchone()[0]
+    return int(2 * made - unreleased)
+
+
+def instant(value: Value) -> int | None:
+    """A time as Unix ms; None when nobody can read it. Numbers are µs; text is ISO 8601, in UTC unless it says."""
+    if isinstance(value, bytes):
+        text = value.strip()
+        if not text.lstrip(b"-").isdigit():
+            return _of_text(text)
+        value = int(text) if len(text) < 20 else _US_MAX
+    if value is None or not -_US_MAX < value < _US_MAX:
+        return None
+    return int(value) // 1000
+
+
+def _of_text(text: bytes) -> int | None:
+    import datetime  # sqlite3 has loaded it
+
+    try:
+        found = datetime.datetime.fromisoformat(text.decode("ascii"))
+    except ValueError:
+        return None
+    if found.tzinfo is None:
+        found = found.replace(tzinfo=datetime.UTC)
+    since = found - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+    return since // datetime.timedelta(milliseconds=1)
+
+
+def _since(value: Value) -> tuple[int | None, bool]:
+    """When something happened, None when it has not; and whether that could be read."""
+    if value is None or (isinstance(value, bytes) and value.strip().lower() in _NOT_YET):
+        return None, True
+    at = instant(value)
+    return (at if at is not None and at > 0 else None), at is not None
+
+
+def _project(row: tuple[int, Value, Value, Value]) -> Project:
+    number, slug, key, archived_at = row
+    archived, readable = _since(archived_at)
+    fault = "" if readable else f"when it was archived cannot be read: {archived_at!r:.60}"
+    return Project(number, as_text(slug), as_bytes(key), archived is not None, fault)
+
+
+def _held(row: tuple[Value, ...]) -> Held:
+    number, project, name, agent, retired_at, text, exclusive, reason, created, expires, released, beside = row
+    faults = []
+    expires_at = instant(expires)
+    if expires_at is None:
+        faults.append(f"its expiry cannot be read: {expires!r:.60}")
+    released_at, readable = _since(released)
+    if not readable:
+        faults.append(f"its release cannot be read: {released!r:.60}")
+    if beside is not None:
+        released_at = instant(beside) or 1
+    flag = exclusive.strip().lower() if isinstance(exclusive, bytes) else exclusive
+    if flag not in _FLAGS:
+        faults.append(f"whether it is exclusive cannot be read: {exclusive!r:.60}")
+    holder = as_text(name)
+    if not holder:
+        holder = f"agent {as_text(agent)}"
+        faults.append("its agent is not known")
+    return Held(
+        id=number if isinstance(number, int) else 0,
+        project=project if isinstance(project, int) else 0,
+        holder=holder,
+        retired=_since(retired_at)[0] is not None,
+        text=as_bytes(text),
+        exclusive=_FLAGS.get(flag, True),
+        reason=as_text(reason),
+        created_at=instant(created) or 0,
+        expires_at=expires_at,
+        released_at=released_at,
+        fault="; ".join(faults),
+    )
+
+
+def _tables(connection: sqlite3.Connection) -> set[bytes]:
+    rows = connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')").fetchall()
+    return {as_bytes(row[0]) for row in rows}
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> set[bytes]:
+    return {as_bytes(row[1]) for row in connection.execute(f"PRAGMA table_info({table})").fetchall()}
