@@ -22,11 +22,11 @@ SINCE = (2, 54)
 
 
 class HookConfig(Record):
-    """What is configured for one event; ``enabled`` is False when either the hook or its event is switched off."""
+    """What is configured for one event; ``off_by`` is the key that switches the hook or its event off, if one does."""
 
     command: bytes | None
     listed: bool
-    enabled: bool
+    off_by: str
     local: bool
 
     @property
@@ -34,7 +34,7 @@ class HookConfig(Record):
         return self.command is None and not self.listed
 
     def whole(self, event: str) -> bool:
-        return self.command == command(event) and self.listed and self.enabled
+        return self.command == command(event) and self.listed and not self.off_by
 
 
 def git_version() -> tuple[int, ...]:
@@ -53,10 +53,10 @@ def read(entries: Sequence[Configured], event: str) -> HookConfig:
     section = b"hook.%b." % _name(event).encode()
     said: bytes | None = None
     events: list[bytes] = []
-    enabled, event_enabled, local = True, True, False
+    off, event_off, local = "", "", False
     for entry in entries:
         if entry.key == b"hook.%b.enabled" % event.encode():
-            event_enabled = not _false(entry.value)
+            event_off = f"hook.{event}.enabled" if _false(entry.value) else ""
         if not entry.key.startswith(section):
             continue
         local = local or entry.scope == b"local"
@@ -66,8 +66,8 @@ def read(entries: Sequence[Configured], event: str) -> HookConfig:
         elif key == b"event":
             events = [*events, value] if value else []  # an empty one clears the list
         elif key == b"enabled":
-            enabled = not _false(value)
-    return HookConfig(said, event.encode() in events, enabled and event_enabled, local)
+            off = f"hook.{_name(event)}.enabled" if _false(value) else ""
+    return HookConfig(said, event.encode() in events, off or event_off, local)
 
 
 def write(event: str) -> None:

@@ -99,7 +99,7 @@ def _expanded(setting: bytes, entry: Configured) -> bytes:
 
 
 def _owner(place: Place, path: bytes) -> str:
-    if os.path.lexists(path) and not os.path.isdir(path):
+    if not os.path.isdir(_existing(path, link=True)):
         return NOWHERE
     if b".husky" in path.split(b"/")[-2:] or os.path.isfile(os.path.join(path, b"husky.sh")):
         return HUSKY
@@ -134,8 +134,9 @@ def _has_tracked(path: bytes) -> bool:
     return bool(git.run(["ls-files", "-z", "--", "."], directory=path, environment=elsewhere()))
 
 
-def _existing(path: bytes) -> bytes:
-    while not os.path.isdir(path):
+def _existing(path: bytes, *, link: bool = False) -> bytes:
+    """The path, or the nearest directory above it that is there; with ``link``, the nearest thing of any kind."""
+    while not (os.path.lexists(path) if link else os.path.isdir(path)):
         path = os.path.dirname(path)
     return path
 

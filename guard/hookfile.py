@@ -93,10 +93,11 @@ def take(path: bytes) -> bytes | None:
     return kept
 
 
-def keep(path: bytes) -> bytes:
+def keep(path: bytes) -> bytes | None:
     """Gives a file a second name beside it, under which it is kept; returns that.
 
     Where the file system knows no second names, the file is renamed. Called again it changes nothing.
+    None when it turns out to be guard's own.
     """
     names = kept(path)
     if names and _same_file(names[-1], path):
@@ -107,6 +108,9 @@ def keep(path: bytes) -> bytes:
         os.link(path, name, follow_symlinks=False)
     except (OSError, NotImplementedError):
         os.rename(path, name)
+    if is_ours(name):  # another install was faster
+        os.unlink(name)
+        return None
     return name
 
 

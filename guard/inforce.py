@@ -17,12 +17,12 @@ from guard.record import Record
 from guard.settings import Setting
 from guard.words import quoted, safe
 
-HOOK, CONFIGURED, LEGACY, LINE = "hook", "configured", "legacy", "line"
+HOOK, CONFIGURED, ASIDE, LINE = "hook", "configured", "aside", "line"
 HUSKY, LEFTHOOK, FRAMEWORK = "husky", "lefthook", "framework"
 _COPY_USED = (CONFIGURED, LINE, HUSKY, LEFTHOOK)
 _THROUGH = {
     CONFIGURED: " (through git's configuration)",
-    LEGACY: " (through pre-commit)",
+    ASIDE: " (run by the manager that moved it aside)",
     LINE: " (through a line in another hook)",
     HUSKY: " (through husky)",
     LEFTHOOK: " (through lefthook)",
@@ -161,9 +161,9 @@ def _faulty(event: str, hook: HookConfig) -> Problem:
     if not hook.listed:
         what = f"{name}.command is configured without {name}.event = {event}: it never runs"
         return Problem("half-configured", what, "guard install")
-    if not hook.enabled:
-        what = f"the configured hook for {event} is switched off by {name}.enabled or hook.{event}.enabled"
-        return Problem("disabled", what, f"git config --unset hook.{event}.enabled; guard install")
+    if hook.off_by:
+        what = f"the configured hook for {event} is switched off by {hook.off_by}"
+        return Problem("disabled", what, f"git config --unset {hook.off_by}")
     return Problem("outdated", f"{name}.command is not what this guard configures", "guard install")
 
 
@@ -174,12 +174,11 @@ def in_directory(world: World, event: str) -> tuple[Event, list[Problem]]:
         return Event(event, False), []
     if hookfile.is_ours(path):
         return _own(event, path, HOOK)
-    legacy = path + b".legacy"
-    if managers.pre_commit_made(path):
-        if hookfile.is_ours(legacy):
-            return _runnable(event, path, *_own(event, legacy, LEGACY))
-        if managers.framework_runs_guard(_framework_configs(world.place), event):
-            return _runnable(event, path, Event(event, True, FRAMEWORK, path), [])
+    aside = managers.runs_aside(path)
+    if aside and hookfile.is_ours(path + aside):
+        return _runnable(event, path, *_own(event, path + aside, ASIDE))
+    if aside and managers.framework_runs_guard(_framework_configs(world.place), event):
+        return _runnable(event, path, Event(event, True, FRAMEWORK, path), [])
     if managers.calls_guard(path, event):
         return _runnable(event, path, Event(event, True, LINE, path), [])
     if world.directory.owner == hookdir.HUSKY:
@@ -241,7 +240,7 @@ def _missing(world: World, event: str) -> Problem:
     if directory.owner == hookdir.NOWHERE:
         what = f"core.hooksPath ({directory.scope}) is {safe(directory.setting)!r}, where there are no hooks to run"
         return Problem("no-hooks-directory", what, f"git config --{directory.scope} --unset core.hooksPath")
-    for aside in (path + b".old", path + b".legacy"):
+    for aside in (path + suffix for suffix in managers.ASIDE):
         if hookfile.is_ours(aside):
             what = f"another program moved guard's hook to {safe(aside)}, where nothing runs it"
             return Problem("moved-aside", what, "guard install")

@@ -14,11 +14,11 @@ from typing import Any
 from guard import configured, defaults, git, hookdir, hookfile, managers, settings
 from guard.hookfile import EVENTS
 from guard.inforce import (
+    ASIDE,
     COPY,
     DIRECTORIES,
     HOOK,
     LEFTHOOK,
-    LEGACY,
     LINE,
     PROJECT,
     PYTHON,
@@ -38,9 +38,6 @@ from guard.record import Record
 from guard.words import quoted, safe
 
 __all__ = ["Event", "Problem", "Report", "Status", "ToAdd", "install", "status", "uninstall"]
-
-_ASIDE = (b".legacy", b".old")
-"""What pre-commit, prek and lefthook add to the name of a hook that they find."""
 
 
 class ToAdd(Record):
@@ -204,6 +201,7 @@ def _install_event(world: World, event: str, log: _Log) -> None:
     elif world.can_configure:
         configured.write(event)
         log.done.append(f"Configured {event} in git's configuration (hook.guard-{event}): {_whose(world)}.")
+        log.notes.append("git before 2.54 passes over configured hooks: commits made with one are not judged")
         _withdraw_if_lefthooks(world, event, log)
     else:
         _say_what_to_add(world, event, log)
@@ -212,10 +210,10 @@ def _install_event(world: World, event: str, log: _Log) -> None:
 def _install_free(world: World, event: str, found: Event, log: _Log) -> None:
     """Into a directory that is this repository's own."""
     path = world.path(event)
-    if found.how == LEGACY:
-        _refresh(path + b".legacy", log)
+    if found.how == ASIDE:
+        _refresh(found.file, log)
         _drop_duplicates(path)
-        log.done.append(f"{event} is in force: {safe(path)}, made by pre-commit or prek, runs guard first.")
+        log.done.append(f"{event} is in force: {safe(path)}, which moved guard's hook aside, runs it first.")
     elif found.how == LINE:
         log.done.append(f"{event} is in force: {safe(path)} runs guard.")
     elif hookfile.runs(path) and not hookfile.is_ours(path) and managers.goes_by_name(path):
@@ -245,12 +243,12 @@ def _take(world: World, event: str, log: _Log) -> None:
         if kept is not None:
             how = "is run" if hookfile.runs(kept) else "is not executable, so it is not run"
             log.done.append(f"The hook that was there is kept as {safe(kept)}; it {how}.")
-    for aside in _ASIDE:
+    for aside in managers.ASIDE:
         if hookfile.is_ours(path + aside):  # moved there by another manager: guard would be called twice
             os.unlink(path + aside)
             hookfile.put_back(path + aside)
             log.done.append(f"Removed guard's hook that had been moved to {safe(path + aside)}.")
-    _save_legacy(path)
+    _save_aside(path)
 
 
 def _refresh(path: bytes, log: _Log) -> None:
@@ -278,29 +276,28 @@ def _withdraw_if_lefthooks(world: World, event: str, log: _Log) -> None:
 
 
 def _set_aside_older_shims(path: bytes, log: _Log) -> None:
-    """Of pre-commit's and prek's hooks only the latest is run: two of them would run everything twice."""
-    if not managers.pre_commit_made(path):
-        return
-    for name in hookfile.kept(path):
+    """Of one manager's hooks only the latest is run: two of pre-commit's or prek's would run everything twice."""
+    manager = managers.runs_aside(path)
+    for name in hookfile.kept(path) if manager else []:
         if hookfile.same(name, path):
             os.unlink(name)
-        elif managers.pre_commit_made(name):
+        elif managers.runs_aside(name) == manager:
             retired = safe(hookfile.retire(name))
             log.notes.append(f"{retired} was kept, and is not run any more: a newer one has replaced it")
 
 
-def _save_legacy(path: bytes) -> None:
-    """Gives a second name to the hook that pre-commit or prek runs from NAME.legacy.
+def _save_aside(path: bytes) -> None:
+    """Gives a second name to the hook that a kept manager runs from NAME.legacy or NAME.orig.
 
-    Installed once more, they would move guard's hook to that name and destroy what is there.
+    Installed once more, the manager would move guard's hook to that name and destroy what is there.
     """
-    legacy = path + b".legacy"
-    run_by_a_kept_one = any(managers.pre_commit_made(name) for name in hookfile.kept(path))
-    if run_by_a_kept_one and os.path.lexists(legacy) and not hookfile.is_ours(legacy) and not hookfile.kept(legacy):
-        try:
-            os.link(legacy, legacy + hookfile.KEPT, follow_symlinks=False)
-        except (OSError, NotImplementedError):
-            return  # a file system without second names
+    for suffix in {managers.runs_aside(name) for name in hookfile.kept(path)} - {b""}:
+        aside = path + suffix
+        if os.path.lexists(aside) and not hookfile.is_ours(aside) and not hookfile.kept(aside):
+            try:
+                os.link(aside, aside + hookfile.KEPT, follow_symlinks=False)
+            except (OSError, NotImplementedError):
+                return  # a file system without second names
 
 
 def _drop_duplicates(path: bytes) -> None:
@@ -404,12 +401,13 @@ def _withdraw(place: Place, path: bytes, log: _Log) -> None:
             _replace(path, log)
     elif os.path.lexists(path):
         _drop_duplicates(path)
-        for aside in (path + suffix for suffix in _ASIDE):
+        for aside in (path + suffix for suffix in managers.ASIDE):
             if hookfile.is_ours(aside):
                 _withdraw_aside(path, aside, log)
     elif hookfile.kept(path):
         _replace(path, log)
-    _settle_legacy(path + b".legacy", log)
+    for suffix in managers.ASIDE:
+        _settle_aside(path + suffix, log)
     for name in hookfile.kept(path):
         log.notes.append(f"{safe(name)} is a hook that was kept; it stays there, and nothing runs it now")
 
@@ -429,18 +427,18 @@ def _withdraw_aside(path: bytes, aside: bytes, log: _Log) -> None:
     if kept and not hookfile.kept(aside):
         if hookfile.same(kept[-1], path):
             os.unlink(kept[-1])  # the manager has put its hook there again
-        elif not (managers.pre_commit_made(kept[-1]) and managers.pre_commit_made(path)):
+        elif not (managers.runs_aside(path) and managers.runs_aside(path) == managers.runs_aside(kept[-1])):
             os.replace(kept[-1], aside)
             log.done.append(f"Put what guard had kept at {safe(aside)}.")
             return
     _replace(aside, log)
 
 
-def _settle_legacy(legacy: bytes, log: _Log) -> None:
-    """The second name of what pre-commit or prek runs: not needed when the first is still there."""
-    for name in hookfile.kept(legacy):
-        if not os.path.lexists(legacy) or (os.path.samestat(os.lstat(legacy), os.lstat(name))):
-            hookfile.put_back(legacy)
+def _settle_aside(aside: bytes, log: _Log) -> None:
+    """The second name of what a manager runs: not needed when the first is still there."""
+    for name in hookfile.kept(aside):
+        if not os.path.lexists(aside) or os.path.samestat(os.lstat(aside), os.lstat(name)):
+            hookfile.put_back(aside)
         else:
             log.notes.append(f"{safe(name)} is a hook that was kept; it stays there, and nothing runs it now")
 

@@ -135,6 +135,15 @@ def _alice(made: Repository) -> Actor:
     return Actor(project or str(made.common_dir), "alice", "alice@here")
 
 
+def assert_commit_refused(made: Repository) -> None:
+    """As above, for a commit alone."""
+    reserve(made)
+    _change(made)
+    assert_refused(made.git("commit", "-q", "-m", "theirs", env={"GUARD_AGENT": "bob"}, expect=None))
+    made.git("reset", "-q", "--hard")
+    release(made)
+
+
 def _change(made: Repository, name: str = "src/auth/login.py") -> None:
     made.write(name, os.urandom(8).hex())
     made.git("add", name)

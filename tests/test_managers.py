@@ -23,6 +23,7 @@ from tests.hookrepo import (
     CONFIGURED,
     EVENTS,
     NEWER_GIT,
+    assert_commit_refused,
     assert_in_force,
     assert_not_in_force,
     assert_refused,
@@ -30,6 +31,7 @@ from tests.hookrepo import (
     hook,
     picture,
     ran,
+    release,
     reserve,
     status,
     to_add,
@@ -230,6 +232,9 @@ def test_lefthook_first_then_guard(tmp_path: Path, npm: Path) -> None:
     assert "pre-push (through lefthook)" in made.guard("status").text
     assert_in_force(made)
     assert "theirs" in ran()
+    remote = tmp_path / "it's a $remote; really"
+    made.git("clone", "-q", "--bare", ".", str(remote))
+    made.git("push", "-q", str(remote), "HEAD:refs/heads/odd", env={"GUARD_AGENT": "bob"})
     made.commit("lefthook.yml", (made.path / "lefthook.yml").read_text() + "\n# changed\n")  # and it synchronizes
     assert_in_force(made)
     made.guard("uninstall")
@@ -337,7 +342,7 @@ def test_guard_first_then_the_framework(framework: str, tmp_path: Path, pypi: Pa
     _framework(made, pypi / framework, "install")
     hooks = picture(made.git_dir / "hooks")
     assert codes(made) == set()
-    assert "pre-commit (through pre-commit)" in made.guard("status").text
+    assert "pre-commit (run by the manager that moved it aside)" in made.guard("status").text
     assert _theirs(made) == 1
     assert ran().count("pre-commit ran") == 1
     assert_in_force(made)
@@ -438,8 +443,11 @@ def sources() -> Path:
     paths = [path for name in names for path in (PACKAGE / name, *sorted((PACKAGE / name).rglob("*")))]
     files = [path for path in paths if path.is_file() and "__pycache__" not in path.parts]
     digest = hashlib.sha256(b"\0".join(str(path).encode() + path.read_bytes() for path in files)).hexdigest()
-    with _cached(f"sources-{digest[:16]}") as directory:
-        if not directory.exists():
+    with _cached("sources") as directory:
+        made_of = directory.with_suffix(".digest")
+        if not made_of.exists() or made_of.read_text() != digest:
+            for old in (directory, *(CACHE / f"own-{framework}" for framework in FRAMEWORKS)):
+                shutil.rmtree(old, ignore_errors=True)
             for file in files:
                 target = directory / file.relative_to(PACKAGE)
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -449,11 +457,17 @@ def sources() -> Path:
             who = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
             for command in (["init", "-q"], ["add", "-A"], [*who, "commit", "-q", "-m", "sources"], ["tag", "v1"]):
                 subprocess.run(["git", *command], cwd=directory, env=env, check=True)
+            made_of.write_text(digest)
     return directory
 
 
 @pytest.mark.parametrize("framework", ["pre-commit", pytest.param("prek", marks=pytest.mark.long)])
-def test_the_frameworks_own_way_of_running_guard(framework: str, tmp_path: Path, pypi: Path, sources: Path) -> None:
+def test_the_frameworks_own_way_of_running_guard(
+    framework: str, tmp_path: Path, pypi: Path, sources: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = CACHE / f"own-{framework}"
+    for variable in ("PRE_COMMIT_HOME", "PREK_HOME"):
+        monkeypatch.setenv(variable, str(cache))
     made = Repository.make(tmp_path / "repo")
     (tmp_path / "remote.git").mkdir()
     Repository(tmp_path / "remote.git").git("init", "-q", "--bare")
@@ -487,6 +501,13 @@ def test_the_frameworks_own_way_of_running_guard(framework: str, tmp_path: Path,
     made.git("commit", "-q", "-n", "-a", "-m", "past it")
     assert_refused(made.git("push", "-q", "origin", "new", env={"GUARD_AGENT": "bob"}, expect=None))
     made.git("push", "-q", "origin", "new", env={"GUARD_AGENT": "alice"})
+
+    release(made)
+    installed = next(cache.rglob("bin/guard"))  # guard as a wheel brings it
+    done = run([str(installed), "install"], cwd=made.path)
+    assert done.code == 0, done.text
+    assert run([str(installed), "status", "--check"], cwd=made.path).code == 0
+    assert_commit_refused(made)
 
 
 # git that runs configured hooks
