@@ -186,18 +186,20 @@ def _changes(event: str, arguments: Sequence[str], place: Place) -> list[Change]
 
 def _remotes(arguments: Sequence[str]) -> list[str]:
     """Every name of the remote being pushed to: git gives the address in place of a name it was not told."""
-    from guard import git
-
     name, address = (*arguments, "", "")[:2]
-    if name != address:
+    if name != address and ":" not in name:
         return [name]
-    url = os.fsencode(address)
-    named = [
-        os.fsdecode(entry.key[len(b"remote.") :].rpartition(b".")[0])
-        for entry in git.config()
-        if entry.key.startswith(b"remote.") and entry.key.endswith((b".url", b".pushurl")) and entry.value == url
+    from guard.git import config
+    from guard.settings import unshortened
+
+    entries = config()
+    urls = [
+        (os.fsdecode(entry.key[len(b"remote.") :].rpartition(b".")[0]), entry.value)
+        for entry in entries
+        if entry.value and entry.key.startswith(b"remote.") and entry.key.endswith((b".url", b".pushurl"))
     ]
-    return list(dict.fromkeys(named))
+    meant = os.fsencode(address)
+    return list(dict.fromkeys(name for name, url in urls if meant in (url, unshortened(url, entries))))
 
 
 def _settings(place: Place) -> tuple[Settings, list[Stamp]]:

@@ -240,23 +240,30 @@ def principal() -> str:
 def _fallback_project(entries: Sequence[Configured], place: Place) -> Setting:
     """The remote called origin, else the only one, else the common git directory."""
     urls: dict[bytes, bytes] = {}
-    shorter: list[tuple[bytes, bytes]] = []
     for entry in entries:
         if entry.value and entry.key.startswith(b"remote.") and entry.key.endswith(b".url"):
             urls.setdefault(entry.key[len(b"remote.") : -len(b".url")], entry.value)
-        if entry.value and entry.key.startswith(b"url.") and entry.key.endswith(b".insteadof"):
-            shorter.append((entry.value, entry.key[len(b"url.") : -len(b".insteadof")]))
     name = b"origin" if b"origin" in urls else next(iter(urls)) if len(urls) == 1 else None
     if name is None:
         return Setting(safe(place.common_dir), "the common git directory, for there is no remote")
-    url = urls[name]
-    matching = [pair for pair in shorter if url.startswith(pair[0])]
-    if matching:  # git-config(1): the longest match wins
-        short, long = max(matching, key=lambda pair: len(pair[0]))
-        url = long + url[len(short) :]
+    url = unshortened(urls[name], entries)
     if place.top is not None and b"://" not in url and not os.path.isabs(url) and b":" not in url.partition(b"/")[0]:
         url = os.path.join(place.top, url)
     return Setting(project_of(url), f"the remote {os.fsdecode(name)}")
+
+
+def unshortened(url: bytes, entries: Sequence[Configured]) -> bytes:
+    """A remote's address with what url.BASE.insteadOf stands for put in; the longest match wins (git-config(1))."""
+    shorter = [
+        (entry.value, entry.key[len(b"url.") : -len(b".insteadof")])
+        for entry in entries
+        if entry.key.startswith(b"url.") and entry.key.endswith(b".insteadof")
+        if entry.value and url.startswith(entry.value)
+    ]
+    if not shorter:
+        return url
+    short, long = max(shorter, key=lambda pair: len(pair[0]))
+    return long + url[len(short) :]
 
 
 def _watched(environment: Mapping[bytes, bytes], entries: Sequence[Configured], place: Place) -> tuple[bytes, ...]:
