@@ -155,7 +155,8 @@ class AgentMailStore:
             return mine, mail_rows.held(connection, live, now=self._clock())
 
         mine, rows = self._asked(read)
-        return [*_on_projects(mine, project, self._place), *_on_rows(rows)]
+        what = f"{self.kind}, which guard only reads: agents reserve and release through its server"
+        return [what, *_on_projects(mine, project, self._place), *_on_rows(rows)]
 
     # Writing: nothing here does
 

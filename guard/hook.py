@@ -10,8 +10,8 @@ import os
 from guard import freshness, union
 from guard.model import EXIT_DONE, EXIT_REFUSED, EXIT_UNKNOWN, GuardError, unexpected
 from guard.place import Place, in_hook
-from guard.settings import Settings, patience_s, principal, skipped
-from guard.store import Actor, Store, open_store
+from guard.settings import Settings, patience_s, principal, skipped, softened
+from guard.store import Actor, Store, is_foreign, open_store
 from guard.words import notice, refusal, to_stderr, unjudged
 
 TYPE_CHECKING = False
@@ -114,22 +114,24 @@ def verdict(event: str, arguments: Sequence[str]) -> int:
 def conclude(store: Store, settings: Settings, answer: Verdict, *, event: str) -> int:
     """Words a verdict that is not clear, records it, and returns the exit code its mode and GUARD_SKIP ask for."""
     verb = VERBS[event]
-    mode = settings.mode.value
+    mode = softened(settings.mode, os.environb) if store.agent_mail else settings.mode
     now = _now_ms()
     rows = list({conflict.reservation.id: conflict.reservation for conflict in answer.conflicts}.values())
     paths = sorted({conflict.path for conflict in answer.conflicts})
     what = f"{verb}: {b', '.join(paths[:3]).decode('utf-8', 'backslashreplace')}" + (", …" if len(paths) > 3 else "")
     actor = Actor(settings.project.value, settings.holder.value, principal())
-    if skipped(os.environb):
+    variable = skipped(os.environb, agent_mail=store.agent_mail)
+    if variable:
         names = ", ".join(dict.fromkeys(row.holder for row in rows))
-        to_stderr(f"guard: GUARD_SKIP is set: this {verb} goes past what is reserved by {names}; that is recorded.")
+        recorded = "; that is recorded" if store.writable else ""
+        to_stderr(f"guard: {variable} is set: this {verb} goes past what is reserved by {names}{recorded}.")
         return _recorded(store, actor, "bypassed", rows, what, EXIT_DONE)
-    if mode == "warn":
+    if mode.value == "warn":
         to_stderr(refusal(answer.conflicts, verb=verb, me=actor.holder, now=now, refused=False))
         return _recorded(store, actor, "warned", rows, what, EXIT_DONE)
-    if mode != "block":
-        to_stderr(f"guard: the mode {mode!r} from {settings.mode.source} is none; it can be block, warn or off.")
-    to_stderr(refusal(answer.conflicts, verb=verb, me=actor.holder, now=now))
+    if mode.value != "block":
+        to_stderr(f"guard: the mode {mode.value!r} from {mode.source} is none; it can be block, warn or off.")
+    to_stderr(refusal(answer.conflicts, verb=verb, me=actor.holder, now=now, agent_mail=store.agent_mail))
     return _recorded(store, actor, "refused", rows, what, EXIT_REFUSED)
 
 
@@ -148,16 +150,27 @@ def _lets_pass() -> str:
     from guard.git import config
     from guard.settings import judging
 
-    if skipped(os.environb):
-        return "GUARD_SKIP is set"
+    agent_mail = _is_agent_mail()
+    variable = skipped(os.environb, agent_mail=agent_mail)
+    if variable:
+        return f"{variable} is set"
     try:
         entries = config()
     except GuardError:
         entries = []
     mode, on_error = judging(os.environb, entries)
+    mode = softened(mode, os.environb) if agent_mail else mode
     if mode.value in ("warn", "off"):
         return f"the mode is {mode.value} ({mode.source})"
     return f"guard.onError is allow ({on_error.source})" if on_error.value == "allow" else ""
+
+
+def _is_agent_mail() -> bool:
+    """May the store that gave no answer be MCP Agent Mail's?"""
+    try:
+        return is_foreign(_settings(in_hook())[0].store.value)
+    except (GuardError, OSError):
+        return False
 
 
 def tell(store: Store, project: str, holder: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,16 @@ from guard import render
 from guard.here import why_unreadable
 from guard.install import status as installed
 from guard.model import EXIT_DONE, EXIT_REFUSED, EXIT_UNKNOWN, GuardError
+from guard.settings import softened
 from guard.words import length, pattern, safe
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from guard.here import Here
     from guard.install import Status
     from guard.model import Reservation
+    from guard.settings import Setting
 
 SHOWN = 5
 
@@ -29,10 +34,13 @@ def overview(here: Here, *, checking: bool, as_json: bool, width: int | None) ->
     state = installed(here.place)
     me = here.settings.holder.value
     trouble, rows, generation = "", [], None
+    mode, remarks = here.settings.mode, []
     try:
         me = here.actor.holder
         snapshot = here.store.active(here.project)
         rows, generation = list(snapshot.reservations), snapshot.generation
+        mode = softened(mode, os.environb) if here.store.agent_mail else mode
+        remarks = here.store.remarks(here.project)
     except GuardError as error:
         trouble = why_unreadable(error)
     if as_json:
@@ -45,13 +53,14 @@ def overview(here: Here, *, checking: bool, as_json: bool, width: int | None) ->
                     "holder": me,
                     "store": here.settings.store.value,
                     "store_error": trouble or None,
+                    "remarks": remarks,
                     **state.as_json(),
                     "reservations": [render.reservation_json(row, me=me) for row in rows],
                 }
             )
         )
     else:
-        for line in [*_force(state), *_who(here, me), *_store(here, trouble)]:
+        for line in [*_force(state), *_who(here, me, mode), *_store(here, trouble, remarks)]:
             click.echo(render.cut(line, width))
         if not trouble:
             for line in _held(rows, me):
@@ -73,19 +82,21 @@ def _force(state: Status) -> list[str]:
     return [*lines, *(f"  {safe(note)}" for note in state.notes)]
 
 
-def _who(here: Here, me: str) -> list[str]:
+def _who(here: Here, me: str, mode: Setting) -> list[str]:
     settings = here.settings
     return [
         f"you      {safe(me)}  (from {safe(settings.holder.source)})",
         f"project  {safe(settings.project.value)}  (from {safe(settings.project.source)})",
-        f"mode     {safe(settings.mode.value)}  (from {safe(settings.mode.source)})",
+        f"mode     {safe(mode.value)}  (from {safe(mode.source)})",
     ]
 
 
-def _store(here: Here, trouble: str) -> list[str]:
+def _store(here: Here, trouble: str, remarks: Sequence[str]) -> list[str]:
     setting = here.settings.store
     line = f"store    {safe(setting.value)}  (from {safe(setting.source)})"
-    return [line, click.style("  UNREADABLE: ", fg="red", bold=True) + safe(trouble)] if trouble else [line]
+    if trouble:
+        return [line, click.style("  UNREADABLE: ", fg="red", bold=True) + safe(trouble)]
+    return [line, *(f"  {safe(remark)}" for remark in remarks)]
 
 
 def _held(rows: list[Reservation], me: str) -> list[str]:

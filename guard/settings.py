@@ -49,6 +49,8 @@ NAME_MAX = 255
 
 MODES = ("block", "warn", "off")
 ON_ERROR = ("block", "allow")
+_YES = (b"1", b"true", b"t", b"yes", b"y")
+_ADVISORY = (b"warn", b"advisory", b"adv")
 _UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
 
 
@@ -187,9 +189,20 @@ def ttl(text: str, *, what: str = "the time to live") -> int:
     return length
 
 
-def skipped(environment: Mapping[bytes, bytes]) -> bool:
-    """Was guard asked to stand aside once, with GUARD_SKIP=1?"""
-    return environment.get(b"GUARD_SKIP", b"") not in (b"", b"0")
+def skipped(environment: Mapping[bytes, bytes], *, agent_mail: bool = False) -> str:
+    """The variable that asks guard to stand aside once, "" if none does; ``agent_mail``: its own counts as well."""
+    if environment.get(b"GUARD_SKIP", b"") not in (b"", b"0"):
+        return "GUARD_SKIP"
+    asked = agent_mail and environment.get(b"AGENT_MAIL_BYPASS", b"").strip().lower() in _YES
+    return "AGENT_MAIL_BYPASS" if asked else ""
+
+
+def softened(mode: Setting, environment: Mapping[bytes, bytes]) -> Setting:
+    """The mode for MCP Agent Mail's database: its own variable may turn block into warn, unless GUARD_MODE is set."""
+    asked = environment.get(b"AGENT_MAIL_GUARD_MODE", b"").strip().lower() in _ADVISORY
+    if asked and mode.value == "block" and not environment.get(b"GUARD_MODE"):
+        return Setting("warn", "the environment variable AGENT_MAIL_GUARD_MODE")
+    return mode
 
 
 def project_of(url: bytes) -> str:

@@ -116,8 +116,13 @@ def conflicts_in_words(conflicts: Sequence[Conflict], *, now: int) -> list[str]:
     return lines
 
 
-def refusal(conflicts: Sequence[Conflict], *, verb: str, me: str, now: int, refused: bool = True) -> str:
-    """What somebody sees whose commit, merge or push touches what others hold; ``verb`` names which of them."""
+def refusal(
+    conflicts: Sequence[Conflict], *, verb: str, me: str, now: int, refused: bool = True, agent_mail: bool = False
+) -> str:
+    """What somebody sees whose commit, merge or push touches what others hold; ``verb`` names which of them.
+
+    ``agent_mail``: it is held in MCP Agent Mail's database, where guard can neither wait nor break.
+    """
     paths = sorted({conflict.path for conflict in conflicts})
     rows = [row for row, _ in by_reservation(conflicts)]
     count = "1 path that is" if len(paths) == 1 else f"{len(paths)} paths that are"
@@ -125,7 +130,7 @@ def refusal(conflicts: Sequence[Conflict], *, verb: str, me: str, now: int, refu
     lines = [f"guard: {verdict}: it changes {count} reserved by {_holders(rows)}.", ""]
     lines += [*conflicts_in_words(conflicts, now=now), ""]
     if refused:
-        lines += _ways_forward(paths, rows, verb)
+        lines += _ways_forward(paths, rows, verb, agent_mail=agent_mail)
     lines.append(f"  (you are {safe(me)}; not you? guard whoami)")
     return "\n".join(lines)
 
@@ -135,13 +140,19 @@ def _holders(rows: Sequence[Reservation]) -> str:
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
 
 
-def _ways_forward(paths: Sequence[bytes], rows: Sequence[Reservation], verb: str) -> list[str]:
+def _ways_forward(paths: Sequence[bytes], rows: Sequence[Reservation], verb: str, *, agent_mail: bool) -> list[str]:
     top = [quoted(b":/" + path) for path in paths[:5]]
     some = " ".join(top) + (" …" if len(paths) > 5 else "")
     ids = " ".join(str(row.id) for row in rows)
     lines = []
     if verb == "commit":
         lines.append(f"  leave it out:   git restore --staged {some}")
+    if agent_mail:
+        return [
+            *lines,
+            f"  wait for it:    guard check {some}   (ask {_holders(rows)} through Agent Mail)",
+            f"  once around it: AGENT_MAIL_BYPASS=1 git {verb} …",
+        ]
     return [
         *lines,
         f"  wait for it:    guard reserve --wait 1h {some}",
