@@ -1,0 +1,162 @@
+"""Nobody's configuration or environment changes a verdict, nor who reaches it: git alone still clears what is clear."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.events import assert_as_expected, blamed, no_python, play, run_hook, settle
+from tests.stage import Stage
+from tests.workshop import Repository
+
+CONFIGURATIONS = [
+    ["color.ui=always"],
+    ["color.diff=always", "color.diff.meta=red", "diff.colorMoved=zebra"],
+    ["column.ui=always"],
+    ["core.abbrev=4"],
+    ["core.attributesFile=/nonexistent", "core.excludesFile=/nonexistent"],
+    ["core.commentChar=."],
+    ["core.fsmonitor=true"],
+    ["core.ignoreCase=true"],
+    ["core.notesRef=refs/notes/nowhere"],
+    ["core.pager=false", "pager.log=true", "pager.diff=true"],
+    ["core.precomposeUnicode=true"],
+    ["core.quotePath=false"],
+    ["core.quotePath=true"],
+    ["core.splitIndex=true"],
+    ["core.untrackedCache=true", "feature.manyFiles=true"],
+    ["core.whitespace=cr-at-eol", "diff.wsErrorHighlight=all"],
+    ["diff.algorithm=histogram"],
+    ["diff.dirstat=cumulative,10"],
+    ["diff.external=false"],
+    ["diff.ignoreSubmodules=all"],
+    ["diff.interHunkContext=20"],
+    ["diff.mnemonicPrefix=true"],
+    ["diff.noprefix=true"],
+    ["diff.orderFile=a.order"],
+    ["diff.relative=true"],
+    ["diff.renames=copies", "diff.renameLimit=1000"],
+    ["diff.submodule=log"],
+    ["diff.wordRegex=."],
+    ["format.notes=*", "notes.displayRef=*"],
+    ["format.pretty=raw"],
+    ["grep.patternType=perl"],
+    ["i18n.logOutputEncoding=UTF-16", "i18n.commitEncoding=ISO-8859-1"],
+    ["index.threads=1", "core.preloadIndex=false"],
+    ["log.abbrevCommit=true", "log.decorate=full"],
+    ["log.date=format:%%nonsense", "blame.date=human"],
+    ["log.diffMerges=off"],
+    ["log.follow=true"],
+    ["log.mailmap=true", "mailmap.file=/nonexistent"],
+    ["log.showRoot=false"],
+    ["log.showSignature=true", "gpg.program=false"],
+    ["push.default=current", "push.followTags=true"],
+    ["push.recurseSubmodules=check"],
+    ["submodule.recurse=true"],
+]
+
+
+@pytest.mark.parametrize("configuration", CONFIGURATIONS, ids=" ".join)
+def test_a_configuration(stage: Stage, tmp_path: Path, configuration: list[str]) -> None:
+    repository = stage.repository
+    give_remote(repository, tmp_path / "remote.git")
+    for setting in configuration:
+        key, _, value = setting.partition("=")
+        repository.git("config", key, value)
+    repository.write("a.order", "src/*\n*\n")
+    settle(repository)
+    assert_judged_alike(repository)
+
+
+def assert_judged_alike(repository: Repository, *, quick: bool = True, **env: str) -> None:
+    """A free change is committed and pushed, by git alone if ``quick``; a held one is not."""
+    if quick:
+        with no_python(repository):
+            assert_as_expected(play(repository, "cd src; echo new >b.py; git commit -qam m; git push -q", env=env), [])
+    else:
+        assert_as_expected(play(repository, "cd src; echo new >b.py; git commit -qam m; git push -q", env=env), [])
+    script = "git mv free.txt held/free.txt; echo new >held/x.txt; cd src; git commit -qam m"
+    assert_as_expected(play(repository, script, env=env), ["held/free.txt", "held/x.txt"])
+    pushed = play(repository, "git commit -qnam m; cd src; git push", env=env)
+    assert blamed(pushed) == ["held/free.txt", "held/x.txt"], pushed.text
+    assert repository.head()[:12] in pushed.text
+
+
+def give_remote(repository: Repository, path: Path) -> None:
+    repository.git("init", "-q", "--bare", "--template=", str(path))
+    repository.git("remote", "add", "origin", str(path))
+    repository.git("push", "-q", "--no-verify", "--set-upstream", "origin", "main")
+
+
+GIVEN_ON_THE_COMMAND_LINE = [
+    {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "core.excludesFile", "GIT_CONFIG_VALUE_0": "/etc/passwd"},
+    {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "core.ignoreCase", "GIT_CONFIG_VALUE_0": "true"},
+    {"GIT_CONFIG_PARAMETERS": "'color.ui'='always' 'core.excludesFile'='/etc/passwd'"},
+    {"GIT_CONFIG_PARAMETERS": "'a.b'='two\nlines'"},
+]
+ENVIRONMENTS = [
+    {"CDPATH": "/"},
+    {"ENV": "/nonexistent", "BASH_ENV": "/nonexistent"},
+    {"GIT_ADVICE": "0"},
+    {"GIT_ALLOW_PROTOCOL": "file"},
+    {"GIT_CONFIG_GLOBAL": "HOME/.gitconfig"},
+    {"GIT_DEFAULT_HASH": "sha256"},
+    {"GIT_DIFF_OPTS": "-u0", "GIT_EXTERNAL_DIFF": "false"},
+    {"GIT_EDITOR": "false", "GIT_PAGER": "false", "PAGER": "false"},
+    {"GIT_GLOB_PATHSPECS": "1"},
+    {"GIT_ICASE_PATHSPECS": "1"},
+    {"GIT_LITERAL_PATHSPECS": "1"},
+    {"GIT_NOGLOB_PATHSPECS": "1"},
+    {"GIT_OPTIONAL_LOCKS": "0"},
+    {"GIT_PAGER_IN_USE": "1"},
+    {"GIT_TRACE": "/dev/null", "GIT_TRACE2": "/dev/null", "GIT_TRACE_SETUP": "/dev/null"},
+    {"IFS": "/x"},
+    {"LC_ALL": "C"},
+    {"LC_ALL": "tr_TR.UTF-8", "LANGUAGE": "de"},
+    {"POSIXLY_CORRECT": "1"},
+    {"PWD": "/nowhere", "OLDPWD": "/"},
+    {"PYTHONPATH": "/nowhere", "PYTHONHOME": "/nowhere", "PYTHONSTARTUP": "/nowhere", "PYTHONWARNINGS": "error"},
+    {"PYTHONSAFEPATH": "1", "PYTHONHASHSEED": "bad", "PYTHONUTF8": "0", "PYTHONIOENCODING": "utf-16"},
+    {"TMPDIR": "/nonexistent"},
+]
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS, ids=lambda env: " ".join(f"{name}={env[name]}" for name in env))
+def test_an_environment(stage: Stage, tmp_path: Path, env: dict[str, str]) -> None:
+    env = {name: value.replace("HOME", str(stage.home)) for name, value in env.items()}
+    give_remote(stage.repository, tmp_path / "remote.git")
+    settle(stage.repository, **env)
+    assert_judged_alike(stage.repository, **env)
+
+
+@pytest.mark.parametrize("env", GIVEN_ON_THE_COMMAND_LINE, ids=lambda env: " ".join(env))
+def test_configuration_for_one_command(stage: Stage, tmp_path: Path, env: dict[str, str]) -> None:
+    give_remote(stage.repository, tmp_path / "remote.git")
+    settle(stage.repository)
+    assert_judged_alike(stage.repository, quick=False, **env)
+
+
+def test_git_config_read_elsewhere(stage: Stage) -> None:
+    """GIT_CONFIG changes what ``git config`` shows, and nothing of what git does."""
+    repository = stage.repository
+    repository.git("config", "guard.project", "team")
+    repository.guard("reserve", "src/b.py", who="alice")
+    assert_as_expected(
+        play(repository, "echo new >src/b.py; git commit -am m", env={"GIT_CONFIG": "/dev/null"}), ["src/b.py"]
+    )
+
+
+def test_no_file_system_monitor_is_asked(stage: Stage) -> None:
+    """git commit itself asks it, so the hook is run alone."""
+    repository = stage.repository
+    repository.git("config", "core.fsmonitor", "touch asked-the-monitor; false")
+    settle(repository)
+    asked = repository.path / "asked-the-monitor"
+    asked.unlink()
+    for name, refused in (("free.txt", []), ("held/x.txt", ["held/x.txt"])):
+        repository.write(name, "new\n")
+        repository.git("add", name)
+        asked.unlink()
+        assert blamed(run_hook(repository, "pre-commit")) == refused
+        assert not asked.exists()
