@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -77,7 +77,17 @@ def run() -> None:
         code = EXIT_DONE
     except Exception as error:
         code = _say_error(unexpected(error))
-    sys.exit(code or EXIT_DONE)
+    _leave(code or EXIT_DONE)
+
+
+def _leave(code: int) -> NoReturn:
+    """Ends the process without taking the interpreter down, which takes 5 ms and changes nothing."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        sys.exit(code)  # Python words what is wrong with them
+    os._exit(code)
 
 
 def _say_error(error: GuardError) -> int:

@@ -1,20 +1,19 @@
 """The store of our own: one SQLite file that every worktree, clone and holder on the machine shares.
 
 A rollback journal rather than a write-ahead log, so that the file's own time tells of every commit (see
-:mod:`guard.freshness`). Loaded by the hook's refresh: imports nothing beyond sqlite3.
+:mod:`guard.freshness`). Loaded by the hook's refresh: imports nothing beyond SQLite.
 """
 
 from __future__ import annotations
 
 import os
-import sqlite3
 import stat
 
 from guard import freshness
 from guard.lock import Locked
 from guard.model import GuardError, Overlap, Reservation
 from guard.pattern import prefix
-from guard.sqlite_file import as_bytes, as_text, connect, explained, now_ms, with_parents
+from guard.sqlite_file import as_bytes, as_text, connect, explained, now_ms, sqlite3, with_parents
 from guard.store import APPLICATION_ID, RETENTION_MS, Actor, Chosen, Entry, Outcome, Snapshot, Source, Terms, Wanted
 
 TYPE_CHECKING = False
