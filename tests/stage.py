@@ -119,11 +119,11 @@ class Stage:
 
     def assert_guarded(self) -> None:
         """What the store forbids bob is refused, what it does not is let through, by real commits."""
-        held = {pattern for holder, pattern in self.active() if holder != "bob"}
-        assert "/held" in held, "an acknowledged reservation is gone"
         refused = self.commit("held/x.txt", "free.txt")
         assert refused.code == 1, refused.text
         assert "alice holds /held" in refused.text, refused.text
+        held = {pattern for holder, pattern in self.active() if holder != "bob"}
+        assert "/held" in held, "an acknowledged reservation is gone"
         for name, pattern in (("src/auth/login.py", "/src/auth"), ("src/b.py", "/src/b.py")):
             done = self.commit(name)
             assert (done.code == 1) == (pattern in held), (pattern, held, done.text)
