@@ -177,6 +177,7 @@ PULLS = [
     ),
 ]
 
+
 def before(case: Case, script: str) -> Case:
     return Case(case.what, script + case.script, case.refused, quick=case.quick)
 
