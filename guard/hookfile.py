@@ -18,6 +18,7 @@ EVENTS = ("pre-commit", "pre-merge-commit", "pre-push")
 KEPT = b".before-guard"
 """What a kept hook's name ends in; further ones are called .before-guard.2, .3 and so on. hooks/guard runs them."""
 
+_TEMPORARY = b".guard-"
 _ID = re.compile(rb"#![^\n]*\n# guard hook ([0-9]{1,9}):")
 _READ_MAX = 1 << 20
 
@@ -67,7 +68,7 @@ def write(path: bytes, contents: bytes, *, mode: int) -> None:
     umask = os.umask(0o077)
     os.umask(umask)
     allowed = (mode & ~umask) | (mode & os.stat(directory).st_mode & 0o055)
-    file, temporary = tempfile.mkstemp(prefix=b".guard-", dir=directory)
+    file, temporary = tempfile.mkstemp(prefix=_TEMPORARY, dir=directory)
     try:
         with open(file, "wb") as writer:
             writer.write(contents)
@@ -79,6 +80,14 @@ def write(path: bytes, contents: bytes, *, mode: int) -> None:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+def sweep(directory: bytes) -> None:
+    """Removes what a killed install may have left half-written."""
+    for name in os.listdir(directory) if os.path.isdir(directory) else []:
+        path = os.path.join(directory, name)
+        if name.startswith(_TEMPORARY) and (contents := read(path)) is not None and ours().startswith(contents):
+            os.unlink(path)
 
 
 def take(path: bytes) -> bytes | None:

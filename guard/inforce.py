@@ -249,10 +249,28 @@ def _missing(world: World, event: str) -> Problem:
         set_by = f"core.hooksPath ({directory.scope}) is" if directory.scope else "without core.hooksPath it is"
         what = f"git looks for hooks in {safe(directory.path)} ({set_by}): guard's are in "
         return Problem("hooks-path-moved", what + safe(os.path.dirname(elsewhere)), "guard install")
+    if directory.owner != hookdir.FREE and (directory.owner != hookdir.TRACKED or os.path.lexists(path)):
+        what = f"{whose(world)}, and nothing there runs guard: guard install says what to add"
+        return Problem("line-missing", what, "guard install")
     if os.path.isfile(os.path.join(world.place.own_dir, PYTHON)) and os.path.lexists(path):
         what = f"{safe(path)} is somebody else's hook, and does not run guard"
         return Problem("overwritten", what, "guard install")
     return Problem("not-installed", f"guard's hook for {event} is not installed", "guard install")
+
+
+def whose(world: World) -> str:
+    """Why guard does not write into the hooks directory."""
+    directory = world.directory
+    path = safe(directory.path)
+    return {
+        hookdir.HUSKY: f"husky owns {path}",
+        hookdir.LEFTHOOK: "lefthook manages the hooks here",
+        hookdir.MACHINE: f"{path} is every repository's, by core.hooksPath ({directory.scope})",
+        hookdir.OUTSIDE: f"{path} is outside this repository, and others may use it",
+        hookdir.NOWHERE: f"core.hooksPath ({directory.scope}) is {safe(directory.setting)!r}, where no hooks are run",
+        hookdir.TRACKED: f"{path} is committed, and everybody's",
+        hookdir.FREE: "it was configured there before",
+    }[directory.owner]
 
 
 def _merged(problems: list[Problem]) -> list[Problem]:

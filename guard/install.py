@@ -31,6 +31,7 @@ from guard.inforce import (
     look,
     mine_elsewhere,
     status,
+    whose,
 )
 from guard.model import EXIT_DONE, EXIT_REFUSED, GuardError
 from guard.place import Place
@@ -38,6 +39,9 @@ from guard.record import Record
 from guard.words import quoted, safe
 
 __all__ = ["Event", "Problem", "Report", "Status", "ToAdd", "install", "status", "uninstall"]
+
+
+_ADD = "Add before anything else in:"
 
 
 class ToAdd(Record):
@@ -65,15 +69,19 @@ class _Log:
     def __init__(self) -> None:
         self.done: list[str] = []
         self.notes: list[str] = []
-        self.to_add: list[ToAdd] = []
+        self.to_add: dict[str, list[ToAdd]] = {}
 
-    def add_lines(self, why: str, file: str, lines: str) -> None:
-        self.to_add.append(ToAdd(file, lines))
-        indented = "\n".join(f"    {line}" for line in lines.split("\n"))
-        self.notes.append(f"{why}\n  Add to {file}:\n\n{indented}\n")
+    def add_lines(self, why: str, file: bytes, lines: str) -> None:
+        self.to_add.setdefault(why, []).append(ToAdd(safe(file), lines))
 
     def report(self, code: int) -> Report:
-        return Report(tuple(self.done), tuple(dict.fromkeys(self.notes)), tuple(self.to_add), code)
+        notes = [*map(_in_words, self.to_add, self.to_add.values()), *dict.fromkeys(self.notes)]
+        return Report(tuple(self.done), tuple(notes), tuple(add for adds in self.to_add.values() for add in adds), code)
+
+
+def _in_words(why: str, adds: list[ToAdd]) -> str:
+    blocks = ["\n".join(f"      {line}" for line in add.lines.split("\n")) for add in adds]
+    return "\n\n".join([why, *(f"  {add.file}\n{block}" for add, block in zip(adds, blocks, strict=True)), ""])
 
 
 def install(place: Place) -> Report:
@@ -200,7 +208,7 @@ def _install_event(world: World, event: str, log: _Log) -> None:
         )
     elif world.can_configure:
         configured.write(event)
-        log.done.append(f"Configured {event} in git's configuration (hook.guard-{event}): {_whose(world)}.")
+        log.done.append(f"Configured {event} in git's configuration (hook.guard-{event}): {whose(world)}.")
         log.notes.append("git before 2.54 passes over configured hooks: commits made with one are not judged")
         _withdraw_if_lefthooks(world, event, log)
     else:
@@ -221,8 +229,8 @@ def _install_free(world: World, event: str, found: Event, log: _Log) -> None:
             configured.write(event)
             log.done.append(f"Configured {event} in git's configuration (hook.guard-{event}), beside {safe(path)}.")
         else:
-            why = f"{safe(path)} looks at the name it is started under: guard cannot keep it under another one."
-            log.add_lines(why, safe(path), managers.shell_lines(event, hookfile.read(path) or b""))
+            why = "This hook looks at the name it is started under, so guard cannot keep it under another one."
+            log.add_lines(f"{why} {_ADD}", path, managers.shell_lines(event, hookfile.read(path) or b""))
     else:
         _take(world, event, log)
 
@@ -317,35 +325,20 @@ def _note_directory(world: World) -> None:
 # What only the user can do
 
 
-def _whose(world: World) -> str:
-    directory = world.directory
-    path = safe(directory.path)
-    return {
-        hookdir.HUSKY: f"husky owns {path}",
-        hookdir.LEFTHOOK: "lefthook manages the hooks here",
-        hookdir.MACHINE: f"{path} is every repository's, by core.hooksPath ({directory.scope})",
-        hookdir.OUTSIDE: f"{path} is outside this repository, and others may use it",
-        hookdir.NOWHERE: f"core.hooksPath ({directory.scope}) is {safe(directory.setting)!r}, where no hooks are run",
-        hookdir.TRACKED: f"{path} is committed, and everybody's",
-        hookdir.FREE: "it was configured there before",
-    }[directory.owner]
-
-
 def _say_what_to_add(world: World, event: str, log: _Log) -> None:
     directory, path = world.directory, world.path(event)
-    why = f"No hook for {event} was put into the hooks directory: {_whose(world)}."
     here = f"git config core.hooksPath {quoted(hookdir.default(world.place))}"
     if directory.owner == hookdir.LEFTHOOK:
         return  # one block for all events: _say_lefthook
     if directory.owner == hookdir.NOWHERE:
         undo = f"git config --{directory.scope} --unset core.hooksPath"
         other = here if directory.scope in ("global", "system") else undo
-        log.notes.append(f"{_whose(world)}. To have hooks here: {other}, then: guard install")
+        log.notes.append(f"{whose(world)}. To have hooks here: {other}, then: guard install")
         return
     if directory.owner == hookdir.HUSKY:
         path = managers.husky_file(directory.path, event)
     lines = managers.shell_lines(event, hookfile.read(path) or b"")
-    log.add_lines(why, f"{safe(path)}, before anything else in it", lines)
+    log.add_lines(f"No hook was put there: {whose(world)}. {_ADD}", path, lines)
     if directory.owner in (hookdir.MACHINE, hookdir.OUTSIDE):
         log.notes.append(f"Or give this repository its own hooks, and it runs those alone: {here}, then: guard install")
     elif os.path.lexists(path) and not hookfile.runs(path) and directory.owner == hookdir.TRACKED:
@@ -361,10 +354,10 @@ def _say_lefthook(world: World, log: _Log) -> None:
         uninstalled = [problem for problem in find(world, event)[1] if problem.code == "manager-not-installed"]
         log.notes += [f"{problem.what}: {problem.repair}" for problem in uninstalled]
     if missing:
-        file = safe(configs[0]) if configs else "lefthook.yml"
-        why = "lefthook manages the hooks here, and moves others' hooks aside whenever its configuration changes."
-        where = f"{file} (or lefthook-local.yml, for you alone); then: lefthook install"
-        log.add_lines(why, where, managers.lefthook_lines(missing))
+        file = configs[0] if configs else os.path.join(world.place.top or b"", b"lefthook.yml")
+        why = "lefthook manages the hooks here, and moves others' aside whenever its configuration changes."
+        how = "Add to its configuration (lefthook-local.yml is for you alone), then: lefthook install"
+        log.add_lines(f"{why} {how}", file, managers.lefthook_lines(missing))
 
 
 # Uninstalling
@@ -383,6 +376,8 @@ def _uninstall(place: Place) -> Report:
         if configured.read(world.entries, event).local:
             configured.remove(event)
             log.done.append(f"Removed hook.guard-{event} from git's configuration.")
+    for directory in directories:
+        hookfile.sweep(directory)
     _free_project(place, log)
     _remove_data(place, log)
     _say_leftovers(world, log)

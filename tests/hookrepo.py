@@ -194,7 +194,7 @@ def codes(made: Repository, *, env: dict[str, str] | None = None) -> set[str]:
 
 def to_add(done: Done) -> dict[str, str]:
     """From install --json: the lines to add, by the name of the file they go into."""
-    return {os.path.basename(add["file"].split(",")[0].split(" ")[0]): add["lines"] for add in done.json()["to_add"]}
+    return {os.path.basename(add["file"]): add["lines"] for add in done.json()["to_add"]}
 
 
 def _format(made: Repository) -> str:

@@ -246,7 +246,7 @@ def test_what_is_not_guards_is_not_touched_but_the_line_works(situation: NotOurs
     said = made.guard("install", expect=1)
     assert situation.says in said.text
     assert picture(directory) == before
-    assert codes(made) == {"overwritten", "not-installed"} or codes(made) == {"overwritten"}
+    assert codes(made) == {"line-missing"}
     lines = to_add(made.guard("install", "--json", expect=1))
     assert set(lines) == set(EVENTS)
     for event in EVENTS:
@@ -953,3 +953,43 @@ def test_the_version_of_git_is_read_from_what_it_says() -> None:
     assert version_of("git") >= (2, 30)
     said = subprocess.run(["git", "--version"], capture_output=True, check=True).stdout
     assert said.startswith(b"git version ")
+
+
+# Killed
+
+
+CALLS = ("link,linkat", "rename,renameat,renameat2", "unlink,unlinkat", "write", "mkdir")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("verb", ["install", "uninstall"])
+@pytest.mark.parametrize("calls", CALLS)
+def test_killed_at_any_instant_nothing_is_lost(verb: str, calls: str, tmp_path: Path) -> None:
+    """Killed at the first such system call, the second, and so on, until none is left to be killed at."""
+    if not shutil.which("strace") or run(["strace", "-qq", "-e", "trace=none", "true"], cwd=tmp_path).code:
+        pytest.skip("strace is not installed, or may not trace here")
+    made = plain(tmp_path)
+    hook(made.git_dir / "hooks" / "pre-commit", '#!/bin/sh\necho theirs >>"$HOME/ran"\n')
+    tops = (made.git_dir / "hooks", made.git_dir / "config")
+    before = picture(*tops)
+    env = {"PYTHONPATH": str(Path(__file__).parent.parent), "GUARD_AGENT": "bob"}
+    for instant in range(1, 100):
+        if verb == "uninstall":
+            made.guard("install")
+        kill = ["-e", f"trace={calls}", "-e", f"inject={calls}:signal=KILL:when={instant}"]
+        command = ["strace", "-f", "-qq", "-o", os.devnull, *kill, sys.executable, "-m", "guard", verb]
+        killed = run(command, cwd=made.path, env=env).code in (-9, 137)
+        for lock in made.git_dir.glob("*.lock"):  # git's own, when it is git that was killed
+            lock.unlink()
+        for _ in range(2):
+            theirs = len(ran())
+            done = made.git("commit", "-q", "--allow-empty", "-m", "x", expect=None, env=env)
+            assert ran()[theirs:] == ["theirs"], instant
+            assert done.code == 0 or b"guard install" in done.err
+            made.guard("install")
+            assert codes(made) == set()
+        made.guard("uninstall")
+        assert picture(*tops) == before, instant
+        if not killed:
+            break
+    assert instant < 99

@@ -130,7 +130,7 @@ def test_husky_first_then_guard(tmp_path: Path, npm: Path) -> None:
     assert "husky owns" in said
     assert str(made.path / ".husky" / "pre-commit") in said
     assert picture(made.path / ".husky", made.path / ".git" / "hooks") == before
-    assert codes(made) == {"overwritten"}
+    assert codes(made) == {"line-missing"}
 
     _add_husky_lines(made)
     made.guard("install")
