@@ -48,15 +48,16 @@ def judged(event: str, arguments: Sequence[str]) -> int:
 
 
 def _refreshed(event: str) -> int:
-    published, status = union.Published(union.OFF, b"-", b"-"), EXIT_DONE
     try:
-        published = refresh()
+        os.write(1, b" ".join(refresh()) + b"\n")
     except GuardError as error:
         status = cannot_tell(error, VERBS[event])
     except Exception as error:
         status = cannot_tell(unexpected(error), VERBS[event])
+    else:
+        return EXIT_DONE
     if status == EXIT_DONE:
-        os.write(1, b" ".join(published) + b"\n")
+        os.write(1, b"off - -\n")  # let through, as the settings say
     return status
 
 
