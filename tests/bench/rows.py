@@ -128,8 +128,12 @@ def stale(bench: Bench) -> Iterator[Row]:
     scene = bench.scene("stale", patterns=others_patterns(100))
     scene.settle()
     _expect_stale(scene)
-    hook, py0 = in_turns(lambda: stale_ms(scene), bench.py0(), runs=bench.runs)
+    names = map("holder{}".format, range(1_000_000))
+    hook, new, py0 = in_turns(
+        lambda: stale_ms(scene), lambda: scene.hook_ms(holder=next(names)), bench.py0(), runs=bench.runs
+    )
     yield Row("pre-commit, first one after another process changed the reservations", hook, 4.0, "py0", py0)
+    yield Row("pre-commit, the very first one of a holder", new, None, "py0", py0, extra=True)
 
 
 def _expect_stale(scene: Scene) -> None:

@@ -35,7 +35,9 @@ _CHANGE = """
 import sqlite3, sys, time
 connection = sqlite3.connect(sys.argv[1])
 now = int(time.time() * 1000)
-connection.execute("DELETE FROM reservation WHERE holder = 'stranger'")
+connection.execute(
+    "DELETE FROM reservation WHERE project = ? AND holder = 'stranger' AND ended_at IS NULL", sys.argv[2:3]
+)
 connection.execute(
     "INSERT INTO reservation (project, holder, pattern, created_at, expires_at) VALUES (?, 'stranger', ?, ?, ?)",
     (sys.argv[2], "/elsewhere/%d" % now, now, now + 3600000),
@@ -135,9 +137,9 @@ class Scene:
         own = {"HOME": str(self.home), "XDG_DATA_HOME": str(self.home / "data"), "GIT_CONFIG_NOSYSTEM": "1"}
         return {**kept, **checkout, **own, "LC_ALL": "C.UTF-8", "USER": "bench", "GUARD_AGENT": holder}
 
-    def hook_env(self) -> dict[str, str]:
+    def hook_env(self, holder: str = ME) -> dict[str, str]:
         """The environment in which git starts a hook (githooks(5)); its own programs come first on PATH."""
-        env = self.env()
+        env = self.env(holder)
         programs = _git_programs()
         return {
             **env,
@@ -216,11 +218,18 @@ class Scene:
 
     # The hook
 
-    def hook_ms(self, event: str = "pre-commit", *arguments: str, stdin: Path | None = None, expect: int = 0) -> float:
+    def hook_ms(
+        self,
+        event: str = "pre-commit",
+        *arguments: str,
+        stdin: Path | None = None,
+        expect: int = 0,
+        holder: str = ME,
+    ) -> float:
         """How long an installed hook takes, started as git starts it."""
         return process_ms(
             (str(Path(".git/hooks") / event), *arguments),
-            env=self.hook_env(),
+            env=self.hook_env(holder),
             cwd=self.repo,
             stdin=stdin or os.devnull,
             expect=expect,
