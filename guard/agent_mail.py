@@ -8,19 +8,18 @@ is said, and hides no other. A reservation is relative to its project's director
   below these; and the one that guard.project names, by slug or path. An archived project reserves nothing.
 - An agent that was retired still holds what it has neither released nor let expire.
 
-Loaded by the hook's refresh: imports nothing beyond sqlite3.
+Loaded by the hook's refresh: imports nothing beyond SQLite.
 """
 
 from __future__ import annotations
 
 import os
-import sqlite3
 
 from guard import freshness, mail_project, mail_rows, wal
 from guard.mail_pattern import Site, protects_nothing, translated
 from guard.model import EXIT_REFUSED, GuardError, Reservation
 from guard.pattern import fault, prefix
-from guard.sqlite_file import connect, explained, now_ms, with_parents
+from guard.sqlite_file import connect, explained, now_ms, sqlite3, with_parents
 from guard.store import RETENTION_MS, Actor, Chosen, Entry, Outcome, Snapshot, Source, Terms, Wanted
 
 TYPE_CHECKING = False
@@ -69,9 +68,9 @@ class AgentMailStore:
     def close(self) -> None:
         """Nothing is open."""
 
-    def is_agent_mail(self) -> bool:
-        """Has the file the tables of an Agent Mail database?"""
-        return self._asked(mail_rows.is_agent_mail)
+    def check(self) -> None:
+        """Raises :class:`GuardError` unless this is a database of MCP Agent Mail's that can be read."""
+        self._asked(lambda _: None)
 
     # Reading
 
@@ -223,11 +222,19 @@ class AgentMailStore:
         return self._reading(query)[0]
 
     def _reading(self, query: Callable[[sqlite3.Connection], T]) -> tuple[T, tuple[Stamp, ...]]:
+        def recognised(connection: sqlite3.Connection) -> T:
+            if not mail_rows.is_agent_mail(connection):
+                raise GuardError(
+                    f"{self.path} is a SQLite file, but not a guard store, nor MCP Agent Mail's database",
+                    hint="name another file: git config guard.db /path/to/guard.db",
+                )
+            return query(connection)
+
         try:
             return wal.read(
                 os.fsencode(self.path),
                 lambda how: connect(self.path, how, patience_s=self._patience_s),
-                query,
+                recognised,
                 now_ns=self._clock() * 1_000_000,
             )
         except sqlite3.Error as error:

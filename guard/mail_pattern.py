@@ -81,6 +81,9 @@ def _meanings(text: bytes) -> list[bytes]:
         text = text.rstrip()  # git drops spaces there, and no agent means a newline
     found: dict[bytes, None] = {}
     for each in dict.fromkeys((text, text.lstrip())):
+        if b"\\" not in each and b"[" not in each:
+            found[b"/".join(map(_starred, each.split(b"/"))) if b"**" in each else each] = None
+            continue
         slashes = each.replace(b"\\", b"/")
         for meaning in (_as_git(each), slashes, slashes.replace(b"[", b"\\[")):
             found.update(dict.fromkeys(_in_grammar(meaning)))
@@ -89,8 +92,6 @@ def _meanings(text: bytes) -> list[bytes]:
 
 def _as_git(text: bytes) -> bytes:
     """Without the backslashes that git takes no notice of: those before ordinary characters, and a last one."""
-    if b"\\" not in text:
-        return text
     out = b""
     at = 0
     while at < len(text):
@@ -156,9 +157,10 @@ def _end_of_bracket(name: bytes, at: int) -> int:
 def _placed(text: bytes, site: Site) -> list[bytes]:
     """From the project's directory on; or from the root of the file system, when that leads there too."""
     found = _from(site.start, site.top, text)
-    names = names_of(text)
-    if text.startswith(b"/") and any(each and names[: len(each)] == each for each in site):
-        found += _from((), site.top, text)
+    if text.startswith(b"/"):
+        names = names_of(text)
+        if any(each and names[: len(each)] == each for each in site):
+            found += _from((), site.top, text)
     return found
 
 

@@ -3,7 +3,7 @@
 Its server in Python keeps times as text, naive UTC; the one in Rust as integers, µs, and what was released also in a
 table of its own. Which of the two it is does not matter: each value is read as what it is.
 
-Loaded by the hook's refresh: imports nothing beyond sqlite3.
+Loaded by the hook's refresh: imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -25,17 +25,18 @@ TABLES = frozenset((b"projects", b"agents", b"file_reservations"))
 _RELEASES = b"file_reservation_releases"
 _NOT_YET = (b"", b"0", b"null", b"none")
 _FLAGS = {0: False, 1: True, b"0": False, b"1": True, b"false": False, b"true": True}
-_DAY_MS = 86_400_000
 _US_MAX = 1 << 63
 
-# These leave out what has surely ended, so that a long history costs little; the rest is read with care. SQLite's date
-# functions give NULL for what is no time, but take "now", hours alone and numbers, too: hence the dash after the year.
-_IS_TIME = "(julianday({0}) IS NOT NULL AND instr({0}, '-') = 5)"
+# SQLite reads the times that are text, as µs like the others. Its functions take "now", hours alone and numbers, too:
+# hence the dash after the year. What has surely ended is left out there, so that a long history costs little.
+_IS_TIME = "(instr({0}, '-') = 5 AND julianday({0}) IS NOT NULL)"
+_TIME = f"""CASE WHEN typeof({{0}}) = 'text' AND {_IS_TIME}
+    THEN CAST(round((julianday({{0}}) - 2440587.5) * 86400000) AS INTEGER) * 1000 ELSE {{0}} END"""
 _UNRELEASED = f"""(r.released_ts IS NULL OR CASE typeof(r.released_ts)
     WHEN 'text' THEN NOT {_IS_TIME.format("r.released_ts")} WHEN 'blob' THEN 1 ELSE r.released_ts <= 0 END)"""
-_UNEXPIRED = f"""CASE typeof(r.expires_ts)
-    WHEN 'text' THEN NOT ({_IS_TIME.format("r.expires_ts")} AND julianday(r.expires_ts) < :yesterday)
-    WHEN 'null' THEN 1 WHEN 'blob' THEN 1 ELSE r.expires_ts > :now END"""
+_UNEXPIRED = f"""CASE typeof(r.expires_ts) WHEN 'null' THEN 1 WHEN 'blob' THEN 1
+    WHEN 'text' THEN NOT ({_IS_TIME.format("r.expires_ts")} AND {_TIME.format("r.expires_ts")} <= :now)
+    ELSE r.expires_ts > :now END"""
 _RELEASED_BESIDE = "SELECT {0} FROM file_reservation_releases AS x WHERE x.reservation_id = r.id"
 
 
@@ -73,14 +74,14 @@ def is_agent_mail(connection: sqlite3.Connection) -> bool:
 
 
 def projects(connection: sqlite3.Connection) -> list[Project]:
-    archived = "archived_at" if b"archived_at" in _columns(connection, "projects") else "NULL"
+    archived = _TIME.format("archived_at") if b"archived_at" in _columns(connection, "projects") else "NULL"
     rows = connection.execute(f"SELECT id, slug, human_key, {archived} FROM projects ORDER BY id").fetchall()
     return [_project(row) for row in rows if isinstance(row[0], int)]
 
 
 def held(connection: sqlite3.Connection, projects: Collection[int], *, now: int | None) -> list[Held]:
     """The reservations of some projects that are active at a time in Unix ms; None for all there ever were."""
-    retired = "a.retired_at" if b"retired_at" in _columns(connection, "agents") else "NULL"
+    retired = _TIME.format("a.retired_at") if b"retired_at" in _columns(connection, "agents") else "NULL"
     beside = "NULL"
     where = [f"r.project_id IN ({', '.join(str(number) for number in projects)})"]
     if _RELEASES in _tables(connection):
@@ -91,10 +92,10 @@ def held(connection: sqlite3.Connection, projects: Collection[int], *, now: int 
         beside = "NULL"
     rows = connection.execute(
         f"""SELECT r.id, r.project_id, a.name, r.agent_id, {retired}, r.path_pattern, r."exclusive", r.reason,
-            r.created_ts, r.expires_ts, r.released_ts, {beside}
+            {_TIME.format("r.created_ts")}, {_TIME.format("r.expires_ts")}, {_TIME.format("r.released_ts")}, {beside}
         FROM file_reservations AS r LEFT JOIN agents AS a ON a.id = r.agent_id
         WHERE {" AND ".join(where)} ORDER BY r.id""",
-        {"now": (now or 0) * 1000, "yesterday": ((now or 0) - _DAY_MS) / _DAY_MS + 2_440_587.5},
+        {"now": (now or 0) * 1000},
     ).fetchall()
     found = [_held(row) for row in rows]
     return found if now is None else [row for row in found if row.ended(now=now) is None]
@@ -119,28 +120,13 @@ def generation(connection: sqlite3.Connection) -> int:
 
 
 def instant(value: Value) -> int | None:
-    """A time as Unix ms; None when nobody can read it. Numbers are µs; text is ISO 8601, in UTC unless it says."""
+    """A time in µs, as Unix ms; None when nobody can read it."""
     if isinstance(value, bytes):
         text = value.strip()
-        if not text.lstrip(b"-").isdigit():
-            return _of_text(text)
-        value = int(text) if len(text) < 20 else _US_MAX
+        value = int(text) if text.lstrip(b"-").isdigit() and len(text) < 20 else None
     if value is None or not -_US_MAX < value < _US_MAX:
         return None
     return int(value) // 1000
-
-
-def _of_text(text: bytes) -> int | None:
-    import datetime  # sqlite3 has loaded it
-
-    try:
-        found = datetime.datetime.fromisoformat(text.decode("ascii"))
-    except ValueError:
-        return None
-    if found.tzinfo is None:
-        found = found.replace(tzinfo=datetime.UTC)
-    since = found - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-    return since // datetime.timedelta(milliseconds=1)
 
 
 def _since(value: Value) -> tuple[int | None, bool]:

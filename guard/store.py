@@ -186,7 +186,9 @@ def open_store(
     retention_ms: int = RETENTION_MS,
     place: Place | None = None,
 ) -> Store:
-    """The store at an absolute path, made on first use when ``create`` is set: ours, or MCP Agent Mail's database.
+    """The store at an absolute path: ours, or MCP Agent Mail's database.
+
+    ``create``: make ours if it is not there, and refuse another program's database now rather than when it is read.
 
     ``patience_s``: how long to wait for somebody else's lock; ``retention_ms``: how long what has ended is
     remembered; ``place``: where it is asked from, for a store whose projects are directories. Nothing of this process
@@ -196,8 +198,9 @@ def open_store(
         from guard.agent_mail import AgentMailStore
 
         store = AgentMailStore(path, patience_s=patience_s, place=place, retention_ms=retention_ms)
-        if store.is_agent_mail():
-            return store
+        if create:
+            store.check()
+        return store
     from guard.sqlite_store import SqliteStore
 
     return SqliteStore(path, patience_s=patience_s, create=create, retention_ms=retention_ms)

@@ -249,9 +249,10 @@ def _restamp(
 ) -> bool:
     """Renews the store's time alone, in place, when nothing else differs from what is published.
 
-    That is so after most writes: they concern another project, or the holder's own reservations.
+    That is so after most writes: they concern another project, or the holder's own reservations. A time that proves
+    nothing yet renews nothing: what is published then serves once more, and is looked at again by the next hook.
     """
-    if source is None or not all(stamp.proven for stamp in (*source.stamps, *settings)):
+    if source is None or not all(stamp.proven for stamp in settings):
         return False
     made_from = _made_from(slot, before.published.tree, source)
     watched = tuple(stamp.path for stamp in (*made_from, *settings))
@@ -266,6 +267,8 @@ def _restamp(
     place = os.path.join(slot, before.published.name)
     if source.patterns and not _holds(slot, before.published.tree, source.patterns):
         return False
+    if not all(stamp.proven for stamp in source.stamps):
+        return True
     for number, stamp in enumerate(source.stamps):
         path = os.path.join(place, b"%d" % number)
         if (stamp.mtime_ns is None) == os.path.exists(path):

@@ -2,18 +2,18 @@
 
 Nothing of theirs is ours to set or to lock for long, so a time is trusted only when it is aged, and what is in flight
 is looked for: see "Somebody else's database" in :mod:`guard.freshness`. The layout of the files is that of
-sqlite.org/walformat.html. Loaded by the hook's refresh: imports nothing heavy.
+sqlite.org/walformat.html. Loaded by the hook's refresh: imports nothing beyond SQLite.
 """
 
 from __future__ import annotations
 
 import os
-import sqlite3
 import sys
 
 from guard import freshness
 from guard.freshness import Stamp
 from guard.record import Record
+from guard.sqlite_file import sqlite3
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     T = TypeVar("T")
+
+TICK_NS = 100_000_000
+"""More than a tick of the clocks that give files their times, where these have fractions of a second."""
 
 ATTEMPTS = 2
 """A reader that is the first to connect rebuilds the log's index; the next one finds it as the first left it."""
@@ -69,14 +72,14 @@ def _attempt(
 ) -> tuple[_Files, T, bool]:
     files = _files(path, real, now_ns)
     aged = files.database.proven and files.log.proven
-    if aged and files.log.mtime_ns is None and _is_at_rest(real):
+    if files.log.mtime_ns is None and _would_show(files.database, now_ns) and _is_at_rest(real):
         try:
             result, _ = _read(connect(UNLOCKED), query)
         except sqlite3.DatabaseError:
             pass  # written meanwhile, or damaged: asked again, properly
         else:
             if _files(path, real, now_ns) == files:
-                return files, result, True
+                return files, result, aged
     before = _index(real)
     result, journal = _read(connect(LOCKED), query)
     if journal == b"wal":
@@ -105,6 +108,12 @@ def _files(path: bytes, real: bytes, now_ns: int) -> _Files:
         identity = None
     database = freshness.aged(path, now_ns=now_ns)
     return _Files(database, freshness.aged(real + b"-wal", now_ns=now_ns), identity)
+
+
+def _would_show(stamp: Stamp, now_ns: int) -> bool:
+    """Would a write after the time was taken have given the file another one?"""
+    fine = stamp.mtime_ns is not None and stamp.mtime_ns % 10**9 != 0 and stamp.mtime_ns <= now_ns - TICK_NS
+    return stamp.proven or fine
 
 
 def _is_at_rest(path: bytes) -> bool:
