@@ -188,7 +188,7 @@ def _changes(event: str, arguments: Sequence[str], place: Place) -> list[Change]
 
     if event == "pre-push":
         with open(0, "rb", closefd=False) as stdin:
-            lines = stdin.read()
+            lines = b"" if stdin.isatty() else stdin.read()
         if not lines:
             named, lines = changes.pushed_by_manager(os.environb)
             arguments = arguments or named

@@ -104,7 +104,7 @@ def _owner(place: Place, path: bytes) -> str:
     if b".husky" in path.split(b"/")[-2:] or os.path.isfile(os.path.join(path, b"husky.sh")):
         return HUSKY
     real = os.path.realpath(path)
-    within = any(_below(real, os.path.realpath(top)) for top in (place.common_dir, place.git_dir))
+    within = _within(place, real)
     if not within and not _same_repository(place, real):
         return OUTSIDE
     if lefthook_configs(place) or _has_lefthook(path):
@@ -132,6 +132,20 @@ def _has_tracked(path: bytes) -> bool:
     if not os.path.isdir(path):
         return False
     return bool(git.run(["ls-files", "-z", "--", "."], directory=path, environment=elsewhere()))
+
+
+def is_committed(place: Place, path: bytes) -> bool:
+    """Is this hook one of the repository's tracked files?"""
+    directory, name = os.path.split(path)
+    real = os.path.realpath(directory)
+    if _within(place, real) or not _same_repository(place, real):
+        return False
+    return bool(git.run(["ls-files", "-z", "--", name], directory=real, environment=elsewhere()))
+
+
+def _within(place: Place, real: bytes) -> bool:
+    """Is this directory part of the git directory?"""
+    return any(_below(real, os.path.realpath(top)) for top in (place.common_dir, place.git_dir))
 
 
 def _existing(path: bytes, *, link: bool = False) -> bytes:

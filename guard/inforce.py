@@ -111,6 +111,8 @@ def status(place: Place) -> Status:
         problems += wrong
     problems = _merged(problems)
     notes: list[str] = []
+    if world.directory.owner == hookdir.LEFTHOOK and any(event.how == HOOK for event in events):
+        notes.append("lefthook moves guard's hooks aside when it synchronizes: guard install says what to add")
     if any(event.in_force for event in events):
         problems += _data_problems(place, events, notes)
     problems += _override_problems(world.directory)

@@ -146,11 +146,11 @@ def _lay_data(place: Place, log: _Log) -> None:
     _update(os.path.join(own, PYTHON), b"".join(line + b"\n" for line in lines), 0o644)
     _update(os.path.join(own, defaults.NOTE), defaults.note(os.environb), 0o644)
     _update(os.path.join(own, COPY), hookfile.ours(), 0o755)
-    if place.top is not None and place.git_dir != place.common_dir and lines[0].startswith(place.top + b"/"):
-        log.notes.append(
-            f"hooks will start {safe(lines[0])}, which goes when this worktree goes; all worktrees share the hooks. "
-            "Better: guard install with a guard that is installed outside of it"
-        )
+    in_linked = place.top is not None and place.git_dir != place.common_dir and lines[0].startswith(place.top + b"/")
+    if in_linked or b"/.cache/" in lines[0]:
+        why = "goes when this worktree goes; all worktrees share the hooks" if in_linked else "is in a cache"
+        better = "Better: guard install with a guard that is installed where it stays"
+        log.notes.append(f"hooks will start {safe(lines[0])}, which {why}. {better}")
 
 
 def _python_lines() -> tuple[bytes, bytes, bytes]:
@@ -366,10 +366,9 @@ def _say_lefthook(world: World, log: _Log) -> None:
 def _uninstall(place: Place) -> Report:
     log = _Log()
     world = look(place)
-    default = hookdir.default(place)
-    directories = dict.fromkeys((*world.noted, default))
-    if world.directory.owner not in (hookdir.MACHINE, hookdir.OUTSIDE, hookdir.NOWHERE):
-        directories[world.directory.path] = None
+    directories = dict.fromkeys((*world.noted, hookdir.default(place), world.directory.path))
+    if world.directory.owner in (hookdir.MACHINE, hookdir.OUTSIDE, hookdir.NOWHERE):
+        del directories[world.directory.path]
     for event in EVENTS:
         for directory in directories:
             _withdraw(place, os.path.join(directory, event.encode()), log)
@@ -390,7 +389,7 @@ def _uninstall(place: Place) -> Report:
 def _withdraw(place: Place, path: bytes, log: _Log) -> None:
     """Takes guard's hook from a path, or from where a manager moved it, and puts what was kept in its place."""
     if hookfile.is_ours(path):
-        if _is_committed(place, path):
+        if hookdir.is_committed(place, path):
             log.notes.append(f"{safe(path)} is committed, so it stays; for everybody: git rm {quoted(path)}")
         else:
             _replace(path, log)
@@ -436,13 +435,6 @@ def _settle_aside(aside: bytes, log: _Log) -> None:
             hookfile.put_back(aside)
         else:
             log.notes.append(f"{safe(name)} is a hook that was kept; it stays there, and nothing runs it now")
-
-
-def _is_committed(place: Place, path: bytes) -> bool:
-    if place.top is None or not path.startswith(place.top + b"/"):
-        return False
-    asked: list[bytes | str] = ["ls-files", "-z", "--", os.path.basename(path)]
-    return bool(git.run(asked, directory=os.path.dirname(path), environment=hookdir.elsewhere()))
 
 
 def _free_project(place: Place, log: _Log) -> None:

@@ -29,10 +29,11 @@ ASIDE = (b".legacy", b".orig", b".old")
 """What pre-commit and prek, MCP Agent Mail and lefthook add to the name of a hook that they find."""
 _BY_NAME = re.compile(
     rb"""basename[^\n]{0,40}\$\{?0 | \$\{0\#\#
-    | basename\s*\(?\s*(?:\$0|\$PROGRAM_NAME|__FILE__|__file__|sys\.argv\[0\])
+    | basename\s*\(?\s*(?:\$0|\$PROGRAM_NAME|__FILE__|__file__|sys\.argv\[0\]) | case\s+"?\$\{?0\b
     | Path\((?:__file__|sys\.argv\[0\])\)\.(?:name|stem)\b""",
     re.VERBOSE,
 )
+_BESIDE = re.compile(rb"""dirname\s+(?:--\s+)?"?\$\{?0\}?"?\s*\)["']?/([\w.-]+)""")
 _READS_STDIN = re.compile(rb"\bread\b|\bcat\b|\bxargs\b|\blfs\b|stdin|/dev/fd/0")
 
 
@@ -47,8 +48,13 @@ def lefthook_made(path: bytes) -> bool:
 
 
 def goes_by_name(path: bytes) -> bool:
-    """Does this hook look at the name it is started under, so that it would not work under another one?"""
-    return _BY_NAME.search(read(path) or b"") is not None
+    """Does this hook, or a script that it runs from beside it, look at the name it is started under?
+
+    Such a hook would not work under another name.
+    """
+    contents = read(path) or b""
+    beside = (os.path.join(os.path.dirname(path), name) for name in _BESIDE.findall(contents))
+    return any(_BY_NAME.search(text) for text in (contents, *(read(file) or b"" for file in beside)))
 
 
 def calls_guard(path: bytes, event: str) -> bool:

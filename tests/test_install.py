@@ -524,6 +524,23 @@ def test_an_interpreter_in_a_worktree_that_goes_is_foretold_and_named(tmp_path: 
     assert_commit_refused(main)
 
 
+def test_a_hook_that_runs_what_lies_beside_it_finds_it(tmp_path: Path) -> None:
+    made = plain(tmp_path)
+    hooks = made.git_dir / "hooks"
+    hook(hooks / "lib.sh", 'echo beside >>"$HOME/ran"\n', mode=0o644)
+    hook(hooks / "pre-commit", '#!/bin/sh\n. "$(dirname "$0")/lib.sh"\n')
+    made.guard("install")
+    made.commit("a.txt", "1\n", who="bob")
+    assert ran() == ["beside"]
+
+
+def test_a_file_of_the_same_name_in_the_repository_is_no_hook(tmp_path: Path) -> None:
+    made = Repository.make(tmp_path / "repo", files={"pre-commit": "not a hook\n", "pre-push": "neither\n"})
+    made.guard("install")
+    made.guard("uninstall")
+    assert not [path for path in (made.git_dir / "hooks").iterdir() if path.suffix != ".sample"]
+
+
 CHAIN_RUNNER = """\
 #!/usr/bin/env python3
 # mcp-agent-mail chain-runner (pre-commit)
@@ -566,7 +583,8 @@ def test_mcp_agent_mails_chain_runner_and_guard_in_either_order(first: str, tmp_
 @pytest.mark.skipif(CONFIGURED, reason="this git runs configured hooks, so the hook can stay where it is")
 def test_a_hook_that_goes_by_its_name_keeps_it(tmp_path: Path) -> None:
     made = plain(tmp_path)
-    by_name = '#!/bin/sh\ncase $(basename "$0") in pre-commit) ;; esac\n'
+    by_name = '#!/bin/sh\n. "$(dirname -- "$0")/all.sh"\n'
+    hook(made.git_dir / "hooks" / "all.sh", 'case $(basename "$0") in pre-commit) ;; esac\n', mode=0o644)
     installed = hook(made.git_dir / "hooks" / "pre-commit", by_name)
     before = picture(installed)
     said = made.guard("install", expect=1)
