@@ -127,7 +127,7 @@ def ended_listing(rows: Sequence[Reservation], *, now: int, width: int | None) -
     for row in rows:
         by = f" by {safe(row.ended_by)}" if row.end == "broken" and row.ended_by else ""
         when = "" if row.ended_at is None else f" {clock(row.ended_at, now=now)}"
-        lines.append(cut(f"#{row.id}  {safe(row.holder)}  {pattern(row)}  {row.end}{by}{when}", width))
+        lines.append(cut(f"#{row.id}  {safe(row.holder)}  {pattern(row)}  {safe(row.end or 'ended')}{by}{when}", width))
     return lines
 
 
@@ -138,7 +138,7 @@ def log_lines(entries: Iterable[Entry], *, now: int, width: int | None) -> list[
         whose = f" of {safe(entry.whose)}" if entry.whose and entry.whose != entry.holder else ""
         what = f" #{entry.reservation}{whose} {safe(entry.pattern or b'')}" if entry.reservation else ""
         reason = f": {safe(entry.reason)}" if entry.reason else ""
-        lines.append(cut(f"{clock(entry.at, now=now)}  {safe(entry.holder)} {entry.event}{what}{reason}", width))
+        lines.append(cut(f"{clock(entry.at, now=now)}  {safe(entry.holder)} {safe(entry.event)}{what}{reason}", width))
     return lines
 
 

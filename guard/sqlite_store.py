@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Row = tuple[Any, ...]
 
 VERSION = 1
+LATEST_MS = 253_402_300_799_999  # the end of the year 9999
 PRUNED_AT_ONCE = 200
 PUBLICATIONS_MAX = 64
 CANDIDATES_AT_ONCE = 400
@@ -538,10 +539,9 @@ def _is_there(path: str) -> bool:
 
 def _reservation(row: Row) -> Reservation:
     faults = []
-    expires_at = row[9] if isinstance(row[9], int) else None
+    expires_at = _instant(row[9])
     if expires_at is None:
         faults.append(f"its expiry cannot be read: {row[9]!r:.60}")
-    created_at = row[8] if isinstance(row[8], int) else 0
     return Reservation(
         id=row[0],
         project=as_text(row[1]),
@@ -551,9 +551,9 @@ def _reservation(row: Row) -> Reservation:
         exclusive=row[5] != 0,  # what cannot be read counts as exclusive
         reason=as_text(row[6]),
         principal=as_text(row[7]),
-        created_at=created_at,
+        created_at=_instant(row[8]) or 0,
         expires_at=expires_at,
-        ended_at=row[10] if isinstance(row[10], int) else None,
+        ended_at=_instant(row[10]),
         ended_by=None if row[11] is None else as_text(row[11]),
         end=None if row[12] is None else as_text(row[12]),
         fault="; ".join(faults),
@@ -563,7 +563,7 @@ def _reservation(row: Row) -> Reservation:
 def _entry(row: Row) -> Entry:
     return Entry(
         id=row[0],
-        at=row[1] if isinstance(row[1], int) else 0,
+        at=_instant(row[1]) or 0,
         generation=row[2] if isinstance(row[2], int) else 0,
         event=as_text(row[3]),
         holder=as_text(row[4]),
@@ -573,6 +573,11 @@ def _entry(row: Row) -> Entry:
         pattern=None if row[8] is None else as_bytes(row[8]),
         reason=as_text(row[9]),
     )
+
+
+def _instant(value: object) -> int | None:
+    """A time in Unix ms; None for what is none, or lies outside of the years that can be written with four digits."""
+    return value if isinstance(value, int) and 0 <= value <= LATEST_MS else None
 
 
 def _storable(value: bytes) -> str | bytes:
