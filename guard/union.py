@@ -70,8 +70,9 @@ class Published(Record):
 
 
 class Current(Record):
-    """The lines of ``current``: magic, name, state, tree, boot id; the values of KEY_VARIABLES; the watched files,
-    the store's and the union's own first; END; and for Python the identity, the generation and how many those are."""
+    """The lines of ``current``: magic, name, state, tree, boot id, the slot's own path; the values of KEY_VARIABLES;
+    the watched files, the store's and the union's own first; END; and for Python the identity, the generation and how
+    many those are. The path shows a repository that was copied: its files are not those that are watched."""
 
     published: Published
     boot: bytes
@@ -104,15 +105,15 @@ def load(slot: bytes) -> Current | None:
     try:
         with open(os.path.join(slot, b"current"), "rb") as file:
             lines = file.read().split(b"\n")
-        files = lines.index(END, 5 + len(KEY_VARIABLES))
+        files = lines.index(END, 6 + len(KEY_VARIABLES))
         holder, project, store, fold, off, generation, store_files = lines[files + 1 : files + 8]
-        if lines[0] != MAGIC or lines[files + 8 :] != [b""]:
+        if lines[0] != MAGIC or lines[files + 8 :] != [b""] or not os.path.samefile(lines[5], slot):
             return None
         return Current(
             published=Published(state=lines[2], name=lines[1], tree=lines[3]),
             boot=lines[4],
-            key=tuple(lines[5 : 5 + len(KEY_VARIABLES)]),
-            watched=tuple(lines[5 + len(KEY_VARIABLES) : files]),
+            key=tuple(lines[6 : 6 + len(KEY_VARIABLES)]),
+            watched=tuple(lines[6 + len(KEY_VARIABLES) : files]),
             identity=Identity(holder, project, store, fold == b"1", off == b"1"),
             generation=int(generation),
             store_files=int(store_files),
@@ -296,7 +297,8 @@ def _write_current(
     generation: int,
     store_files: int,
 ) -> None:
-    lines = [MAGIC, published.name, published.state, published.tree, freshness.boot() or b"unknown", *key]
+    lines = [MAGIC, published.name, published.state, published.tree, freshness.boot() or b"unknown"]
+    lines += [os.path.abspath(slot), *key]
     lines += [stamp.path for stamp in watched]
     lines += [END, identity.holder, identity.project, identity.store]
     lines += [b"1" if identity.fold else b"0", b"1" if identity.off else b"0"]

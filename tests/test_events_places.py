@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.events import blamed, no_python, run_hook, settle
+from tests.stage import Stage
 from tests.workshop import Repository, age
 
 FILES = {"free.txt": "free\n", "held/x.txt": "x\n", "held/deep/y.txt": "y\n", "other/z.txt": "z\n"}
@@ -125,7 +127,7 @@ def test_a_place(tmp_path: Path, place: Callable[[Path], Repository]) -> None:
     settle(there)
     with no_python(there):
         assert_passes(there, "other/z.txt")
-    stage(there, "held/deep/y.txt")
+    add(there, "held/deep/y.txt")
     assert blamed(there.git("commit", "-m", "m", who="bob", expect=1)) == ["held/deep/y.txt"]
     there.git("rm", "-q", "--cached", "--sparse", "held/x.txt")
     assert blamed(there.git("commit", "-m", "m", who="bob", expect=1)) == ["held/deep/y.txt", "held/x.txt"]
@@ -143,11 +145,11 @@ def test_a_place(tmp_path: Path, place: Callable[[Path], Repository]) -> None:
 
 
 def assert_passes(repository: Repository, path: str) -> None:
-    stage(repository, path)
+    add(repository, path)
     assert repository.git("commit", "-q", "-m", "m", who="bob").text == ""
 
 
-def stage(repository: Repository, path: str) -> None:
+def add(repository: Repository, path: str) -> None:
     """Stages new contents, also of a file that is not checked out."""
     oid = repository.git("hash-object", "-w", "--stdin", stdin=b"new\n").out.decode().strip()
     repository.git("update-index", "--add", "--cacheinfo", f"100644,{oid},{path}")
@@ -174,11 +176,11 @@ def test_in_a_partial_clone_no_blob_is_fetched(tmp_path: Path) -> None:
     there.guard("reserve", ":/held", who="alice")
     settle(there)
     upstream = there.git("rev-parse", "origin/main").out.decode().strip()
-    stage(there, "free.txt")
+    add(there, "free.txt")
     there.git("commit", "-q", "-m", "free", who="bob")
     free = there.head()
     for path in ("held/deep/y.txt", "held/x.txt"):
-        stage(there, path)
+        add(there, path)
     there.git("commit", "-q", "--no-verify", "-m", "held")
     lines = f"refs/heads/topic {there.head()} refs/heads/topic {upstream}\n".encode()
     free_lines = f"refs/heads/topic {free} refs/heads/topic {upstream}\n".encode()
@@ -190,7 +192,7 @@ def test_in_a_partial_clone_no_blob_is_fetched(tmp_path: Path) -> None:
     assert blamed(run_hook(there, "pre-commit")) == ["held/deep/y.txt", "held/x.txt"]
     assert blamed(run_hook(there, "pre-push", "origin", url, stdin=lines)) == ["held/deep/y.txt", "held/x.txt"]
     there.git("read-tree", free)
-    stage(there, "other/z.txt")
+    add(there, "other/z.txt")
     with no_python(there):
         assert run_hook(there, "pre-commit").code == 0
         assert run_hook(there, "pre-push", "origin", url, stdin=free_lines).code == 0
@@ -246,3 +248,29 @@ def settle_by_pushing(repository: Repository) -> None:
     age(repository.common_dir / "config")
     for _ in range(2):
         repository.git("push", "-q", "--dry-run", "target", "main:refs/heads/again", who="bob")
+
+
+def test_a_copied_repository_goes_by_its_own_settings(stage: Stage) -> None:
+    """What was published travels with the copy, and looks as fresh there as it did before."""
+    repository = stage.repository
+    repository.git("config", "guard.agent", "alice")
+    age(repository.path / ".git/config")
+    for text in ("1\n", "2\n"):
+        repository.commit("free.txt", text)
+    shutil.copytree(repository.path, stage.home / "copy", symlinks=True)
+    copy = Repository(stage.home / "copy")
+    with no_python(repository):
+        repository.commit("free.txt", "3\n")
+    copy.git("config", "guard.agent", "bob")
+    refused = copy.commit("held/x.txt", expect=1)
+    assert blamed(refused) == ["held/x.txt"], refused.text
+
+
+def test_a_moved_repository_is_guarded(stage: Stage) -> None:
+    os.rename(stage.repository.path, stage.home / "moved")
+    moved = Repository(stage.home / "moved")
+    assert blamed(moved.commit("held/x.txt", who="bob", expect=1)) == ["held/x.txt"]
+    moved.git("reset", "-q", "--hard")
+    moved.commit("free.txt", who="bob")
+    with no_python(moved):
+        moved.commit("free.txt", "again\n", who="bob")
