@@ -201,13 +201,10 @@ def write_badly(path: Path, project: str, rows: list[dict[str, object]]) -> None
             f"INSERT INTO reservation (project, {names}) VALUES (?{', ?' * len(row)})", (project, *row.values())
         )
     connection.execute("DELETE FROM log")
-    connection.executemany(
-        "INSERT INTO log (at, project, generation, event, holder, principal, pattern, reason) VALUES (?,?,?,?,?,?,?,?)",
-        [
-            (row["created_at"], project, *(row[each] for each in ("told", "typed", "holder", "typed", "pattern", "typed")))
-            for row in rows
-        ],
-    )
+    entries = "INSERT INTO log (project, at, event, generation, holder, principal, pattern, reason) VALUES"
+    for row in rows:
+        named = ("created_at", "typed", "told", "holder", "principal", "pattern", "reason")
+        connection.execute(f"{entries} (?, ?, ?, ?, ?, ?, ?, ?)", (project, *(row[name] for name in named)))
     connection.commit()
     connection.close()
 
