@@ -128,7 +128,7 @@ def staged(against: bytes | str) -> list[bytes]:
 
 def between(old: str, new: str) -> list[bytes]:
     """Paths in which two tree-ishes differ."""
-    return _names(_listed(["diff-tree", "-r", *LISTING, old, new, "--"]))
+    return _names(_listed(["-c", "core.fsmonitor=", "diff-tree", "-r", *LISTING, old, new, "--"]))
 
 
 def sent(tips: Iterable[bytes], known: Iterable[bytes], remotes: Iterable[str]) -> list[tuple[str, list[bytes]]]:
