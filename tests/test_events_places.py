@@ -11,7 +11,7 @@ import pytest
 
 from tests.events import blamed, no_python, run_hook, settle
 from tests.stage import Stage
-from tests.workshop import Repository, age
+from tests.workshop import Repository, age, run
 
 FILES = {"free.txt": "free\n", "held/x.txt": "x\n", "held/deep/y.txt": "y\n", "other/z.txt": "z\n"}
 
@@ -24,6 +24,14 @@ def sha256(base: Path) -> Repository:
     made = Repository.make(base / "sha256", "--object-format=sha256", files=FILES)
     assert len(made.head()) == 64
     return made
+
+
+def reftable(base: Path) -> Repository:
+    made = base / "reftable"
+    if run(("git", "init", "-q", "--ref-format=reftable", str(made)), cwd=base).code:
+        pytest.skip("this git knows no reftable")
+    shutil.rmtree(made)
+    return Repository.make(made, "--ref-format=reftable", files=FILES)
 
 
 def separate_git_directory(base: Path) -> Repository:
@@ -104,6 +112,7 @@ def reached_by_a_link(base: Path) -> Repository:
 PLACES = (
     plain,
     sha256,
+    reftable,
     separate_git_directory,
     linked_worktree,
     worktree_of_a_bare_repository,
@@ -141,6 +150,11 @@ def test_a_place(tmp_path: Path, place: Callable[[Path], Repository]) -> None:
     assert_passes(there, "free.txt")
     with no_python(there):
         there.git("push", "-q", "target", "HEAD:refs/heads/topic", who="bob")
+
+    side = there.git("commit-tree", "-m", "side", "-p", "HEAD^", "HEAD^^{tree}").out.strip()
+    there.git("merge", "-q", "--no-commit", "-s", "ours", side)
+    add(there, "held/x.txt")
+    assert blamed(there.git("commit", "-m", "m", who="bob", expect=1)) == ["held/x.txt"]
     assert not list(tmp_path.rglob("broken"))
 
 

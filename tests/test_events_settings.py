@@ -160,3 +160,28 @@ def test_no_file_system_monitor_is_asked(stage: Stage) -> None:
         asked.unlink()
         assert blamed(run_hook(repository, "pre-commit")) == refused
         assert not asked.exists()
+
+
+@pytest.mark.parametrize("fold", ["true", "false"])
+def test_names_that_differ_in_case(stage: Stage, tmp_path: Path, fold: str) -> None:
+    """They are the same where core.ignoreCase says so, and only there; so they are to git check-ignore."""
+    repository = stage.repository
+    give_remote(repository, tmp_path / "remote.git")
+    repository.git("config", "core.ignoreCase", fold)
+    settle(repository)
+    change = "oid=$(echo new | git hash-object -w --stdin); git update-index --add --cacheinfo 100644,$oid,HELD/X.txt; "
+    refused = ["HELD/X.txt"] if fold == "true" else []
+    assert_as_expected(play(repository, change + "git commit -qm m"), refused)
+    assert_as_expected(play(repository, change + "git commit -qnm m --allow-empty; git push -q"), refused)
+
+
+@pytest.mark.parametrize("name", ["bob smith", "../../bob", "-n", "bob\\", "$(touch broken)", "b" * 200, "böb", "*"])
+def test_a_holder_of_any_name(stage: Stage, name: str) -> None:
+    env = {"GUARD_AGENT": name}
+    settle(stage.repository, **env)
+    with no_python(stage.repository):
+        assert_as_expected(play(stage.repository, "echo new >free.txt; git commit -qam m", env=env), [])
+    done = play(stage.repository, "echo new >held/x.txt; git commit -qam m", env=env)
+    assert_as_expected(done, ["held/x.txt"])
+    assert f"(you are {name};" in done.text
+    assert not (stage.repository.path / "broken").exists()
