@@ -139,6 +139,18 @@ def halfway_git(stage: Stage) -> None:
     stub.chmod(0o755)
 
 
+def list_dies_halfway(stage: Stage) -> None:
+    """A git that dies while it lists what has changed; the one that matches is well, and gets half a list."""
+    without_git(stage)
+    stub = stage.base / "bin/git"
+    stub.write_text(
+        "#!/bin/sh\n"
+        "case \"$*\" in *diff-index*) printf './free.txt\\0./ha'; kill -9 $$ ;; esac\n"
+        f'exec {shutil.which("git")} "$@"\n'
+    )
+    stub.chmod(0o755)
+
+
 def name_python(stage: Stage, *lines: str) -> None:
     (stage.repository.path / ".git/guard/python").write_text("".join(f"{line}\n" for line in lines))
     os.utime(stage.store)  # a fresh union needs no Python
@@ -162,6 +174,7 @@ def crashing_python(stage: Stage) -> None:
 GROUND = [
     Broken("git gone", without_git, ("git cannot be started", "PATH"), {"PATH": "{base}/bin"}),
     Broken("git dies half-way", halfway_git, ("git failed", "-9"), {"PATH": "{base}/bin"}),
+    Broken("git dies half-way through a list", list_dies_halfway, ("git failed", "diff-index"), {"PATH": "{base}/bin"}),
     Broken("interpreter gone", lambda stage: name_python(stage, "/gone/python", "/gone", ""), ("/gone/python",)),
     Broken("package gone", lambda stage: name_python(stage, sys.executable, "/gone", ""), ("/gone", "guard install")),
     Broken("package torn", torn_package, ("union",)),
@@ -405,7 +418,7 @@ def test_no_setting_blocks_a_repository_without_reservations(stage: Stage, env: 
         assert stage.hook("held/x.txt", **env).code == 1
 
 
-@pytest.mark.parametrize("way", GROUND[2:], ids=[row.name for row in GROUND[2:]])
+@pytest.mark.parametrize("way", GROUND[3:], ids=[row.name for row in GROUND[3:]])
 def test_a_fresh_empty_union_needs_neither_python_nor_git(stage: Stage, way: Broken) -> None:
     stage.repository.guard("release", "--all", who="alice")
     assert stage.hook("free.txt").code == 0

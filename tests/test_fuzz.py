@@ -202,9 +202,9 @@ def write_badly(path: Path, project: str, rows: list[dict[str, object]]) -> None
         )
     connection.execute("DELETE FROM log")
     entries = "INSERT INTO log (project, at, event, generation, holder, principal, pattern, reason) VALUES"
+    named = ("created_at", "typed", "told", "holder", "principal", "pattern", "reason")
     for row in rows:
-        named = ("created_at", "typed", "told", "holder", "principal", "pattern", "reason")
-        connection.execute(f"{entries} (?, ?, ?, ?, ?, ?, ?, ?)", (project, *(row[name] for name in named)))
+        connection.execute(f"{entries} (?, ?, ?, ?, ?, ?, ?, ?)", (project, *(row.get(name, 1) for name in named)))
     connection.commit()
     connection.close()
 
@@ -239,6 +239,31 @@ def test_bad_rows_disable_no_good_one(stage: Stage, rows: list[dict[str, object]
         assert not [line for line in lines if not line.isprintable()]
     finally:
         store.close()
+
+
+UNREADABLE = [
+    *(("exclusive", value) for value in (2, -1, 1.5, "yes", "", b"\x00", b"0")),
+    *(("expires_at", value) for value in ("soon", "", b"\xff", 1 << 62, 1e300, float("inf"))),
+    *(("holder", value) for value in (b"alice", b"\xff\xfe", "al\x00ice", 7, "")),
+    *(("pattern", value) for value in (b"/src/**", "/src/[", "/src/a**", "src/\n")),
+    *(("created_at", value) for value in ("never", -(1 << 63), (1 << 63) - 1)),
+    *((name, b"\xff\x1b[2J") for name in ("typed", "reason", "principal", "ended_by", "end", "told")),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), UNREADABLE, ids=ascii)
+def test_a_row_that_cannot_be_read_counts_for_what_it_covers(stage: Stage, name: str, value: object) -> None:
+    row: dict[str, object] = {"holder": "carol", "pattern": "/src/**", "typed": "", "exclusive": 1}
+    row |= {"created_at": NOW, "expires_at": NOW + HOUR, name: value}
+    write_badly(stage.store, stage.project, [row])
+    path = "src/a.py" if value == "/src/a**" else "src/b.py"
+    if value not in ("/src/[", "src/\n"):
+        refused = stage.hook(path)
+        assert refused.code == 1, refused.text
+        assert b"\x1b" not in refused.err
+    refused = stage.hook("held/x.txt")
+    assert refused.code == 1, refused.text
+    assert "alice holds /held" in refused.text
 
 
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
