@@ -22,7 +22,7 @@ from guard.model import (
     unexpected,
 )
 from guard.store import Chosen, Outcome, Terms
-from guard.words import conflicts_in_words, notice, pattern, safe, to_stderr, until
+from guard.words import conflicts_in_words, notice, pattern, safe, said, to_stderr, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -65,7 +65,7 @@ def run() -> None:
     try:
         code = commands.main(prog_name="guard", standalone_mode=False)
     except GuardError as error:
-        code = _say_error(error)
+        code = said(error)
     except click.ClickException as error:
         error.show()
         code = error.exit_code
@@ -76,7 +76,7 @@ def run() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whoever read us has enough
         code = EXIT_DONE
     except Exception as error:
-        code = _say_error(unexpected(error))
+        code = said(unexpected(error))
     _leave(code or EXIT_DONE)
 
 
@@ -90,19 +90,13 @@ def _leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _say_error(error: GuardError) -> int:
-    to_stderr(f"guard: {safe(error.what)}")
-    if error.hint:
-        to_stderr(f"  next: {safe(error.hint)}")
-    return error.code
-
-
 def _example(*lines: str) -> Callable[[Command], Command]:
     """Adds examples below a command's help."""
 
     def add(command: Command) -> Command:
         # Indented as the rest is: click takes the margin off.
-        command.__doc__ = "\n    ".join([command.__doc__ or "", "", "\b", "Examples:", *(f"  {line}" for line in lines)])
+        examples = ("", "\b", "Examples:", *(f"  {line}" for line in lines))
+        command.__doc__ = "\n    ".join([command.__doc__ or "", *examples])
         return command
 
     return add
@@ -538,9 +532,9 @@ def hook(event: str, arguments: tuple[str, ...]) -> int:
 
     EVENT is pre-commit, pre-merge-commit or pre-push; the ARGUMENTS and standard input are those git gave the hook.
     """
-    from guard.hook import judged
+    from guard.hook import by_hand
 
-    return judged(event, arguments)
+    return by_hand(event, arguments)
 
 
 # Shared

@@ -12,7 +12,7 @@ from guard.model import EXIT_DONE, EXIT_REFUSED, EXIT_UNKNOWN, GuardError, unexp
 from guard.place import Place, in_hook
 from guard.settings import Settings, patience_s, principal, skipped, softened
 from guard.store import Actor, Store, is_foreign, open_store
-from guard.words import notice, refusal, to_stderr, unjudged
+from guard.words import notice, refusal, said, to_stderr, unjudged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,6 +45,20 @@ def judged(event: str, arguments: Sequence[str]) -> int:
         return cannot_tell(error, VERBS[event])
     except Exception as error:
         return cannot_tell(unexpected(error), VERBS[event])
+
+
+def by_hand(event: str, arguments: Sequence[str]) -> int:
+    """As :func:`judged`, from wherever the command was typed: goes where git would start the hook (githooks(5))."""
+    from guard.place import discover
+
+    if not os.environb.get(b"GIT_DIR"):
+        try:
+            place = discover()
+        except GuardError as error:
+            return said(error)
+        os.chdir(place.top or place.git_dir)
+        os.environb[b"GIT_DIR"] = place.git_dir
+    return judged(event, arguments)
 
 
 def _refreshed(event: str) -> int:
@@ -97,6 +111,8 @@ def verdict(event: str, arguments: Sequence[str]) -> int:
     """Judges what the event changes, says so, and returns the exit code. Raises :class:`GuardError`."""
     place = in_hook()
     settings, _ = _settings(place)
+    if settings.mode.value == "off":
+        return EXIT_DONE
     create = _may_create(settings)
     store = open_store(settings.store.value, patience_s=_patience_s(), create=create, place=place)
     changes = _changes(event, arguments, place)

@@ -176,6 +176,12 @@ def unjudged(error: GuardError, *, verb: str, passes: str) -> str:
     return "\n".join(lines)
 
 
+def said(error: GuardError) -> int:
+    """Says an error and what to type next; returns its exit code."""
+    to_stderr(f"guard: {safe(error.what)}" + (f"\n  next: {safe(error.hint)}" if error.hint else ""))
+    return error.code
+
+
 def to_stderr(text: str) -> None:
     """Writes a message for people; never fails, for there is nobody left to tell."""
     data = (text + "\n").encode("utf-8", "backslashreplace")

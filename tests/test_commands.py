@@ -369,3 +369,16 @@ def test_a_store_that_is_no_guard_store(repository: Repository, tmp_path: Path) 
     text.write_text("this is no database at all, " * 100)
     assert "not a SQLite database" in repository.guard("list", env={"GUARD_DB": str(text)}, expect=3).text
     assert other.read_bytes() == before
+
+
+def test_a_hook_called_by_hand_judges_from_wherever_it_is_called(repository: Repository, tmp_path: Path) -> None:
+    repository.guard("reserve", "src/auth", who="alice")
+    linked = repository.worktree(tmp_path / "linked", "side")
+    for place in (repository, linked):
+        place.write("src/auth/login.py", "bob's\n")
+        place.git("add", "-A")
+        for cwd in (place.path, place.path / "src"):
+            assert "alice holds" in place.guard("hook", "pre-commit", cwd=cwd, who="bob", expect=1).text
+            place.guard("hook", "pre-commit", cwd=cwd, who="alice")
+            place.guard("hook", "pre-commit", cwd=cwd, who="bob", env={"GUARD_MODE": "off"})
+    assert "no git repository" in Repository(tmp_path).guard("hook", "pre-commit", expect=2).text
