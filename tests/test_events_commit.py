@@ -114,6 +114,17 @@ WAYS = [
     ),
     Case("a root commit", "git checkout -q --orphan new; git commit -m m", ["held/deep/y.txt", "held/x.txt"]),
     Case("a root commit of others", "git checkout -q --orphan new; git rm -qrf held; git commit -m m", quick=False),
+    Case(
+        "a path longer than any file system takes",
+        "deep=$(printf 'd/%.0s' $(seq 3000)); oid=$(git hash-object -w free.txt); "
+        "git update-index --add --cacheinfo 100644,$oid,held/${deep}x; git commit -qm m",
+        ["held/" + "d/" * 3000 + "x"],
+    ),
+    Case(
+        "a free path longer than any file system takes",
+        "deep=$(printf 'd/%.0s' $(seq 3000)); oid=$(git hash-object -w free.txt); "
+        "git update-index --add --cacheinfo 100644,$oid,free/${deep}x; git commit -qm m",
+    ),
     Case("on a detached head", "git checkout -q --detach; echo new >held/x.txt; git commit -am m", ["held/x.txt"]),
     Case(
         "a cherry-pick concluded by commit",

@@ -163,6 +163,21 @@ def assert_passes(repository: Repository, path: str) -> None:
     assert repository.git("commit", "-q", "-m", "m", who="bob").text == ""
 
 
+@pytest.mark.parametrize("kind", ["sha1", "sha256"])
+def test_the_first_commit_of_all(tmp_path: Path, kind: str) -> None:
+    there = Repository(tmp_path / "new")
+    there.path.mkdir()
+    there.git("init", "-q", f"--object-format={kind}")
+    there.install()
+    there.guard("reserve", "held/", "--reason", "not there yet", who="alice")
+    there.write("free.txt", "new\n")
+    there.write("held/x.txt", "new\n")
+    there.git("add", "-A")
+    assert blamed(there.git("commit", "-m", "m", who="bob", expect=1)) == ["held/x.txt"]
+    there.git("rm", "-q", "--cached", "held/x.txt")
+    there.git("commit", "-q", "-m", "m", who="bob")
+
+
 def add(repository: Repository, path: str) -> None:
     """Stages new contents, also of a file that is not checked out."""
     oid = repository.git("hash-object", "-w", "--stdin", stdin=b"new\n").out.decode().strip()

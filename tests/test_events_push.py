@@ -93,6 +93,8 @@ CLEAR = [
     Case("an empty commit", "git commit -q --allow-empty -nm m; git push origin main"),
     Case("from a subdirectory", "make free.txt; cd src/auth; git push origin main"),
     Case("from elsewhere", "make free.txt; cd /; git -C $REPOSITORY/src push origin main"),
+    Case("from elsewhere, with --git-dir", "make free.txt; cd /; git --git-dir=$REPOSITORY/.git push origin main"),
+    Case("from elsewhere, with GIT_DIR", "make free.txt; cd ..; GIT_DIR=repository/.git git push origin main"),
     Case(
         "to a remote of a name with a slash",
         "git remote rename -q origin team/main 2>/dev/null || "
@@ -371,6 +373,16 @@ REFUSED = [
         ["held/x.txt"],
     ),
     Case("from a subdirectory", "make held/x.txt; guilty; cd src/auth; git push origin main", ["held/x.txt"]),
+    Case(
+        "from elsewhere, with --git-dir",
+        "make held/x.txt; guilty; cd /; git --git-dir=$REPOSITORY/.git push origin main",
+        ["held/x.txt"],
+    ),
+    Case(
+        "from elsewhere, with GIT_DIR",
+        "make held/x.txt; guilty; cd ..; GIT_DIR=repository/.git git push origin main",
+        ["held/x.txt"],
+    ),
     Case(
         "from a linked worktree",
         "git worktree add -q $HOME/linked -b new; cd $HOME/linked; make held/x.txt; guilty; git push origin new",
