@@ -47,11 +47,17 @@ def discover() -> Place:
         if error.status != 128:
             raise
         raise UsageError(_why_not(error), hint="cd into a repository, or make one: git init") from error
-    _, git_dir, common_dir, prefix, top = [*said.split(b"\n"), b"", b""][:5]
-    common = os.path.realpath(common_dir)
-    if status == 128:
-        return Place(git_dir=git_dir, common_dir=common, top=None)
-    return Place(git_dir=git_dir, common_dir=common, top=top, prefix=prefix.rstrip(b"/"))
+    expected = len(questions) - (status == 128)
+    answers = said.split(b"\n")[:-1]
+    if len(answers) != expected:  # a path with a newline in it
+        answers = [git.run(["rev-parse", question]).removesuffix(b"\n") for question in questions[:expected]]
+    _, git_dir, common_dir, prefix, *top = answers
+    return Place(
+        git_dir=git_dir,
+        common_dir=os.path.realpath(common_dir),
+        top=top[0] if top else None,
+        prefix=prefix.rstrip(b"/"),
+    )
 
 
 def in_hook() -> Place:
