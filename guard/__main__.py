@@ -5,9 +5,14 @@ from __future__ import annotations
 import gc
 import sys
 
+from guard.words import open_closed_files
+
 
 def main() -> None:
     """Runs the command line; a hook's event goes past click, whose import takes longer than its verdict."""
+    open_closed_files()
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - None where it was closed
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
     if sys.argv[1:2] == ["hook"] and len(sys.argv) > 2 and not sys.argv[2].startswith("-"):
         from guard.hook import VERBS, by_hand
 

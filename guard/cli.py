@@ -75,9 +75,19 @@ def run() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whoever read us has enough
         code = EXIT_DONE
+    except OSError as error:
+        code = said(_failed(error))
     except Exception as error:
         code = said(unexpected(error))
     _leave(code or EXIT_DONE)
+
+
+def _failed(error: OSError) -> GuardError:
+    """What the system refused: a file, or where no file is named, writing the answer."""
+    if error.filename is None:
+        what = f"the answer could not be written: {error.strerror or error}"
+        return GuardError(what, hint="guard log   (what was asked for may be done all the same)")
+    return GuardError(f"{os.fsdecode(error.filename)}: {error.strerror}", hint="guard status")
 
 
 def _leave(code: int) -> NoReturn:

@@ -12,7 +12,7 @@ from guard.model import EXIT_DONE, EXIT_REFUSED, EXIT_UNKNOWN, GuardError, unexp
 from guard.place import Place, in_hook
 from guard.settings import Settings, patience_s, principal, skipped, softened
 from guard.store import Actor, Store, is_foreign, open_store
-from guard.words import notice, refusal, said, to_stderr, unjudged
+from guard.words import notice, open_closed_files, refusal, said, to_stderr, unjudged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def main(words: Sequence[str]) -> None:
 
     Exits 0, or 10 more than its exit code: a Python that dies ends with 1, which must not look like a refusal.
     """
+    open_closed_files()
     stage, event, *arguments = words
     status = _refreshed(event) if stage == "refresh" else judged(event, arguments)
     os._exit(status and status + 10)  # nothing is left to tidy, and taking the interpreter down takes 1 ms

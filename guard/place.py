@@ -73,7 +73,10 @@ def in_hook() -> Place:
 
 
 def _why_not(error: git.GitError) -> str:
-    here = os.fsdecode(os.getcwdb())
+    try:
+        here = os.fsdecode(os.getcwdb())
+    except FileNotFoundError:
+        return "the current directory is gone"
     if "dubious ownership" in error.what:
         return f"git does not trust the repository around {here}: {error.what}"
     return f"no git repository around {here}"

@@ -22,7 +22,7 @@ import pytest
 
 from guard import freshness
 from tests.stage import NOBODY, Stage, contents, readable_python, strangers_directory
-from tests.workshop import PACKAGE, Done
+from tests.workshop import PACKAGE, Done, run
 
 LETS_PASS = (
     {"GUARD_MODE": "warn"},
@@ -625,3 +625,50 @@ def test_an_unwritable_cache(stranger: Stranger) -> None:
     stranger.guard("release", "--all", GUARD_AGENT="alice")
     passed = stranger.hook("held/x.txt")
     assert (passed.code, passed.err) == (0, b"")
+
+
+# Where nothing can be said
+
+
+def in_shell(stage: Stage, line: str) -> Done:
+    """Runs a line of sh in which ``guard`` is the command line, as alice."""
+    python = f'guard() {{ "{sys.executable}" -m guard "$@"; }}'
+    env = {"GUARD_AGENT": "alice", "PYTHONPATH": str(PACKAGE)}
+    return run(["sh", "-c", f"{python}\n{line}"], cwd=stage.repository.path, env=env)
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_files_are_not_taken_for_the_store(stage: Stage, closed: str) -> None:
+    """The next file that is opened would get their number, and what is meant for people."""
+    assert in_shell(stage, f"guard list {closed}").code == 0
+    assert in_shell(stage, f"guard reserve src/auth {closed}").code == 0
+    assert in_shell(stage, f"guard release --id 99 {closed}").code == 1
+    stage.stage("held/x.txt")
+    hook = f"GUARD_AGENT=bob .git/hooks/pre-commit {closed}"
+    assert in_shell(stage, hook).code == 1
+    assert stage.integrity() == "ok"
+    assert stage.active() == [("alice", "/held"), ("alice", "/src/auth")]
+    stage.assert_guarded()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
+def test_an_answer_that_cannot_be_written(stage: Stage) -> None:
+    done = in_shell(stage, "guard reserve src/auth >/dev/full")
+    assert done.code == 3
+    assert "the answer could not be written: No space left on device" in done.text
+    assert "Traceback" not in done.text
+    assert ("alice", "/src/auth") in stage.active()
+
+
+def test_in_a_directory_that_is_gone(stage: Stage) -> None:
+    done = in_shell(stage, "mkdir gone && cd gone && rmdir ../gone && guard list")
+    assert done.code == 2
+    assert "the current directory is gone" in done.text
+    assert done.text.count("guard: ") == 1, done.text
+
+
+def test_commands_without_git(stage: Stage) -> None:
+    done = in_shell(stage, "PATH=/nowhere; guard list")
+    assert done.code == 3
+    assert "git cannot be started" in done.text
+    assert done.text.count("guard: ") == 1, done.text
