@@ -40,7 +40,9 @@ def of_merge(place: Place, environment: Mapping[bytes, bytes]) -> list[Change]:
     """
     parents: list[bytes] = list(_merge_heads(place))
     if not parents:
-        named = [name.removeprefix(b"GITHEAD_") for name in environment if name.startswith(b"GITHEAD_")]
+        oids = [name.removeprefix(b"GITHEAD_") for name in environment if name.startswith(b"GITHEAD_")]
+        # Run in a hook of another repository's merge, we are told of its heads too.
+        named = git.commits_here(oid for oid in oids if _is_oid(oid))
         if named:
             independent = git.run(["merge-base", "--independent", "HEAD", *sorted(named)]).split()
             head = git.run(["rev-parse", "HEAD"]).strip()

@@ -116,6 +116,12 @@ def empty_tree() -> bytes:
     return run(["hash-object", "-t", "tree", "--stdin"]).strip()
 
 
+def commits_here(oids: Iterable[bytes]) -> list[bytes]:
+    """Those of the oids that are commits of this repository."""
+    asked = b"".join(b"%b\n" % oid for oid in oids)
+    return run(["rev-list", "--no-walk=unsorted", "--ignore-missing", "--stdin"], stdin=asked).split()
+
+
 def staged(against: bytes | str) -> list[bytes]:
     """Paths in which the index differs from a tree-ish: deletions, modes, types and submodule pointers too.
 

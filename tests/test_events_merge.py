@@ -204,3 +204,9 @@ def test_pull(stage: Stage, case: Case) -> None:
 def test_in_a_linked_worktree(stage: Stage, case: Case) -> None:
     script = BRANCHES + "git checkout -q main; git worktree add -q $HOME/linked mine; cd $HOME/linked; "
     check(stage.repository, before(Case(case.what, case.script, case.refused, quick=False), script))
+
+
+@pytest.mark.parametrize("name", ["GITHEAD_" + "1" * 40, "GITHEAD_x", "GITHEAD_"])
+def test_within_the_hook_of_another_repositorys_merge(stage: Stage, name: str) -> None:
+    """git merge tells its hooks what it merges by variables, which their own git commands inherit."""
+    check(stage.repository, Case(name, BRANCHES + f"env {name}=topic git merge --no-edit hers", quick=False))

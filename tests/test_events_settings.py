@@ -17,6 +17,8 @@ CONFIGURATIONS = [
     ["core.abbrev=4"],
     ["core.attributesFile=/nonexistent", "core.excludesFile=/nonexistent"],
     ["core.commentChar=."],
+    ["core.excludesFile=a.order"],
+    ["core.excludesFile=none.ignored"],
     ["core.fsmonitor=true"],
     ["core.ignoreCase=true"],
     ["core.notesRef=refs/notes/nowhere"],
@@ -65,6 +67,7 @@ def test_a_configuration(stage: Stage, tmp_path: Path, configuration: list[str])
         key, _, value = setting.partition("=")
         repository.git("config", key, value)
     repository.write("a.order", "src/*\n*\n")
+    repository.write("none.ignored", "!*\n!/held\n")
     settle(repository)
     assert_judged_alike(repository)
 
