@@ -12,7 +12,8 @@ from guard.model import GuardError, UsageError
 from guard.pattern import stored
 from guard.place import Place, discover
 from guard.settings import Settings
-from guard.store import Actor, Store, Wanted, open_store
+from guard.store import Actor, Store, Wanted
+from guard.stores import open_store
 
 PATIENCE_S = 30.0
 """How long a command waits for another program that has the store locked, unless GUARD_PATIENCE says otherwise."""

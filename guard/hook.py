@@ -11,7 +11,8 @@ from guard import freshness, union
 from guard.model import EXIT_DONE, EXIT_REFUSED, EXIT_UNKNOWN, GuardError, unexpected
 from guard.place import Place, in_hook
 from guard.settings import Settings, patience_s, principal, skipped, softened
-from guard.store import Actor, Store, is_foreign, open_store
+from guard.store import Actor, Store
+from guard.stores import is_foreign, open_store
 from guard.words import notice, open_closed_files, refusal, said, to_stderr, unjudged
 
 TYPE_CHECKING = False

@@ -1,8 +1,6 @@
-"""Where reservations are kept: one small interface, and the choice of the store that implements it."""
+"""Where reservations are kept: one small interface. guard/stores.py chooses who implements it."""
 
 from __future__ import annotations
-
-import os
 
 from guard.record import Record
 
@@ -13,7 +11,6 @@ if TYPE_CHECKING:
 
     from guard.freshness import Stamp
     from guard.model import Overlap, Reservation
-    from guard.place import Place
 else:
     Protocol = object
 
@@ -176,46 +173,3 @@ class Store(Protocol):
         """Drops a publication that is there no more."""
 
     def close(self) -> None: ...
-
-
-def open_store(
-    path: str,
-    *,
-    patience_s: float,
-    create: bool = True,
-    retention_ms: int = RETENTION_MS,
-    place: Place | None = None,
-) -> Store:
-    """The store at an absolute path: ours, or MCP Agent Mail's database.
-
-    ``create``: make ours if it is not there, and refuse another program's database now rather than when it is read.
-
-    ``patience_s``: how long to wait for somebody else's lock; ``retention_ms``: how long what has ended is
-    remembered; ``place``: where it is asked from, for a store whose projects are directories. Nothing of this process
-    may be open on the file yet. Raises :class:`guard.model.GuardError`.
-    """
-    if is_foreign(path):
-        from guard.agent_mail import AgentMailStore
-
-        store = AgentMailStore(path, patience_s=patience_s, place=place, retention_ms=retention_ms)
-        if create:
-            store.check()
-        return store
-    from guard.sqlite_store import SqliteStore
-
-    return SqliteStore(path, patience_s=patience_s, create=create, retention_ms=retention_ms)
-
-
-def is_foreign(path: str) -> bool:
-    """Is this a SQLite file that guard has not made? Read off its header, without opening it as a database."""
-    try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:
-        return False
-    try:
-        header = os.pread(file, 100, 0)
-    except OSError:
-        return False
-    finally:
-        os.close(file)
-    return header.startswith(b"SQLite format 3\0") and header[68:72] != APPLICATION_ID.to_bytes(4, "big")

@@ -285,7 +285,7 @@ def test_a_quiet_hook_is_one_process(stage: Stage, event: str) -> None:
 REFRESH_OURS = {
     *("guard", "guard.defaults", "guard.freshness", "guard.git", "guard.hook", "guard.lock", "guard.model"),
     *("guard.pattern", "guard.place", "guard.record", "guard.settings", "guard.sqlite_file", "guard.sqlite_store"),
-    *("guard.store", "guard.union", "guard.words"),
+    *("guard.store", "guard.stores", "guard.union", "guard.words"),
 }
 VERDICT_OURS = {*REFRESH_OURS, "guard.changes", "guard.judge", "guard.match"}
 REFRESH_STANDARD = {
