@@ -122,6 +122,24 @@ STORES = [
 ]
 
 
+@pytest.mark.parametrize("filling", [b"\0", b"\xa5", b"\x0d\x00\x00\x00"], ids=["zeros", "garbage", "half a page"])
+def test_no_page_of_the_store_can_be_lost_unseen(stage: Stage, filling: bytes) -> None:
+    """Whichever page goes, what is held is refused, or guard says that it cannot tell."""
+    whole = stage.store.read_bytes()
+    stage.stage("held/x.txt")
+    codes = []
+    for at in range(0, len(whole), 4096):
+        size = 4096 if len(filling) == 1 else 2048
+        stage.store.write_bytes(whole[:at] + (filling * 4096)[:size] + whole[at + size :])
+        done = stage.hook()
+        codes.append(done.code)
+        assert done.code in (1, 3), (at // 4096 + 1, done.text)
+        assert "Traceback" not in done.text
+        assert "unexpected" not in done.text, done.text
+    assert len(codes) > 10
+    assert 3 in codes
+
+
 # Ways to break what guard stands on
 
 
