@@ -40,8 +40,8 @@ transaction, then the header again, and then the place in the log behind the las
 - *Nobody is between write and commit.* Frames are appended in order and belong to this log by their salts. A
   transaction whose frames were written before the times were taken, and that becomes visible after our read (after a
   long fsync, when a stopped writer goes on, or when a killed one's log is recovered), has its first frame behind the
-  last visible one. There must be none. (What a rolled-back transaction left there looks the same: doubt is a miss.)
-  Nor may the index be ahead of the log: a log begun anew gets its salts in the index first.
+  last visible one. There must be none, and index and log must name the same salts: the first frames of a new log are
+  there before the index knows of it. (What a rolled-back transaction left looks the same: doubt is a miss.)
 - *Without a log*, or with an empty one, everything is in the database's file. It is read without locks, so that
   nothing is made beside it, and is what we think it is if neither time has changed afterwards.
 - *With a rollback journal*, the shared lock excludes those between write and commit, as above.
