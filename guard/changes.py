@@ -93,7 +93,7 @@ def pushed_refs(lines: bytes) -> list[PushedRef]:
     Raises :class:`git.GitError` for a line that is not of that form.
     """
     refs = []
-    for line in lines.splitlines():
+    for line in lines.removesuffix(b"\n").split(b"\n") if lines else ():
         words = line.rsplit(b" ", 3)
         if len(words) != 4 or not (_is_oid(words[1]) and _is_oid(words[3])):
             raise git.GitError(f"git told the pre-push hook a line that is no ref update: {line[:200]!r}")

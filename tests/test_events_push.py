@@ -441,3 +441,14 @@ def test_a_refused_push_leaves_the_remote_as_it_was(stage: Stage) -> None:
     script = "git branch fine; make free.txt; make held/x.txt; guilty; git push origin main fine"
     judge_push(stage, Case("", script, ["held/x.txt"]))
     assert remote.git("for-each-ref").out == before
+
+
+@pytest.mark.parametrize("message", ["two\nlines", "a b c\nd", "a return\rin it", "a tab\tin it", "0 0", "held -"])
+def test_a_commit_named_by_an_odd_message(stage: Stage, message: str) -> None:
+    """git tells the hook the expression as it stands; one that breaks the line is nothing to guess about."""
+    stage.repository.write("held/x.txt", "new\n")
+    stage.repository.git("commit", "-qanm", f"held {message} and all")
+    done = stage.repository.git("push", "origin", f":/{message}:refs/heads/new", who="bob", expect=None)
+    assert done.code == 1
+    assert ("guard: push refused" in done.text) != ("\n" in message), done.text
+    assert ("guard: cannot tell" in done.text) == ("\n" in message), done.text
