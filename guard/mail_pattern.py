@@ -169,10 +169,11 @@ def _from(start: Names, top: Names, text: bytes) -> list[bytes]:
     below = text.endswith(b"/")
     segs: list[bytes] = []
     for name in text.split(b"/"):
-        if name == b".." and segs and not _is_wild(segs[-1]):
-            segs.pop()
-        elif name == b".." and not segs and start:
-            start = start[:-1]  # out of their project's directory, perhaps still into the repository
+        if name == b"..":
+            if not segs:
+                start = start[:-1]  # out of the project's directory, perhaps still into the repository
+            elif segs[-1] != STARSTAR:  # up from any depth is any depth
+                segs.pop()
         elif name not in (b"", b".") and not (name == STARSTAR and segs[-1:] == [STARSTAR]):
             segs.append(name)
     if not segs:
@@ -194,10 +195,6 @@ def _assembled(segs: Iterable[bytes], below: bool, *, lead: bytes = b"") -> byte
     segs = list(segs)
     pattern = b"/".join(segs) + (b"/" if below else b"")
     return lead + pattern if lead or (segs[0] == STARSTAR and len(segs) > 1) else b"/" + pattern
-
-
-def _is_wild(name: bytes) -> bool:
-    return len(name.translate(None, b"*?[")) != len(name)
 
 
 def _inside(segs: list[bytes], below: bool, names: Names) -> list[bytes]:
