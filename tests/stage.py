@@ -161,7 +161,12 @@ def readable_python(account: int = NOBODY) -> str | None:
         try:
             done = subprocess.run(
                 [python, "-I", "-S", "-c", f"{code}; assert sys.version_info >= (3, 11)"],
-                user=account, group=account, extra_groups=[], capture_output=True, check=False, cwd="/",
+                user=account,
+                group=account,
+                extra_groups=[],
+                capture_output=True,
+                check=False,
+                cwd="/",
             )
         except OSError:
             continue

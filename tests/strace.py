@@ -62,6 +62,11 @@ def disturbed(command: list[str], call: Call, fault: str, *, cwd: Path, env: dic
 def _run(options: list[str], command: list[str], log: Path, cwd: Path, env: dict[str, str]) -> Done:
     done = subprocess.run(
         ["strace", "-qq", "-o", str(log), "-e", "signal=none", *options, *command],
-        cwd=cwd, env={**os.environ, **env}, capture_output=True, check=False, timeout=120, stdin=subprocess.DEVNULL,
+        cwd=cwd,
+        env={**os.environ, **env},
+        capture_output=True,
+        check=False,
+        timeout=120,
+        stdin=subprocess.DEVNULL,
     )
     return Done(done.returncode, done.stdout, done.stderr)

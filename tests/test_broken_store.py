@@ -406,7 +406,10 @@ def test_home_unset(stage: Stage) -> None:
         stage.stage(name)
         hook = subprocess.run(
             [stage.repository.path / ".git/hooks/pre-commit"],
-            cwd=stage.repository.path, env=without, capture_output=True, check=False,
+            cwd=stage.repository.path,
+            env=without,
+            capture_output=True,
+            check=False,
         )
         assert hook.returncode == code, hook.stderr
 
@@ -552,8 +555,14 @@ class Stranger(NamedTuple):
 
     def run(self, command: list[str], **env: str) -> Done:
         done = subprocess.run(
-            command, cwd=self.place / "clone", user=NOBODY, group=NOBODY, extra_groups=[], capture_output=True,
-            check=False, timeout=60,
+            command,
+            cwd=self.place / "clone",
+            user=NOBODY,
+            group=NOBODY,
+            extra_groups=[],
+            capture_output=True,
+            check=False,
+            timeout=60,
             env={**os.environ, "HOME": str(self.place / "home"), "GUARD_AGENT": "bob", "GUARD_DB": self.store, **env},
         )
         return Done(done.returncode, done.stdout, done.stderr)

@@ -161,7 +161,9 @@ def test_any_line_of_a_push_is_read_or_refused(lines: list[bytes]) -> None:
 def test_a_push_of_nonsense_ends_with_a_message(stage: Stage, lines: list[bytes]) -> None:
     hook = str(stage.repository.path / ".git/hooks/pre-push")
     done = run(
-        [hook, "origin", "/nowhere"], cwd=stage.repository.path, env={"GUARD_AGENT": "bob"},
+        [hook, "origin", "/nowhere"],
+        cwd=stage.repository.path,
+        env={"GUARD_AGENT": "bob"},
         stdin=b"".join(line + b"\n" for line in lines),
     )
     assert done.code in (0, 3), done.text

@@ -174,7 +174,6 @@ class Trial:
             assert ("alice", "/src/auth") in active
 
 
-
 @pytest.fixture
 def trial(stage: Stage, request: pytest.FixtureRequest) -> Trial:
     reason = why_not()
@@ -253,9 +252,12 @@ def test_killed_at_random_instants(stage: Stage, rounds: int, figure: Callable[[
         running = []
         for who, command in drawn.sample(commands, k=2):
             process = subprocess.Popen(
-                command, cwd=stage.repository.path, start_new_session=True,
+                command,
+                cwd=stage.repository.path,
+                start_new_session=True,
                 env={**os.environ, "GUARD_AGENT": who, "PYTHONPATH": str(PACKAGE)},
-                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
             )
             running.append(process)
         time.sleep(drawn.uniform(0.005, 0.12))
@@ -268,5 +270,3 @@ def test_killed_at_random_instants(stage: Stage, rounds: int, figure: Callable[[
     assert stage.integrity() == "ok"
     assert killed
     figure(f"{killed} processes killed in {rounds} rounds")
-
-

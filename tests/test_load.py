@@ -70,9 +70,17 @@ def crowd(
     for number, history in enumerate(histories):
         worktree = ground.worktrees[number % WORKTREES].path
         orders: dict[str, Any] = {
-            "who": f"holder{number}", "seed": number, "store": str(ground.store), "project": ground.project,
-            "worktree": str(worktree), "turn": f"{worktree}.turn", "start": str(place / "start"),
-            "careless": careless, "operations": operations, "commands": commands, "commits": commits,
+            "who": f"holder{number}",
+            "seed": number,
+            "store": str(ground.store),
+            "project": ground.project,
+            "worktree": str(worktree),
+            "turn": f"{worktree}.turn",
+            "start": str(place / "start"),
+            "careless": careless,
+            "operations": operations,
+            "commands": commands,
+            "commits": commits,
         }
         (place / f"orders{number}").write_text(json.dumps(orders))
         with open(place / f"orders{number}", "rb") as given, open(history, "wb") as said:
@@ -91,7 +99,9 @@ def crowd(
         [Done(*line["done"]) for line in lines if "done" in line],
         [Commit(*line["commit"]) for line in lines if "commit" in line],
         [line["error"] for line in lines if "error" in line],
-        looks, clashes, seconds,
+        looks,
+        clashes,
+        seconds,
     )
 
 
