@@ -233,7 +233,7 @@ def test_the_disk_fails_at_every_call(trial: Trial, fault: str, figure: Callable
     try_all(trial, fault, every=1, figure=figure)
 
 
-@pytest.mark.parametrize("rounds", [12, pytest.param(400, marks=pytest.mark.long)])
+@pytest.mark.parametrize("rounds", [12, pytest.param(300, marks=pytest.mark.long)])
 def test_killed_at_random_instants(stage: Stage, rounds: int, figure: Callable[[str], None]) -> None:
     """No state is put back: what one kill leaves is what the next one meets."""
     drawn = random.Random(rounds)

@@ -181,7 +181,7 @@ def lost(history: list[Done], store: Path) -> set[int]:
 
 @pytest.mark.parametrize(
     ("operations", "commands", "commits"),
-    [(12, 1, 1), pytest.param(400, 12, 25, marks=pytest.mark.long)],
+    [(12, 1, 1), pytest.param(300, 10, 20, marks=pytest.mark.long)],
     ids=["quick", "thousands"],
 )
 def test_a_crowd_on_one_store(

@@ -172,4 +172,4 @@ TestReservations.settings = settings(max_examples=25, stateful_step_count=25, de
 
 @pytest.mark.long
 class TestReservationsAtLength(Reservations.TestCase):
-    settings = settings(max_examples=600, stateful_step_count=50, deadline=None)
+    settings = settings(max_examples=300, stateful_step_count=50, deadline=None)
