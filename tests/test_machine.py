@@ -152,6 +152,7 @@ class Reservations(RuleBasedStateMachine):
 
     @invariant()
     def every_verdict_is_the_models(self) -> None:
+        self.expire()
         for me in ("alice", "bob"):
             found = judge.verdict(self.store, [Change(p.encode()) for p in PATHS], project="p", me=me, fold=False)
             expected = {
