@@ -298,7 +298,7 @@ def _watched(environment: Mapping[bytes, bytes], entries: Sequence[Configured], 
             files.append(os.path.join(os.path.dirname(origin) or start, os.path.expanduser(entry.value)))
         if entry.key.startswith(b"includeif.onbranch:"):
             files.append(os.path.join(place.git_dir, b"HEAD"))
-    return tuple(dict.fromkeys(files))
+    return tuple(dict.fromkeys(os.path.join(start, file) for file in files))
 
 
 def _store(setting: Setting) -> Setting:
