@@ -29,11 +29,11 @@ _US_MAX = 1 << 63
 
 # SQLite reads the times that are text, as µs like the others. Its functions take "now", hours alone and numbers, too:
 # hence the dash after the year. What has surely ended is left out there, so that a long history costs little.
-_IS_TIME = "(instr({0}, '-') = 5 AND julianday({0}) IS NOT NULL)"
+_IS_TIME = "(julianday({0}) IS NOT NULL AND instr({0}, '-') = 5)"
 _TIME = f"""CASE WHEN typeof({{0}}) = 'text' AND {_IS_TIME}
     THEN CAST(round((julianday({{0}}) - 2440587.5) * 86400000) AS INTEGER) * 1000 ELSE {{0}} END"""
-_UNRELEASED = f"""(r.released_ts IS NULL OR CASE typeof(r.released_ts)
-    WHEN 'text' THEN NOT {_IS_TIME.format("r.released_ts")} WHEN 'blob' THEN 1 ELSE r.released_ts <= 0 END)"""
+_UNRELEASED = f"""(r.released_ts IS NULL OR NOT {_IS_TIME.format("r.released_ts")}
+    AND (typeof(r.released_ts) NOT IN ('integer', 'real') OR r.released_ts <= 0))"""
 _UNEXPIRED = f"""CASE typeof(r.expires_ts) WHEN 'null' THEN 1 WHEN 'blob' THEN 1
     WHEN 'text' THEN NOT ({_IS_TIME.format("r.expires_ts")} AND {_TIME.format("r.expires_ts")} <= :now)
     ELSE r.expires_ts > :now END"""
@@ -104,18 +104,19 @@ def held(connection: sqlite3.Connection, projects: Collection[int], *, now: int 
 def generation(connection: sqlite3.Connection) -> int:
     """A number that grows with every reservation made and every one released, in any project.
 
-    It is what was ever made, and what of that is not unreleased any more: rows that are dropped do not lower it. A
-    renewal does not raise it; nothing in the database counts those.
+    It is what was ever made, and what of that is unreleased no more: rows that are dropped do not lower it. A renewal
+    does not raise it; nothing in the database counts those.
     """
-    made = connection.execute("SELECT ifnull(max(id), 0) FROM file_reservations").fetchone()[0]
+    made, unreleased = connection.execute(
+        """SELECT ifnull(max(id), 0), count(CASE WHEN released_ts IS NULL OR length(released_ts) < 5 THEN 1 END)
+        FROM file_reservations"""
+    ).fetchone()
     tables = _tables(connection)
     if b"sqlite_sequence" in tables:
         ever = connection.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'file_reservations'").fetchone()[0]
         made = max(made, ever) if isinstance(ever, int) else made
-    where = _UNRELEASED
     if _RELEASES in tables:
-        where += f" AND NOT EXISTS ({_RELEASED_BESIDE.format('1')})"
-    unreleased = connection.execute(f"SELECT count(*) FROM file_reservations AS r WHERE {where}").fetchone()[0]
+        unreleased -= connection.execute("SELECT count(*) FROM file_reservation_releases").fetchone()[0]
     return int(2 * made - unreleased)
 
 
