@@ -114,6 +114,8 @@ def load(slot: bytes) -> Current | None:
         holder, project, store, fold, off, generation, store_files = lines[files + 1 : files + 8]
         if lines[0] != MAGIC or lines[files + 8 :] != [b""] or not os.path.samefile(lines[5], slot):
             return None
+        if not _is_name(lines[1]):
+            return None  # damaged: it would lead elsewhere
         return Current(
             published=Published(state=lines[2], name=lines[1], tree=lines[3]),
             boot=lines[4],
