@@ -12,7 +12,7 @@ import stat
 from guard import freshness
 from guard.lock import Locked
 from guard.model import GuardError, Overlap, Reservation
-from guard.pattern import prefix
+from guard.pattern import covering, fault, prefix
 from guard.sqlite_file import as_bytes, as_text, connect, explained, now_ms, sqlite3, with_parents
 from guard.store import APPLICATION_ID, RETENTION_MS, Actor, Chosen, Entry, Outcome, Snapshot, Source, Terms, Wanted
 
@@ -539,6 +539,11 @@ def _is_there(path: str) -> bool:
 
 def _reservation(row: Row) -> Reservation:
     faults = []
+    pattern, typed = as_bytes(row[3]), as_bytes(row[4])
+    odd = fault(pattern)
+    if odd and covering(pattern):  # guard stores no such pattern, and git and pathspec differ on it
+        faults.append(f"taken for all that its pattern could cover, for {odd}")
+        pattern, typed = covering(pattern), pattern
     expires_at = _instant(row[9])
     if expires_at is None:
         faults.append(f"its expiry cannot be read: {row[9]!r:.60}")
@@ -546,8 +551,8 @@ def _reservation(row: Row) -> Reservation:
         id=row[0],
         project=as_text(row[1]),
         holder=as_text(row[2]),
-        pattern=as_bytes(row[3]),
-        typed=as_bytes(row[4]),
+        pattern=pattern,
+        typed=typed,
         exclusive=row[5] != 0,  # what cannot be read counts as exclusive
         reason=as_text(row[6]),
         principal=as_text(row[7]),

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from guard.model import GuardError
+from guard.judge import verdict
+from guard.model import Change, GuardError
 from guard.sqlite_store import PRUNED_AT_ONCE, SqliteStore
 from guard.store import Actor, Chosen, Terms, Wanted
 
@@ -145,6 +146,17 @@ def test_an_unreadable_row_counts_as_a_conflict_and_hides_no_other(bench: Bench)
     assert "soon" in rows["mallory"].fault
     assert set(bench.store.union_source("project", "bob").patterns) == {b"/a", b"/b", b"/c\xff", b"7"}
     assert bench.reserve(BOB, "/b").conflicts
+
+
+@pytest.mark.parametrize("pattern", ["/src/[[:alpha:]].py", "/src/a**", "/src/***/x", "/src/[b", "/src/\\"])
+def test_a_strangers_pattern_on_which_git_and_pathspec_differ_covers_all_it_could(bench: Bench, pattern: str) -> None:
+    now = bench.clock.now
+    row = "INSERT INTO reservation (project, holder, pattern, created_at, expires_at) VALUES (?, ?, ?, ?, ?)"
+    bench.sql(row, "project", "mallory", pattern, now, now + HOUR)
+    changes = [Change(b"src/a.py"), Change(b"docs/a.py")]
+    answer = verdict(bench.store, changes, project="project", me="bob", fold=False)
+    assert [(found.path, found.reservation.typed) for found in answer.conflicts] == [(b"src/a.py", pattern.encode())]
+    assert "could cover" in answer.conflicts[0].reservation.fault
 
 
 def test_a_newer_store_is_left_alone(bench: Bench) -> None:
