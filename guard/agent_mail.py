@@ -18,7 +18,7 @@ import os
 from guard import freshness, mail_project, mail_rows, wal
 from guard.mail_pattern import Site, protects_nothing, translated
 from guard.model import EXIT_REFUSED, GuardError, Reservation
-from guard.pattern import fault, prefix
+from guard.pattern import LIMIT, fault, prefix
 from guard.sqlite_file import connect, explained, now_ms, sqlite3, with_parents
 from guard.store import RETENTION_MS, Actor, Chosen, Entry, Outcome, Snapshot, Source, Terms, Wanted
 
@@ -257,7 +257,7 @@ def _reservations(row: Held, sites: Sequence[Site], project: str, wanted: Callab
             project=project,
             holder=row.holder,
             pattern=pattern,
-            typed=row.text,
+            typed=row.text[:LIMIT],
             exclusive=row.exclusive,
             reason=row.reason,
             principal="",
@@ -305,7 +305,7 @@ def _on_projects(mine: Sequence[Project], name: str, place: Place | None) -> lis
 def _on_rows(rows: Sequence[Held]) -> list[str]:
     remarks = []
     for row in rows:
-        shown = f"#{row.id} of {row.holder}, {row.text.decode('utf-8', 'backslashreplace')}:"
+        shown = f"#{row.id} of {row.holder}, {row.text[:LIMIT].decode('utf-8', 'backslashreplace')}:"
         nothing = protects_nothing(row.text)
         odd = next((why for pattern in translated(row.text, _HERE[0]) if (why := fault(pattern))), "")
         if nothing:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from guard.pattern import (
     EVERYTHING,
+    LIMIT,
     ONE,
     STAR,
     STARSTAR,
@@ -68,7 +69,7 @@ def translated(text: bytes, site: Site) -> list[bytes]:
     found: dict[bytes, None] = {}
     for meaning in _meanings(text):
         for pattern in _placed(meaning, site):
-            found[pattern] = None
+            found[pattern if len(pattern) <= LIMIT else covering(pattern)] = None
     return [EVERYTHING] if EVERYTHING in found else list(found)
 
 

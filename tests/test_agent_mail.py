@@ -466,6 +466,21 @@ def test_negated_ones_protect_nothing_cancel_nothing_and_are_reported(repository
     assert "tool://build: protects nothing, for it is no path" in status
 
 
+def test_hostile_text_is_shown_escaped_and_short(repository: Repository, mail: Mail) -> None:
+    mail.reserve("src/auth/**", holder="Blue\x1b[31mLake\u202e", reason="red\nguard: all is well\x07")
+    mail.reserve("x" * 1_000_000 + "/**", holder="GreenHill")
+    mail.reserve("!\x1b]0;title\x07", holder="GreenHill")
+    stage(repository, "src/auth/login.py")
+    done = run_hook(repository, "pre-commit")
+    assert done.code == 1
+    for said in (done, repository.guard("list", who="bob"), repository.guard("status", who="bob")):
+        assert b"\x1b" not in said.out + said.err
+        assert b"\x07" not in said.out + said.err
+        assert "\u202e" not in said.text
+        assert "\nguard: all is well" not in said.text
+        assert len(said.out + said.err) < 20_000
+
+
 def test_what_gits_rules_cannot_tell_is_judged_in_python(repository: Repository, mail: Mail) -> None:
     mail.reserve("src/[[:alpha:]]*", holder="BlueLake")
     stage(repository, "src/b.py")
