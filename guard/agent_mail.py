@@ -112,13 +112,8 @@ class AgentMailStore:
     def union_source(self, project: str, holder: str) -> Source:
         def read(connection: sqlite3.Connection) -> set[bytes]:
             sites = self._sites(connection, project)
-            return {
-                pattern
-                for row in mail_rows.held(connection, sites, now=self._clock())
-                if row.exclusive and row.holder != holder
-                for site in sites[row.project]
-                for pattern in translated(row.text, site)
-            }
+            rows = mail_rows.others(connection, sites, holder, now=self._clock())
+            return {pattern for project, text in rows for site in sites[project] for pattern in translated(text, site)}
 
         patterns, stamps = self._reading(read)
         return Source(tuple(sorted(patterns)), 0, (*stamps, *self._place_stamps()))

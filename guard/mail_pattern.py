@@ -64,6 +64,8 @@ def protects_nothing(text: bytes) -> str:
 
 def translated(text: bytes, site: Site) -> list[bytes]:
     """The patterns, relative to the top, that together cover whatever the text may have meant; [] for nothing there."""
+    if site.start == site.top and _is_plain(text):
+        return [b"/" + text if b"/" in text else b"**/" + text]
     if protects_nothing(text):
         return []
     found: dict[bytes, None] = {}
@@ -71,6 +73,20 @@ def translated(text: bytes, site: Site) -> list[bytes]:
         for pattern in _placed(meaning, site):
             found[pattern if len(pattern) <= LIMIT else covering(pattern)] = None
     return [EVERYTHING] if EVERYTHING in found else list(found)
+
+
+def _is_plain(text: bytes) -> bool:
+    """Has it one meaning, which a slash in front puts into our grammar? Most have."""
+    return (
+        0 < len(text) < LIMIT - 3
+        and len(text.translate(None, b"\\[]!# \t\r\n\v\f\0:")) == len(text)
+        and b"//" not in text
+        and b"./" not in text
+        and text[:1] not in (b"/", b"*")
+        and text[-1:] not in (b"/", b".")
+        and text.count(b"**") == text.count(b"/**/") + text.endswith(b"/**")
+        and text.count(b"*") - 2 * text.count(b"**") <= 1
+    )
 
 
 # What it may have meant

@@ -37,6 +37,7 @@ _UNRELEASED = f"""(r.released_ts IS NULL OR NOT {_IS_TIME.format("r.released_ts"
 _UNEXPIRED = f"""CASE typeof(r.expires_ts) WHEN 'null' THEN 1 WHEN 'blob' THEN 1
     WHEN 'text' THEN NOT ({_IS_TIME.format("r.expires_ts")} AND {_TIME.format("r.expires_ts")} <= :now)
     ELSE r.expires_ts > :now END"""
+_FROM = "FROM file_reservations AS r LEFT JOIN agents AS a ON a.id = r.agent_id"
 _RELEASED_BESIDE = "SELECT {0} FROM file_reservation_releases AS x WHERE x.reservation_id = r.id"
 
 
@@ -83,22 +84,38 @@ def held(connection: sqlite3.Connection, projects: Collection[int], *, now: int 
     """The reservations of some projects that are active at a time in Unix ms; None for all there ever were."""
     retired = _TIME.format("a.retired_at") if b"retired_at" in _columns(connection, "agents") else "NULL"
     beside = "NULL"
-    where = [f"r.project_id IN ({', '.join(str(number) for number in projects)})"]
-    if _RELEASES in _tables(connection):
+    if now is None and _RELEASES in _tables(connection):
         beside = f"({_RELEASED_BESIDE.format('max(ifnull(x.released_ts, 1))')})"
-    if now is not None:
-        where += [_UNRELEASED, _UNEXPIRED]
-        where += [f"NOT EXISTS ({_RELEASED_BESIDE.format('1')})"] if beside != "NULL" else []
-        beside = "NULL"
     rows = connection.execute(
         f"""SELECT r.id, r.project_id, a.name, r.agent_id, {retired}, r.path_pattern, r."exclusive", r.reason,
             {_TIME.format("r.created_ts")}, {_TIME.format("r.expires_ts")}, {_TIME.format("r.released_ts")}, {beside}
-        FROM file_reservations AS r LEFT JOIN agents AS a ON a.id = r.agent_id
-        WHERE {" AND ".join(where)} ORDER BY r.id""",
+        {_FROM} WHERE {_where(connection, projects, live=now is not None)} ORDER BY r.id""",
         {"now": (now or 0) * 1000},
     ).fetchall()
     found = [_held(row) for row in rows]
     return found if now is None else [row for row in found if row.ended(now=now) is None]
+
+
+def others(
+    connection: sqlite3.Connection, projects: Collection[int], holder: str, *, now: int
+) -> list[tuple[int, bytes]]:
+    """Project and pattern of every reservation that may be active, exclusive and somebody else's: none less."""
+    where = _where(connection, projects, live=True)
+    rows = connection.execute(
+        f"""SELECT r.project_id, r.path_pattern {_FROM}
+        WHERE {where} AND r."exclusive" IS NOT 0 AND a.name IS NOT :holder COLLATE BINARY""",
+        {"now": now * 1000, "holder": holder},
+    ).fetchall()
+    return [(project, as_bytes(text)) for project, text in rows]
+
+
+def _where(connection: sqlite3.Connection, projects: Collection[int], *, live: bool) -> str:
+    """Of these projects and, if ``live``, neither surely released nor surely expired."""
+    where = [f"r.project_id IN ({', '.join(str(number) for number in projects)})"]
+    if live:
+        where += [_UNRELEASED, _UNEXPIRED]
+        where += [f"NOT EXISTS ({_RELEASED_BESIDE.format('1')})"] if _RELEASES in _tables(connection) else []
+    return " AND ".join(where)
 
 
 def generation(connection: sqlite3.Connection) -> int:

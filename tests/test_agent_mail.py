@@ -452,6 +452,35 @@ def test_one_bad_row_hides_no_other_and_is_reported(repository: Repository, mail
     assert {row["holder"] for row in listed} == {"\\xff\\xfe", "GreenHill"}
 
 
+def test_names_that_differ_in_case_are_two_to_every_answer(tmp_path: Path) -> None:
+    mail = Mail(tmp_path / "mail.db")
+    mail.sql("CREATE TABLE projects (id INTEGER PRIMARY KEY, slug, human_key, created_at)")
+    mail.sql("CREATE TABLE agents (id INTEGER PRIMARY KEY, project_id, name TEXT COLLATE NOCASE)")
+    columns = 'project_id, agent_id, path_pattern TEXT COLLATE NOCASE, "exclusive", reason, created_ts, expires_ts'
+    mail.sql(f"CREATE TABLE file_reservations (id INTEGER PRIMARY KEY, {columns}, released_ts)")
+    mail.sql("INSERT INTO projects (slug, human_key) VALUES ('shop', ?)", str(tmp_path))
+    mail.reserve("src/**")
+    mail.reserve("SRC/**")
+    store = store_of(mail, tmp_path)
+    assert store.union_source("", "bluelake").patterns == (b"/SRC/**", b"/src/**")
+    assert store.union_source("", "BlueLake").patterns == ()
+    assert {row.holder for row in store.active("").reservations} == {"BlueLake"}
+
+
+@BOTH
+def test_the_union_has_all_that_the_verdict_may_refuse(tmp_path: Path, kind: str) -> None:
+    mail = Mail.make(tmp_path / "mail.db", kind)
+    mail.project(tmp_path)
+    for number, (column, value) in enumerate([*ACTIVE, *UNREADABLE, *ENDED]):
+        mail.reserve(f"src/{number}/**", **{column: value})
+    store = store_of(mail, tmp_path)
+    active = {row.pattern for row in store.active("").reservations if row.exclusive}
+    assert active <= set(store.union_source("", "bob").patterns)
+    assert set(store.union_source("", "BlueLake").patterns) == {
+        row.pattern for row in store.active("").reservations if row.holder != "BlueLake"
+    }
+
+
 def test_negated_ones_protect_nothing_cancel_nothing_and_are_reported(repository: Repository, mail: Mail) -> None:
     mail.reserve("src/auth/**", holder="BlueLake")
     mail.reserve("!src/auth/login.py", holder="GreenHill")
