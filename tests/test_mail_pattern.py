@@ -14,10 +14,10 @@ from tests.oracle import Git
 if TYPE_CHECKING:
     from pathlib import Path
 
-HERE = Site((b"work", b"shop"), (b"work", b"shop"))
-ABOVE = Site((b"work",), (b"work", b"shop"))
-BELOW = Site((b"work", b"shop", b"packages", b"[web]"), (b"work", b"shop"))
-ASIDE = Site((b"other",), (b"work", b"shop"))
+HERE = Site((b"srv", b"shop"), (b"srv", b"shop"))
+ABOVE = Site((b"srv",), (b"srv", b"shop"))
+BELOW = Site((b"srv", b"shop", b"packages", b"[web]"), (b"srv", b"shop"))
+ASIDE = Site((b"other",), (b"srv", b"shop"))
 
 COVERED = [
     (b"src/auth/**", b"src/auth/login.py"),
@@ -43,9 +43,9 @@ COVERED = [
     (b"app/[slug]/page.tsx", b"app/[slug]/page.tsx"),
     (b"app/[slug]/page.tsx", b"app/s/page.tsx"),
     (b"app/[...all]/page.tsx", b"app/[...all]/page.tsx"),
-    (b"/work/shop/src/a.py", b"src/a.py"),
-    (b"/work/shop/src/a.py", b"work/shop/src/a.py"),
-    (b"/work/shop", b"any/thing"),
+    (b"/srv/shop/src/a.py", b"src/a.py"),
+    (b"/srv/shop/src/a.py", b"srv/shop/src/a.py"),
+    (b"/srv/shop", b"any/thing"),
     (b"#notes", b"#notes"),
     (b" src/a.py ", b"src/a.py"),
     (b"src/a.py\n", b"src/a.py"),
@@ -131,15 +131,15 @@ def test_what_is_in_the_grammar_covers_what_it_covers_to_git(tmp_path: Path) -> 
         (b".", ABOVE, [b"/**"]),
         (b"*.py", ABOVE, [b"**/*.py"]),
         (b"**/shop/a.py", ABOVE, [b"**/shop/a.py", b"/a.py"]),
-        (b"/work/shop/a.py", ABOVE, [b"/a.py"]),
+        (b"/srv/shop/a.py", ABOVE, [b"/a.py"]),
         (b"shop/x[[:alpha:]]y/z", ABOVE, [b"/**", b"/x?y/z"]),
         (b"src/a.py", BELOW, [b"/packages/\\[web\\]/src/a.py"]),
         (b"*.py", BELOW, [b"/packages/\\[web\\]/**/*.py"]),
         (b".", BELOW, [b"/packages/\\[web\\]/**"]),
         (b"../api/x.py", BELOW, [b"/packages/api/x.py"]),
-        (b"/work/shop/lib/x.py", BELOW, [b"/packages/\\[web\\]/work/shop/lib/x.py", b"/lib/x.py"]),
+        (b"/srv/shop/lib/x.py", BELOW, [b"/packages/\\[web\\]/srv/shop/lib/x.py", b"/lib/x.py"]),
         (b"src/**", ASIDE, []),
-        (b"../work/shop/src/**", ASIDE, [b"/src/**"]),
+        (b"../srv/shop/src/**", ASIDE, [b"/src/**"]),
     ],
 )
 def test_relative_to_the_projects_directory(text: bytes, site: Site, patterns: list[bytes]) -> None:
