@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from pathspec import GitIgnoreSpec
 
 from guard.match import Union
-from tests.bench.scene import Scene, crowded_patterns, guard_command, module, others_patterns, python
+from tests.bench.scene import OTHER, Scene, crowded_patterns, guard_command, module, others_patterns, python
 from tests.bench.timing import Sample, call_ms, in_turns, process_ms
+from tests.mail import PYTHON, RUST, Mail, Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -311,6 +312,32 @@ def commands(bench: Bench) -> Iterator[Row]:
     yield Row("`guard check` of 50 staged paths, 100 reservations", checking, 12.0, "py0", py0)
 
 
+# Somebody else's database
+
+
+def agent_mail(bench: Bench) -> Iterator[Row]:
+    """The same hooks on a database of MCP Agent Mail's: at rest, and while its server writes all the time."""
+    for kind in (PYTHON, RUST):
+        scene = bench.scene(f"mail-{kind}")
+        mail = Mail.make(scene.place / "mail.sqlite3", kind)
+        mail.project(scene.repo)
+        for pattern in others_patterns(100):
+            mail.reserve(pattern.lstrip("/"), holder=OTHER)
+        scene.git("config", "guard.db", str(mail.path))
+        scene.age_settings()
+        with Server(mail) as server:
+            server.do("INSERT INTO messages (body) VALUES ('hello')")
+            mail.settle()
+            scene.settle()
+            _expect(scene.started(), CLEAR, f"100 reservations in the {kind} server's database, at rest")
+            rest, py0 = in_turns(scene.hook_ms, bench.py0(), runs=bench.runs)
+            yield Row(f"pre-commit, 100 reservations in Agent Mail ({kind}), its server at rest", rest, 0.9, "py0", py0)
+        with Server(mail, busy_s=0.05):
+            _expect(scene.started(), ["python", *CLEAR], f"the {kind} server writes")
+            busy, py0 = in_turns(scene.hook_ms, bench.py0(), runs=bench.runs)
+            yield Row("the same, while its server writes twenty times a second", busy, 4.0, "py0", py0)
+
+
 ROWS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "quiet": quiet,
     "clear": clear,
@@ -323,4 +350,5 @@ ROWS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "in-python": in_python,
     "reserve": reserve,
     "commands": commands,
+    "agent-mail": agent_mail,
 }
