@@ -19,7 +19,7 @@ def main() -> None:
         if sys.argv[2] in VERBS:
             sys.exit(by_hand(sys.argv[2], sys.argv[3:]))
     gc.disable()  # looking for garbage in what is being imported finds none, and takes 2 ms
-    from guard.cli import run
+    from guard.commands.cli import run
 
     gc.enable()
     run()

@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import os
 
-from guard import freshness, union
 from guard.model import EXIT_DONE, EXIT_REFUSED, EXIT_UNKNOWN, GuardError, unexpected
-from guard.place import Place, in_hook
-from guard.settings import Settings, patience_s, principal, skipped, softened
-from guard.store import Actor, Store
-from guard.stores import is_foreign, open_store
+from guard.repo.place import Place, in_hook
+from guard.repo.settings import Settings, patience_s, principal, skipped, softened
+from guard.stores import freshness
+from guard.stores.choose import is_foreign, open_store
+from guard.stores.interface import Actor, Store
+from guard.union import publish as union
 from guard.words import notice, open_closed_files, refusal, said, to_stderr, unjudged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from guard.freshness import Stamp
     from guard.model import Change, Reservation, Verdict
+    from guard.stores.freshness import Stamp
 
 PATIENCE_S = 10.0
 """How long a hook waits for another program that has the store locked, unless GUARD_PATIENCE says otherwise."""
@@ -51,7 +52,7 @@ def judged(event: str, arguments: Sequence[str]) -> int:
 
 def by_hand(event: str, arguments: Sequence[str]) -> int:
     """As :func:`judged`, from wherever the command was typed: goes where git would start the hook (githooks(5))."""
-    from guard.place import discover
+    from guard.repo.place import discover
 
     if not os.environb.get(b"GIT_DIR"):
         try:
@@ -166,8 +167,8 @@ def _lets_pass() -> str:
 
     Asked when anything may be broken, git and the settings included: then the environment decides alone.
     """
-    from guard.git import config
-    from guard.settings import judging
+    from guard.repo.git import config
+    from guard.repo.settings import judging
 
     agent_mail = _is_agent_mail()
     variable = skipped(os.environb, agent_mail=agent_mail)
@@ -202,7 +203,7 @@ def tell(store: Store, project: str, holder: str) -> None:
 
 
 def _changes(event: str, arguments: Sequence[str], place: Place) -> list[Change]:
-    from guard import changes
+    from guard.repo import changes
 
     if event == "pre-push":
         with open(0, "rb", closefd=False) as stdin:
@@ -221,8 +222,8 @@ def _remotes(arguments: Sequence[str]) -> list[str]:
     name, address = (*arguments, "", "")[:2]
     if name != address and ":" not in name:
         return [name]
-    from guard.git import config
-    from guard.settings import unshortened
+    from guard.repo.git import config
+    from guard.repo.settings import unshortened
 
     entries = config()
     urls = [
@@ -236,8 +237,8 @@ def _remotes(arguments: Sequence[str]) -> list[str]:
 
 def _settings(place: Place) -> tuple[Settings, list[Stamp]]:
     """What is set here, with the stamps of the files it was read from, taken after they were."""
-    from guard import settings
-    from guard.git import config
+    from guard.repo import settings
+    from guard.repo.git import config
 
     found = settings.read(os.environb, config(), place, default_store=default_store(place))
     now_ns = _now_ms() * 1_000_000
@@ -246,7 +247,7 @@ def _settings(place: Place) -> tuple[Settings, list[Stamp]]:
 
 def default_store(place: Place) -> str:
     """The store's default path, as noted when guard was installed here, if the account's directories are the same."""
-    from guard.defaults import noted_store, store_path
+    from guard.repo.defaults import noted_store, store_path
 
     return noted_store(place.own_dir, os.environb) or store_path()
 

@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from guard.store import Store
+    from guard.stores.interface import Store
 
 
 def verdict(store: Store, changes: Sequence[Change], *, project: str, me: str, fold: bool) -> Verdict:
@@ -22,7 +22,7 @@ def conflicts(changes: Iterable[Change], reservations: Iterable[Reservation], *,
     theirs = [row for row in reservations if row.exclusive and row.holder != me]
     if not theirs:
         return []
-    from guard.match import Union  # with pathspec, five times a Python start
+    from guard.patterns.match import Union  # with pathspec, five times a Python start
 
     union = Union([row.pattern for row in theirs], fold=fold)
     return [
@@ -37,8 +37,8 @@ def below(directories: Iterable[bytes], reservations: Iterable[Reservation], *, 
 
     Directories are relative to the top, which is b"" itself.
     """
-    from guard.overlap import overlap
-    from guard.pattern import literal
+    from guard.patterns.grammar import literal
+    from guard.patterns.overlap import overlap
 
     theirs = [row for row in reservations if row.exclusive and row.holder != me]
     found = []

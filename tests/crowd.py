@@ -14,10 +14,11 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from guard import judge, union
+from guard import judge
 from guard.model import Change, GuardError, Overlap
-from guard.sqlite_store import SqliteStore
-from guard.store import Actor, Chosen, Outcome, Terms, Wanted
+from guard.stores.interface import Actor, Chosen, Outcome, Terms, Wanted
+from guard.stores.sqlite import SqliteStore
+from guard.union import publish as union
 from tests.clerk import COVERS, PATHS
 from tests.workshop import GUARD, PACKAGE
 

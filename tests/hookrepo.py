@@ -9,8 +9,8 @@ import stat
 import subprocess
 from pathlib import Path
 
-from guard.store import Actor, Chosen, Store, Terms, Wanted
-from guard.stores import open_store
+from guard.stores.choose import open_store
+from guard.stores.interface import Actor, Chosen, Store, Terms, Wanted
 from tests.workshop import Done, Repository, run
 
 EVENTS = ("pre-commit", "pre-merge-commit", "pre-push")

@@ -14,7 +14,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from guard.pattern import fault
+from guard.patterns.grammar import fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

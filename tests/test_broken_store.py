@@ -20,7 +20,7 @@ from typing import NamedTuple
 import pathspec
 import pytest
 
-from guard import freshness
+from guard.stores import freshness
 from tests.stage import NOBODY, Stage, contents, readable_python, strangers_directory
 from tests.workshop import PACKAGE, Done, run
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from guard.cli import commands
-from guard.sqlite_store import SqliteStore
-from guard.store import Actor, Chosen
+from guard.commands.cli import commands
+from guard.stores.interface import Actor, Chosen
+from guard.stores.sqlite import SqliteStore
 from tests.workshop import GUARD, PACKAGE, Repository, run
 
 RESERVATION = {"id", "holder", "pattern", "exclusive", "reason", "created_at", "expires_at", "mine"}

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from guard.sqlite_store import SqliteStore
-from guard.store import Actor, Terms, Wanted
-from guard.union import ONE_FILE_MAX, renew
+from guard.stores.interface import Actor, Terms, Wanted
+from guard.stores.sqlite import SqliteStore
+from guard.union.publish import ONE_FILE_MAX, renew
 from tests import strace
 from tests.events import blamed, play, settle
 from tests.stage import Stage
@@ -283,11 +283,13 @@ def test_a_quiet_hook_is_one_process(stage: Stage, event: str) -> None:
 # What Python loads
 
 REFRESH_OURS = {
-    *("guard", "guard.defaults", "guard.freshness", "guard.git", "guard.hook", "guard.lock", "guard.model"),
-    *("guard.pattern", "guard.place", "guard.record", "guard.settings", "guard.sqlite_file", "guard.sqlite_store"),
-    *("guard.store", "guard.stores", "guard.union", "guard.words"),
+    *("guard", "guard.hook", "guard.lock", "guard.model", "guard.record", "guard.words"),
+    *("guard.patterns", "guard.patterns.grammar", "guard.union", "guard.union.publish"),
+    *("guard.repo", "guard.repo.defaults", "guard.repo.git", "guard.repo.place", "guard.repo.settings"),
+    *("guard.stores", "guard.stores.choose", "guard.stores.freshness", "guard.stores.interface"),
+    *("guard.stores.sqlite", "guard.stores.sqlite_file"),
 }
-VERDICT_OURS = {*REFRESH_OURS, "guard.changes", "guard.judge", "guard.match"}
+VERDICT_OURS = {*REFRESH_OURS, "guard.repo.changes", "guard.judge", "guard.patterns.match"}
 REFRESH_STANDARD = {
     *("__future__", "_collections", "_collections_abc", "_functools", "_operator", "_sqlite3", "_stat", "collections"),
     *("fcntl", "functools", "gc", "genericpath", "itertools", "keyword", "operator", "os", "posixpath", "reprlib"),

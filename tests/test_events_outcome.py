@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from guard.sqlite_store import SqliteStore
-from guard.store import Actor, Terms, Wanted
+from guard.stores.interface import Actor, Terms, Wanted
+from guard.stores.sqlite import SqliteStore
 from tests.events import assert_as_expected, blamed, no_python, play
 
 if TYPE_CHECKING:

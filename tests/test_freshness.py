@@ -1,4 +1,4 @@
-"""Each claim of guard/freshness.py, tried: a union that looks fresh never misses a reservation."""
+"""Each claim of guard/stores/freshness.py, tried: a union that looks fresh never misses a reservation."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from guard import freshness, union
-from guard.sqlite_store import SqliteStore
-from guard.store import Actor, Terms, Wanted
+from guard.stores import freshness
+from guard.stores.interface import Actor, Terms, Wanted
+from guard.stores.sqlite import SqliteStore
+from guard.union import publish as union
 from tests.workshop import PACKAGE, Repository, age, run
 
 TERMS = Terms(exclusive=True, reason="", ttl_ms=3_600_000, fold=False, shorten=False)

@@ -18,10 +18,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from guard import changes, git, judge, render, words
+from guard import judge, words
+from guard.commands import render
 from guard.model import Change, UsageError
-from guard.pattern import fault, prefix, stored
-from guard.sqlite_store import SqliteStore
+from guard.patterns.grammar import fault, prefix, stored
+from guard.repo import changes, git
+from guard.stores.sqlite import SqliteStore
 from tests.oracle import Git, Maker
 from tests.stage import Stage
 from tests.workshop import Done, run

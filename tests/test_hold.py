@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from guard import hold as holding
-from guard.sqlite_store import SqliteStore
-from guard.store import Actor, Terms, Wanted
+from guard.stores.interface import Actor, Terms, Wanted
+from guard.stores.sqlite import SqliteStore
+from guard.work import hold as holding
 from tests.workshop import GUARD, PACKAGE, Repository
 
 TERMS = Terms(exclusive=True, reason="", ttl_ms=60_000, fold=False, shorten=False)
@@ -102,8 +102,8 @@ def test_renewed_while_it_runs_and_the_loss_of_it_is_said(tmp_path: Path) -> Non
     lost: list[int] = []
     breaker = f"""
 import time
-from guard.sqlite_store import SqliteStore
-from guard.store import Actor
+from guard.stores.sqlite import SqliteStore
+from guard.stores.interface import Actor
 time.sleep(0.5)
 store = SqliteStore({str(tmp_path / "guard.db")!r}, patience_s=5)
 store.break_(Actor("project", "bob", "b@h"), [{rows[0].id}], reason="")

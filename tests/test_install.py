@@ -935,13 +935,13 @@ def test_a_killed_install_never_leaves_the_event_without_the_command(tmp_path: P
     made = plain(tmp_path)
     made.guard("install")
     program = (
-        "import guard.git, guard.configured as c\n"
-        "run = guard.git.run\n"
+        "import guard.repo.git, guard.install.configured as c\n"
+        "run = guard.repo.git.run\n"
         "def traced(arguments, **rest):\n"
         "    done = run(arguments, **rest)\n"
         "    print(run(['config', '--get-regexp', r'^hook[.]'], accept=(0, 1)).decode(), end='--\\n')\n"
         "    return done\n"
-        "guard.git.run = traced\n"
+        "guard.repo.git.run = traced\n"
         "c.write('pre-commit')\n"
         "c.remove('pre-commit')\n"
     )

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from guard import union
-from guard.pattern import prefix
-from guard.store import Source
-from guard.union import Identity, Published
+from guard.patterns.grammar import prefix
+from guard.stores.interface import Source
+from guard.union import publish as union
+from guard.union.publish import Identity, Published
 from tests.bench.scene import MODULES, Scene, crowded_patterns, module, others_patterns
 from tests.oracle import Maker
 

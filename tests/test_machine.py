@@ -13,8 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from guard import judge
 from guard.model import Change
-from guard.sqlite_store import SqliteStore
-from guard.store import Actor, Chosen, Terms, Wanted
+from guard.stores.interface import Actor, Chosen, Terms, Wanted
+from guard.stores.sqlite import SqliteStore
 from tests.clerk import COVERS, PATHS, meet
 
 HOLDERS = st.sampled_from(["alice", "bob", "carol"])

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from guard.mail_pattern import Site, protects_nothing, translated
-from guard.match import Union
-from guard.pattern import covering, fault
+from guard.patterns.grammar import covering, fault
+from guard.patterns.match import Union
+from guard.stores.agent_mail.pattern import Site, protects_nothing, translated
 from tests.oracle import Git
 
 if TYPE_CHECKING:

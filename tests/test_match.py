@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from guard.match import Union
-from guard.pattern import covering, fault
+from guard.patterns.grammar import covering, fault
+from guard.patterns.match import Union
 from tests.oracle import Git, Maker, is_path
 
 ROOT = Path(__file__).parent.parent
@@ -198,7 +198,7 @@ def test_building_compiles_nothing_and_loads_no_pathspec() -> None:
     asked = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from guard.match import Union
+from guard.patterns.match import Union
 union = Union([b"/src/module%d/**/*.py" % number for number in range(10_000)])
 assert not union.matches(b"lib/x")
 assert union.matches(b"src/module7/x.py")

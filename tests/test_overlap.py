@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guard.overlap import overlap, witness
-from guard.pattern import covering, fault, prefix
+from guard.patterns.grammar import covering, fault, prefix
+from guard.patterns.overlap import overlap, witness
 from tests.oracle import Git, Maker, is_path
 
 OVERLAPPING = [

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guard.model import EXIT_USAGE, UsageError
-from guard.pattern import (
+from guard.patterns.grammar import (
     EVERYTHING,
     LIMIT,
     covering,
@@ -341,7 +341,7 @@ def test_laid_out_by_directory_the_answers_are_the_same(git: Git, fold: bool) ->
 
 
 def test_it_loads_nothing_that_slows_the_hook() -> None:
-    asked = "import sys; sys.path.insert(0, sys.argv[1]); import guard.pattern; print(*sys.modules)"
+    asked = "import sys; sys.path.insert(0, sys.argv[1]); import guard.patterns.grammar; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-I", "-S", "-c", asked, str(ROOT)], capture_output=True, text=True, check=True, timeout=60
     ).stdout.split()

@@ -14,8 +14,8 @@ import pytest
 
 from guard.judge import verdict
 from guard.model import Change, GuardError
-from guard.sqlite_store import PRUNED_AT_ONCE, SqliteStore
-from guard.store import Actor, Chosen, Terms, Wanted
+from guard.stores.interface import Actor, Chosen, Terms, Wanted
+from guard.stores.sqlite import PRUNED_AT_ONCE, SqliteStore
 
 HOUR = 3_600_000
 DAY = 24 * HOUR

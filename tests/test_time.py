@@ -12,8 +12,8 @@ import pytest
 
 from guard import judge
 from guard.model import Change
-from guard.sqlite_store import SqliteStore
-from guard.store import Actor, Chosen, Terms, Wanted
+from guard.stores.interface import Actor, Chosen, Terms, Wanted
+from guard.stores.sqlite import SqliteStore
 from tests.stage import Stage
 
 START = 1_750_000_000_000

@@ -1,4 +1,4 @@
-"""What guard/freshness.py claims of somebody else's database, tried with a server that writes, stalls and dies."""
+"""What guard/stores/freshness.py claims of others' databases, tried with a server that writes, stalls and dies."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from guard import wal
-from guard.sqlite_file import connect
+from guard.stores.agent_mail import wal
+from guard.stores.sqlite_file import connect
 from tests.events import no_python, run_hook
 from tests.mail import Mail, Server, guarded, index, set_index
 from tests.strace import why_not

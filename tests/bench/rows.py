@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pathspec import GitIgnoreSpec
 
-from guard.match import Union
+from guard.patterns.match import Union
 from tests.bench.scene import OTHER, Scene, crowded_patterns, guard_command, module, others_patterns, python
 from tests.bench.timing import Sample, call_ms, in_turns, process_ms
 from tests.mail import PYTHON, RUST, Mail, Server

@@ -17,8 +17,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from guard.pattern import prefix
-from guard.sqlite_store import now_ms
+from guard.patterns.grammar import prefix
+from guard.stores.sqlite import now_ms
 from tests.bench.timing import process_ms
 from tests.workshop import age
 

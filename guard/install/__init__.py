@@ -1,0 +1,1 @@
+"""guard's hooks in, out, and in force?"""

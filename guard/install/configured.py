@@ -1,0 +1,97 @@
+"""Hooks in git's configuration (git-hook(1)), which git has run since 2.54, beside those in the hooks directory.
+
+git ends every command that runs hooks when hook.NAME.event stands without hook.NAME.command, or when NAME is an
+event: the command is written first, the section removed whole, and the names are guard-pre-commit and so on.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from guard.record import Record
+from guard.repo import git
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from guard.repo.git import Configured
+
+SINCE = (2, 54)
+
+
+class HookConfig(Record):
+    """What is configured for one event; ``off_by`` is the key that switches the hook or its event off, if one does."""
+
+    command: bytes | None
+    listed: bool
+    off_by: str
+    local: bool
+
+    @property
+    def absent(self) -> bool:
+        return self.command is None and not self.listed
+
+    def whole(self, event: str) -> bool:
+        return self.command == command(event) and self.listed and not self.off_by
+
+
+def git_version() -> tuple[int, ...]:
+    """The version of the git on PATH, as (2, 54)."""
+    found = re.search(rb"(\d+)\.(\d+)", git.run(["--version"]))
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def command(event: str) -> bytes:
+    """What git runs on an event; git adds the hook's arguments. It survives that the repository is moved."""
+    return b'sh "$(git rev-parse --git-common-dir)/guard/hook" %b' % event.encode()
+
+
+def read(entries: Sequence[Configured], event: str) -> HookConfig:
+    """What git's configuration says about guard's hook for an event, in any of its files."""
+    section = b"hook.%b." % _name(event).encode()
+    said: bytes | None = None
+    events: list[bytes] = []
+    off, event_off, local = "", "", False
+    for entry in entries:
+        if entry.key == b"hook.%b.enabled" % event.encode():
+            event_off = f"hook.{event}.enabled" if _false(entry.value) else ""
+        if not entry.key.startswith(section):
+            continue
+        local = local or entry.scope == b"local"
+        key, value = entry.key[len(section) :], entry.value or b""
+        if key == b"command":
+            said = value
+        elif key == b"event":
+            events = [*events, value] if value else []  # an empty one clears the list
+        elif key == b"enabled":
+            off = f"hook.{_name(event)}.enabled" if _false(value) else ""
+    return HookConfig(said, event.encode() in events, off or event_off, local)
+
+
+def write(event: str) -> None:
+    """Configures guard's hook for an event, in the repository's own configuration."""
+    section = f"hook.{_name(event)}"
+    change(["--replace-all", f"{section}.command", command(event)])
+    change(["--replace-all", f"{section}.event", event])
+    change(["--unset-all", f"{section}.enabled"], accept=(0, 5))
+
+
+def remove(event: str) -> None:
+    """Removes that section."""
+    change(["--remove-section", f"hook.{_name(event)}"])
+
+
+def change(arguments: Sequence[bytes | str], *, accept: tuple[int, ...] = (0,)) -> None:
+    """Changes the repository's own configuration, which its worktrees share."""
+    environment = {name: value for name, value in os.environb.items() if name != b"GIT_CONFIG"}
+    git.run(["config", "--local", *arguments], environment=environment, accept=accept)
+
+
+def _name(event: str) -> str:
+    return f"guard-{event}"
+
+
+def _false(value: bytes | None) -> bool:
+    return value is not None and value.lower() in (b"false", b"no", b"off", b"0", b"")

@@ -1,0 +1,380 @@
+"""Is guard really in force here? Each way of not being so has a code, a sentence and a repair."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from guard.install import configured, hookdir, hookfile, managers
+from guard.install.configured import HookConfig
+from guard.install.hookdir import HookDir
+from guard.install.hookfile import EVENTS
+from guard.model import GuardError
+from guard.record import Record
+from guard.repo import git, settings
+from guard.repo.defaults import NOTE
+from guard.repo.git import Configured
+from guard.repo.place import Place
+from guard.repo.settings import Setting
+from guard.words import quoted, safe
+
+HOOK, CONFIGURED, ASIDE, LINE = "hook", "configured", "aside", "line"
+HUSKY, LEFTHOOK, FRAMEWORK = "husky", "lefthook", "framework"
+_COPY_USED = (CONFIGURED, LINE, HUSKY, LEFTHOOK)
+_THROUGH = {
+    CONFIGURED: " (through git's configuration)",
+    ASIDE: " (run by the manager that moved it aside)",
+    LINE: " (through a line in another hook)",
+    HUSKY: " (through husky)",
+    LEFTHOOK: " (through lefthook)",
+    FRAMEWORK: " (through pre-commit's configuration)",
+}
+
+PYTHON, COPY, DIRECTORIES, PROJECT = b"python", b"hook", b"hooks-dirs", b"project"
+"""Files in the common directory's guard/: how to start Python (three lines), the hook for managers, the directories
+that guard put hooks into, and the project's name as far as guard configured it."""
+
+
+class Problem(Record):
+    """One reason why guard is not, or not fully, in force, and the command that repairs it."""
+
+    code: str
+    what: str
+    repair: str
+
+
+class Event(Record):
+    """Whether guard judges on an event, how ("" when it does not), and from which file."""
+
+    event: str
+    in_force: bool
+    how: str = ""
+    file: bytes = b""
+
+
+class Status(Record):
+    """Everything that decides whether guard is in force in a repository."""
+
+    events: tuple[Event, ...]
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def in_force(self) -> bool:
+        return not self.problems and all(event.in_force for event in self.events)
+
+    def events_in_force(self) -> list[str]:
+        return [event.event + _THROUGH.get(event.how, "") for event in self.events if event.in_force]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "events": [
+                {"event": event.event, "in_force": event.in_force, "how": event.how or None, "file": _text(event.file)}
+                for event in self.events
+            ],
+            "problems": [problem._asdict() for problem in self.problems],
+            "notes": list(self.notes),
+        }
+
+
+class World(Record):
+    """What decides where hooks go: the place, git's configuration and version, and where guard put hooks before."""
+
+    place: Place
+    entries: tuple[Configured, ...]
+    directory: HookDir
+    git_version: tuple[int, ...]
+    noted: tuple[bytes, ...]
+
+    def path(self, event: str) -> bytes:
+        """Where git looks for the event's hook; b"" when it does so nowhere."""
+        return os.path.join(self.directory.path, event.encode()) if self.directory.path else b""
+
+    @property
+    def can_configure(self) -> bool:
+        return self.git_version >= configured.SINCE
+
+
+def look(place: Place) -> World:
+    """Asks git and reads what earlier installs noted."""
+    entries = git.config()
+    noted = (hookfile.read(os.path.join(place.own_dir, DIRECTORIES)) or b"").splitlines()
+    return World(place, tuple(entries), hookdir.find(place, entries), configured.git_version(), tuple(noted))
+
+
+def status(place: Place) -> Status:
+    """Looks at everything between git and a verdict."""
+    world = look(place)
+    events, problems = [], []
+    for event in EVENTS:
+        found, wrong = find(world, event)
+        events.append(found)
+        problems += wrong
+    problems = _merged(problems)
+    notes: list[str] = []
+    if world.directory.owner == hookdir.LEFTHOOK and any(event.how == HOOK for event in events):
+        notes.append("lefthook moves guard's hooks aside when it synchronizes: guard install says what to add")
+    if any(event.in_force for event in events):
+        problems += _data_problems(place, events, notes)
+    problems += _override_problems(world.directory)
+    problems += _mode_problems(world, notes)
+    return Status(tuple(events), tuple(problems), tuple(notes))
+
+
+def find(world: World, event: str) -> tuple[Event, list[Problem]]:
+    """How guard is in force for an event, and what is wrong with that."""
+    found, wrong = _in_config(world, event)
+    if not found.in_force:
+        found, more = in_directory(world, event)
+        if found.in_force:
+            wrong = [problem for problem in wrong if problem.code == "half-configured"]
+        wrong = [*wrong, *more]
+    if not found.in_force and not wrong:
+        wrong = [_missing(world, event)]
+    return found, wrong
+
+
+def mine_elsewhere(world: World, event: str) -> bytes:
+    """A guard hook in a directory git does not look in now, but guard put it there, or git would look by default."""
+    for directory in dict.fromkeys((*world.noted, hookdir.default(world.place))):
+        path = os.path.join(directory, event.encode())
+        if directory != world.directory.path and hookfile.is_ours(path):
+            return path
+    return b""
+
+
+def _in_config(world: World, event: str) -> tuple[Event, list[Problem]]:
+    hook = configured.read(world.entries, event)
+    none = Event(event, False)
+    if hook.absent:
+        return none, []
+    if hook.whole(event):
+        if world.can_configure:
+            return Event(event, True, CONFIGURED, os.path.join(world.place.own_dir, COPY)), []
+        what = f"the hook for {event} is configured in git's configuration, which git has run only since 2.54"
+        return none, [Problem("git-too-old", f"{what}, and this is {_version(world)}", "guard install")]
+    return none, [_faulty(event, hook)]
+
+
+def _faulty(event: str, hook: HookConfig) -> Problem:
+    name = f"hook.guard-{event}"
+    if hook.command is None:
+        what = f"{name}.event is configured without {name}.command: git fails in every command that runs hooks"
+        return Problem("half-configured", what, "guard install")
+    if not hook.listed:
+        what = f"{name}.command is configured without {name}.event = {event}: it never runs"
+        return Problem("half-configured", what, "guard install")
+    if hook.off_by:
+        what = f"the configured hook for {event} is switched off by {hook.off_by}"
+        return Problem("disabled", what, f"git config --unset {hook.off_by}")
+    return Problem("outdated", f"{name}.command is not what this guard configures", "guard install")
+
+
+def in_directory(world: World, event: str) -> tuple[Event, list[Problem]]:
+    """How guard is in force through the hooks directory, or through a manager whose hook stands there."""
+    path = world.path(event)
+    if not path:
+        return Event(event, False), []
+    if hookfile.is_ours(path):
+        return _own(event, path, HOOK)
+    aside = managers.runs_aside(path)
+    if aside and hookfile.is_ours(path + aside):
+        return _runnable(event, path, *_own(event, path + aside, ASIDE))
+    if aside and managers.framework_runs_guard(_framework_configs(world.place), event):
+        return _runnable(event, path, Event(event, True, FRAMEWORK, path), [])
+    if managers.calls_guard(path, event):
+        return _runnable(event, path, Event(event, True, LINE, path), [])
+    if world.directory.owner == hookdir.HUSKY:
+        return _through_husky(event, path, managers.husky_file(world.directory.path, event))
+    for config in hookdir.lefthook_configs(world.place):
+        if managers.calls_guard(config, event):
+            return _through_lefthook(event, path, config)
+    return Event(event, False), []
+
+
+def _own(event: str, path: bytes, how: str) -> tuple[Event, list[Problem]]:
+    contents, current = hookfile.read(path), hookfile.ours()
+    shown = safe(path)
+    if not hookfile.runs(path):
+        return Event(event, False, "", path), [
+            Problem("not-executable", f"{shown} is not executable: it is passed over", "guard install")
+        ]
+    found = Event(event, True, how, path)
+    if contents == current:
+        return found, []
+    theirs, mine = hookfile.version(contents) or 0, hookfile.version(current) or 0
+    if theirs > mine:
+        return found, [Problem("newer", f"{shown} was installed by a newer guard", "pip install --upgrade git-guard")]
+    if theirs < mine:
+        return found, [Problem("outdated", f"{shown} was installed by an older guard", "guard install")]
+    return found, [Problem("altered", f"{shown} is not as guard installed it", "guard install")]
+
+
+def _through_husky(event: str, path: bytes, file: bytes) -> tuple[Event, list[Problem]]:
+    if not managers.calls_guard(file, event):
+        return Event(event, False), []
+    if os.path.basename(os.path.dirname(path)) == b"_":
+        if not hookfile.runs(path):
+            what = f"{safe(file)} would run guard, but husky's {safe(path)} is not there"
+            return Event(event, False), [Problem("manager-not-installed", what, "npx husky")]
+    else:
+        return _runnable(event, file, Event(event, True, HUSKY, file), [])
+    return Event(event, True, HUSKY, file), []
+
+
+def _through_lefthook(event: str, path: bytes, config: bytes) -> tuple[Event, list[Problem]]:
+    if managers.lefthook_made(path) and hookfile.runs(path):
+        return Event(event, True, LEFTHOOK, config), []
+    what = f"{safe(config)} would run guard, but lefthook's hook for {event} is not installed"
+    return Event(event, False), [Problem("manager-not-installed", what, "lefthook install")]
+
+
+def _runnable(event: str, path: bytes, found: Event, wrong: list[Problem]) -> tuple[Event, list[Problem]]:
+    """The same, unless git passes over the hook that would lead to guard."""
+    if hookfile.runs(path):
+        return found, wrong
+    what = f"{safe(path)}, which runs guard, is not executable: git passes over it"
+    return Event(event, False, "", path), [Problem("not-executable", what, f"chmod +x {quoted(path)}")]
+
+
+def _missing(world: World, event: str) -> Problem:
+    """Why guard is not in force for an event on which nothing of it was found."""
+    path, directory = world.path(event), world.directory
+    if directory.owner == hookdir.NOWHERE:
+        what = f"core.hooksPath ({directory.scope}) is {safe(directory.setting)!r}, where there are no hooks to run"
+        return Problem("no-hooks-directory", what, f"git config --{directory.scope} --unset core.hooksPath")
+    for aside in (path + suffix for suffix in managers.ASIDE):
+        if hookfile.is_ours(aside):
+            what = f"another program moved guard's hook to {safe(aside)}, where nothing runs it"
+            return Problem("moved-aside", what, "guard install")
+    elsewhere = mine_elsewhere(world, event)
+    if elsewhere:
+        set_by = f"core.hooksPath ({directory.scope}) is" if directory.scope else "without core.hooksPath it is"
+        what = f"git looks for hooks in {safe(directory.path)} ({set_by}): guard's are in "
+        return Problem("hooks-path-moved", what + safe(os.path.dirname(elsewhere)), "guard install")
+    if directory.owner != hookdir.FREE and (directory.owner != hookdir.TRACKED or os.path.lexists(path)):
+        what = f"{whose(world)}, and nothing there runs guard: guard install says what to add"
+        return Problem("line-missing", what, "guard install")
+    if os.path.isfile(os.path.join(world.place.own_dir, PYTHON)) and os.path.lexists(path):
+        what = f"{safe(path)} is somebody else's hook, and does not run guard"
+        return Problem("overwritten", what, "guard install")
+    return Problem("not-installed", f"guard's hook for {event} is not installed", "guard install")
+
+
+def whose(world: World) -> str:
+    """Why guard does not write into the hooks directory."""
+    directory = world.directory
+    path = safe(directory.path)
+    return {
+        hookdir.HUSKY: f"husky owns {path}",
+        hookdir.LEFTHOOK: "lefthook manages the hooks here",
+        hookdir.MACHINE: f"{path} is every repository's, by core.hooksPath ({directory.scope})",
+        hookdir.OUTSIDE: f"{path} is outside this repository, and others may use it",
+        hookdir.NOWHERE: f"core.hooksPath ({directory.scope}) is {safe(directory.setting)!r}, where no hooks are run",
+        hookdir.TRACKED: f"{path} is committed, and everybody's",
+        hookdir.FREE: "it was configured there before",
+    }[directory.owner]
+
+
+def _merged(problems: list[Problem]) -> list[Problem]:
+    """Each thing once; and "not installed" as one sentence."""
+    absent = [problem for problem in problems if problem.code == "not-installed"]
+    once = list(dict.fromkeys(problem for problem in problems if problem.code != "not-installed"))
+    if not absent:
+        return once
+    if len(absent) == len(EVENTS):
+        return [Problem("not-installed", "guard's hooks are not installed in this repository", "guard install")]
+    return [*once, *absent]
+
+
+def _data_problems(place: Place, events: list[Event], notes: list[str]) -> list[Problem]:
+    """What the hook will need to reach a verdict: its Python, guard, and the copy that managers call."""
+    hows = {event.how for event in events if event.in_force}
+    if hows == {FRAMEWORK}:
+        return []
+    problems = []
+    if hows & set(_COPY_USED):
+        copy = os.path.join(place.own_dir, COPY)
+        contents = hookfile.read(copy)
+        if contents is None:
+            problems.append(Problem("data-missing", f"{safe(copy)}, which is to be run, is missing", "guard install"))
+        elif contents != hookfile.ours():
+            problems.append(Problem("outdated", f"{safe(copy)} is not this guard's hook", "guard install"))
+    if hookfile.read(os.path.join(place.own_dir, NOTE)) is None:
+        notes.append(f"{safe(os.path.join(place.own_dir, NOTE))} is missing: hooks are slower (repair: guard install)")
+    return problems + _python_problems(os.path.join(place.own_dir, PYTHON))
+
+
+def _python_problems(file: bytes) -> list[Problem]:
+    lines = (hookfile.read(file) or b"").split(b"\n")
+    if len(lines) < 4:
+        what = f"{safe(file)}, which names the Python to start, is missing or torn"
+        return [Problem("data-missing", what, "guard install")]
+    python, home, site = lines[:3]
+    again = "install guard again, then: guard install"
+    if not hookfile.runs(python):
+        return [Problem("interpreter-gone", f"the Python guard was installed with is gone: {safe(python)}", again)]
+    if not os.path.isfile(os.path.join(home, b"guard", b"hook.py")):
+        return [Problem("guard-gone", f"guard itself is gone from {safe(home)}", again)]
+    said = _starts(python, home, site)
+    if said:
+        return [Problem("guard-broken", f"{safe(python)} cannot start guard: {safe(said)}", again)]
+    return []
+
+
+def _starts(python: bytes, home: bytes, site: bytes) -> str:
+    """Starts guard as the hook does; "" when that works, else the last line of what was said."""
+    import subprocess
+
+    program = "import sys; sys.path[:0] = sys.argv[1:3]; import guard.hook, guard.judge, guard.stores.sqlite, pathspec"
+    try:
+        done = subprocess.run(
+            [python, "-I", "-S", "-c", program, home, site], stdin=subprocess.DEVNULL, capture_output=True, timeout=60
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    lines = done.stderr.decode("utf-8", "backslashreplace").strip().splitlines()
+    return "" if done.returncode == 0 else (lines or [f"it ended with status {done.returncode}"])[-1]
+
+
+def _override_problems(directory: HookDir) -> list[Problem]:
+    if directory.overridden is None:
+        return []
+    what = f"core.hooksPath is {safe(directory.overridden)!r} for this process, by git -c or GIT_CONFIG_ variables"
+    return [Problem("hooks-path-overridden", what, "unset GIT_CONFIG_COUNT GIT_CONFIG_PARAMETERS")]
+
+
+def _mode_problems(world: World, notes: list[str]) -> list[Problem]:
+    """The settings with which nothing is refused although the hooks run."""
+    try:
+        found = settings.read(os.environb, world.entries, world.place, default_store=os.sep)
+    except GuardError as error:
+        return [Problem("settings", error.what, error.hint)]
+    if settings.skipped(os.environb):
+        notes.append("GUARD_SKIP is set: hooks started from here refuse nothing")
+    if not found.blocks_on_error():
+        notes.append(f"what cannot be judged is let through: guard.onError is allow ({found.on_error.source})")
+    mode = found.mode
+    if mode.value == "off":
+        return [Problem("mode-off", f"the mode is off ({mode.source}): nothing is judged", _unset(mode, "mode"))]
+    if mode.value == "warn":
+        return [Problem("mode-warn", f"the mode is warn ({mode.source}): nothing is refused", _unset(mode, "mode"))]
+    return []
+
+
+def _unset(setting: Setting, name: str) -> str:
+    if setting.scope:
+        return f"git config --{setting.scope} --unset guard.{name}"
+    return f"unset {setting.source.rpartition(' ')[2]}"
+
+
+def _framework_configs(place: Place) -> list[bytes]:
+    return [os.path.join(place.top, name) for name in managers.PRE_COMMIT_CONFIGS] if place.top is not None else []
+
+
+def _version(world: World) -> str:
+    return "git " + ".".join(map(str, world.git_version))
+
+
+def _text(path: bytes) -> str | None:
+    return path.decode("utf-8", "backslashreplace") if path else None

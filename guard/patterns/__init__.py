@@ -1,0 +1,1 @@
+"""Patterns: what was typed, what two of them share, what they match."""

@@ -1,0 +1,257 @@
+"""Paths × reservations: which changed paths does a union of patterns cover, and which patterns are to blame?
+
+pathspec translates a pattern into a regular expression, which is then made to read bytes as git does. Patterns are kept
+by the literal directory they begin with, so that a path meets only those it could match, and nothing is compiled
+before a path comes near it. Patterns and paths are bytes, relative to the repository's top.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from guard.patterns.grammar import LIMIT, STARS_MAX, STARSTAR, covering, fault, is_literal, prefix, segments
+from guard.record import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    Match = Callable[[bytes, int], object]
+    """Does a path match from an offset on? Truthy when it does."""
+    Tries = tuple[tuple[Match, int], ...]
+    """What to try on a path: a match, and the offset to give it."""
+    Rule = tuple[tuple[bytes, ...], Tries]
+    """For the paths of one directory: the ends that settle it, and what else to try."""
+
+__all__ = ["Union"]
+
+_PLAIN = re.compile(rb"/((?:[^*?\[\\/\x00-\x1f\x7f]+/)*)([^*?\[\\/\x00-\x20\x7f]*\Z)?")
+"""The literal directories of an anchored pattern, and its last name if that is literal too."""
+
+_SUFFIX = re.compile(rb"\*[^*?\[\\]+")
+"""A name of which only the end is given."""
+
+_ALWAYS: Rule = (b"",), ()
+
+
+class Union:
+    """Patterns to be judged together; ``fold`` ignores the case of ASCII letters, as ``core.ignoreCase`` does.
+
+    A pattern outside of the accepted grammar is judged as pathspec reads it, or, when pathspec cannot, by what it could
+    cover at most; a negated one, a comment or a blank line covers nothing. None of them changes what the others cover.
+    """
+
+    def __init__(self, patterns: Iterable[bytes], *, fold: bool = False) -> None:
+        self._patterns = list(patterns)
+        self._fold = fold
+        self._exact: dict[bytes, list[int]] = {}
+        self._globs: dict[bytes, list[int]] = {}
+        self._rules: dict[bytes, Rule] = {}
+        self._singles: dict[int, Tries] = {}
+        for index, pattern in enumerate(self._patterns):
+            key, literal = _key(pattern)
+            kind = self._exact if literal else self._globs
+            kind.setdefault(key.lower() if fold else key, []).append(index)
+
+    def matches(self, path: bytes) -> bool:
+        """Does any pattern cover the path, or a directory above it?"""
+        return bool(self.touched((path,)))
+
+    def touched(self, paths: Iterable[bytes]) -> list[bytes]:
+        """Those of the paths that any pattern covers, in their order."""
+        known, exact, fold = self._rules.get, self._exact, self._fold
+        found = []
+        for path in paths:
+            key = path.lower() if fold else path
+            directory = key.rpartition(b"/")[0]
+            suffixes, tries = known(directory) or self._rule(directory)
+            if key.endswith(suffixes) or key in exact:
+                found.append(path)
+            elif tries:
+                for match, start in tries:
+                    if match(key, start):
+                        found.append(path)
+                        break
+        return found
+
+    def attribute(self, path: bytes) -> list[int]:
+        """The indices of every pattern that covers the path or a directory above it, in order."""
+        if not self.matches(path):
+            return []
+        key = path.lower() if self._fold else path
+        found = list(self._exact.get(key, ()))
+        for above in _above(key):
+            found += self._exact.get(above, ())
+            for index in self._globs.get(above, ()):
+                if any(match(key, start) for match, start in self._single(index, above)):
+                    found.append(index)
+        return sorted(found)
+
+    def _rule(self, directory: bytes) -> Rule:
+        """The rule of a directory, which adds its own patterns to the rule of the one above."""
+        rule = self._rules.get(b"") or self._own_rule(b"")
+        for at in [*_above(directory), directory][1:] if directory else ():
+            known = self._rules.get(at)
+            if known is None:
+                suffixes, tries = rule
+                if at in self._exact or at.endswith(suffixes) or any(match(at, start) for match, start in tries):
+                    known = _ALWAYS
+                else:
+                    own_suffixes, own_tries = self._own_rule(at)
+                    known = suffixes + own_suffixes, tries + own_tries
+                self._rules[at] = known
+            rule = known
+        self._rules[directory] = rule
+        return rule
+
+    def _own_rule(self, key: bytes) -> Rule:
+        indices = self._globs.get(key)
+        return _rule_of([self._patterns[index] for index in indices], key, self._fold) if indices else ((), ())
+
+    def _single(self, index: int, key: bytes) -> Tries:
+        tries = self._singles.get(index)
+        if tries is None:
+            reading = _reading(self._patterns[index], _depth(key), self._fold)
+            tries = self._singles[index] = _tries([reading], key, self._fold)
+        return tries
+
+
+def _key(pattern: bytes) -> tuple[bytes, bool]:
+    """The literal path that all a pattern covers is below; or, with True, that it covers and all below."""
+    plain = None if b"\\" in pattern else _PLAIN.match(pattern)
+    if plain is None:
+        return prefix(pattern), is_literal(pattern)
+    return (pattern[1:], True) if plain[2] else (plain[1][:-1], False)
+
+
+def _above(path: bytes) -> Iterator[bytes]:
+    """The directories above a path, from the top (b"") down."""
+    yield b""
+    at = path.find(b"/")
+    while at >= 0:
+        yield path[:at]
+        at = path.find(b"/", at + 1)
+
+
+def _depth(key: bytes) -> int:
+    return key.count(b"/") + 1 if key else 0
+
+
+def _rule_of(patterns: Iterable[bytes], key: bytes, fold: bool) -> Rule:
+    """The rule for paths below ``key``, of patterns that begin with it, where no directory of theirs is covered."""
+    depth = _depth(key)
+    suffixes: list[bytes] = []
+    readings = []
+    for pattern in patterns:
+        suffix = _suffix(pattern, depth)
+        if suffix:
+            suffixes.append(suffix.lower() if fold else suffix)
+        else:
+            readings.append(_reading(pattern, depth, fold))
+    if _EVERYTHING in readings:
+        return _ALWAYS
+    return tuple(suffixes), _tries(readings, key, fold)
+
+
+def _suffix(pattern: bytes, depth: int) -> bytes:
+    """``.py`` for a pattern that ends in ``**/*.py`` right after its literal names, else b""."""
+    segs, below = segments(pattern)
+    if below or len(segs) != depth + 2 or segs[-2] != STARSTAR or not _SUFFIX.fullmatch(segs[-1]) or fault(pattern):
+        return b""
+    return segs[-1][1:]
+
+
+class _Reading(Record):
+    """How one pattern is judged: by an expression, from below its literal names on, or by a match of whole paths."""
+
+    expression: bytes | None
+    whole: Match | None = None
+
+
+_EVERYTHING, _NOTHING = _Reading(b""), _Reading(None)
+
+
+def _reading(pattern: bytes, depth: int, fold: bool) -> _Reading:
+    if not fault(pattern):
+        segs, below = segments(pattern)
+        return _Reading(_expression(tuple(segs[depth:]), below))
+    whole = _as_it_stands(pattern, fold)
+    if whole is not None:
+        return _Reading(None, whole)
+    return _EVERYTHING if covering(pattern) else _NOTHING
+
+
+def _tries(readings: Iterable[_Reading], key: bytes, fold: bool) -> Tries:
+    expressions = dict.fromkeys(reading.expression for reading in readings if reading.expression is not None)
+    start = len(key) + 1 if key else 0
+    together: Tries = ((_compiled(b"|".join(expressions), fold), start),) if expressions else ()
+    return together + tuple((reading.whole, 0) for reading in readings if reading.whole is not None)
+
+
+@lru_cache(maxsize=4096)
+def _compiled(expression: bytes, fold: bool) -> Match:
+    return re.compile(expression, _flags(fold)).match
+
+
+def _flags(fold: bool) -> int:
+    # Of bytes, re.IGNORECASE folds ASCII letters only, as git does.
+    return re.DOTALL | (re.IGNORECASE if fold else 0)
+
+
+# From patterns to regular expressions
+
+
+def _as_it_stands(pattern: bytes, fold: bool) -> Match | None:
+    """A matcher of whole paths for a pattern outside of the grammar, as pathspec reads it; None when it cannot."""
+    from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
+
+    if len(pattern) > LIMIT or pattern.count(b"*") > STARS_MAX:
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # re's, about sets it may read differently one day
+            expression, include = GitIgnoreSpecPattern.pattern_to_regex(pattern)
+            return re.compile(expression, _flags(fold)).search if include and expression else None
+    except (ValueError, re.error):
+        return None
+
+
+@lru_cache(maxsize=4096)
+def _expression(segs: tuple[bytes, ...], below: bool) -> bytes:
+    """The expression that matches, from its start, what a pattern of the grammar covers; b"" for every path.
+
+    pathspec is asked about everything below the pattern, since it would drop a last byte 0x85 or 0xA0, which read as
+    latin-1 is a space, and since its ``$`` also matches before a path's last newline.
+    """
+    from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
+
+    segs = tuple(name for at, name in enumerate(segs) if name != STARSTAR or segs[at - 1 : at] != (STARSTAR,))
+    if segs[-1:] == (STARSTAR,):
+        segs, below = segs[:-1], True
+    if segs == (STARSTAR, b"*"):
+        segs = (b"*",)
+    if not segs or (segs == (b"*",) and not below):
+        return b""
+    expression, _ = GitIgnoreSpecPattern.pattern_to_regex(b"/" + b"/".join(segs) + b"/**")
+    assert expression is not None
+    assert expression[:1] == b"^"
+    assert expression[-1:] == b"/"
+    return _as_git(expression[1:-1]) + (b"/" if below else rb"(?:/|\Z)")
+
+
+_SET = re.compile(rb"\\.|\[\^/\]|(\[\^?\]?[^\]]*\])", re.DOTALL)
+"""In an expression from pathspec: an escape, what it makes of a wildcard, or a set."""
+_STAR = re.compile(rb"\[\^/\]\*((?:\\.|\(\?!/\)\[\^?\]?[^\]]*\]|\[\^/\](?!\*)|[^\[\\/()])*)(?=\[\^/\]\*)", re.DOTALL)
+"""A star and what follows in the name up to the next star."""
+
+
+def _as_git(expression: bytes) -> bytes:
+    """pathspec's expression, with sets such as ``[!a]`` or ``[+-9]`` that never match ``/`` (wildmatch.c).
+
+    And with stars that are not tried again in vain: what stands between two stars fits best where it fits first.
+    Without that ``*?*?*?*x`` takes seconds on a long name.
+    """
+    strict = _SET.sub(lambda found: b"(?!/)" + found[1] if found[1] else found[0], expression)
+    return _STAR.sub(rb"(?>[^/]*?\1)", strict)

@@ -1,0 +1,268 @@
+"""Can some path match both of two patterns? Decided exactly, with such a path as the proof.
+
+A pattern covers what it matches and everything below (gitignore(5)), so it is a sequence of names after which anything
+may follow. Two sequences are walked together, each pair of positions at most once, and two names are compared byte by
+byte. Names are as git tracks them: not empty, not ``.``, not ``..``, of any bytes but NUL and ``/``.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from guard.patterns.grammar import ONE, STAR, STARSTAR, atoms, covering, segments
+from guard.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from guard.patterns.grammar import Atom
+
+__all__ = ["overlap", "witness"]
+
+_DOT = 1 << ord(".")
+_ANY = (1 << 256) - 1 & ~(1 << 0) & ~(1 << ord("/"))
+_CAPITALS = (1 << 0x5B) - (1 << 0x41)
+_SMALL = _CAPITALS << 0x20
+_READABLE = b"abcdefghijklmnopqrstuvwxyz0123456789_-ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+"""What the bytes of a witness are chosen from first."""
+
+
+class _Name(Record):
+    """What a name may be. Per place the bytes allowed, a bit mask of 256, or STAR; ``literal`` if it is just one name.
+
+    Ignoring case, a literal is in small letters.
+    """
+
+    literal: bytes | None
+    places: tuple[int, ...]
+
+
+_ANY_NAME = _Name(None, (STAR,))
+
+
+class _Parsed(Record):
+    """The names of a pattern from the top, None for ``**``; ``literals`` are those it begins with.
+
+    ``can_match`` is False when no path at all matches.
+    """
+
+    literals: tuple[bytes, ...]
+    names: tuple[_Name | None, ...]
+    can_match: bool
+
+
+def overlap(a: bytes, b: bytes, *, fold: bool = False) -> bool:
+    """Does some path match both patterns? ``fold`` ignores the case of ASCII letters.
+
+    A pattern outside of the accepted grammar is taken for what it could cover at most.
+    """
+    one, two = _parsed(a, fold), _parsed(b, fold)
+    return _may_meet(one, two) and _walk(one.names, two.names) is not None
+
+
+def witness(a: bytes, b: bytes, *, fold: bool = False) -> bytes | None:
+    """A path that matches both patterns; None when there is none."""
+    one, two = _parsed(a, fold), _parsed(b, fold)
+    steps = _walk(one.names, two.names) if _may_meet(one, two) else None
+    if steps is None:
+        return None
+    return b"/".join(name for pair in steps if (name := _common_name(*pair)) is not None)
+
+
+def _may_meet(one: _Parsed, two: _Parsed) -> bool:
+    if not (one.can_match and two.can_match):
+        return False
+    depth = min(len(one.literals), len(two.literals))
+    return one.literals[:depth] == two.literals[:depth]
+
+
+# Paths
+
+
+def _walk(one: Sequence[_Name | None], two: Sequence[_Name | None]) -> list[tuple[_Name, _Name]] | None:
+    """The pairs of names that a common path is made of, from the top; None when there is no common path.
+
+    A place (i, j) stands for the first i of one and j of the other being behind us. Once one of them is through, what
+    is left of the other can follow as it likes.
+    """
+    came_from: dict[tuple[int, int], tuple[int, int]] = {(0, 0): (0, 0)}
+    todo = [(0, 0)]
+    while todo:
+        i, j = here = todo.pop()
+        if i == len(one) or j == len(two):
+            return _steps(one, two, came_from, here)
+        mine, other = one[i], two[j]
+        if mine is None or other is None:
+            following = [(i, j + 1), (i + 1, j)]
+        else:
+            following = [(i + 1, j + 1)] if _common_name(mine, other) is not None else []
+        for there in following:
+            if there not in came_from:
+                came_from[there] = here
+                todo.append(there)
+    return None
+
+
+def _steps(
+    one: Sequence[_Name | None],
+    two: Sequence[_Name | None],
+    came_from: dict[tuple[int, int], tuple[int, int]],
+    end: tuple[int, int],
+) -> list[tuple[_Name, _Name]]:
+    steps = [(name, _ANY_NAME) for name in [*one[end[0] :], *two[end[1] :]] if name is not None]
+    here = end
+    while here != (0, 0):
+        i, j = before = came_from[here]
+        mine = one[i] if here[0] > i else None
+        other = two[j] if here[1] > j else None
+        if mine is not None or other is not None:
+            steps.insert(0, (mine or _ANY_NAME, other or _ANY_NAME))
+        here = before
+    return steps
+
+
+# Names
+
+
+@lru_cache(maxsize=1 << 16)
+def _common_name(one: _Name, two: _Name) -> bytes | None:
+    """A name that both allow, if there is one."""
+    if one.literal is not None and two.literal is not None:
+        return one.literal if one.literal == two.literal else None
+    if STAR in one.places and STAR in two.places:
+        return _both_open(one.places, two.places)
+    if STAR in two.places:
+        one, two = two, one
+    for fixed in _without_dots(two.places):
+        found = _laid_over(one.places, fixed)
+        if found is not None:
+            return _spelt(found)
+    return None
+
+
+def _both_open(one: tuple[int, ...], two: tuple[int, ...]) -> bytes | None:
+    """With a star in both, only what stands before the first and after the last star can clash."""
+    head = _overlaid(_before_star(one), _before_star(two))
+    tail = _overlaid(_before_star(one[::-1]), _before_star(two[::-1]))
+    if head is None or tail is None:
+        return None
+    inside = _inside_stars(one) + _inside_stars(two)
+    name = _spelt([*head, *inside, *tail[::-1]])
+    return name if name not in (b"", b".", b"..") else _spelt([*head, _ANY, *inside, *tail[::-1]])
+
+
+def _before_star(places: tuple[int, ...]) -> tuple[int, ...]:
+    return places[: places.index(STAR)]
+
+
+def _inside_stars(places: tuple[int, ...]) -> list[int]:
+    first, last = places.index(STAR), len(places) - places[::-1].index(STAR)
+    return [place for place in places[first:last] if place != STAR]
+
+
+def _overlaid(one: tuple[int, ...], two: tuple[int, ...]) -> list[int] | None:
+    """Both from the first place on, the longer one's rest as it is; None when they clash."""
+    shared = [a & b for a, b in zip(one, two, strict=False)]
+    return [*shared, *one[len(shared) :], *two[len(shared) :]] if all(shared) else None
+
+
+def _without_dots(places: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Places without a star, in ways that leave out just the names ``.`` and ``..``."""
+    if len(places) > 2:
+        return [places]
+    return [(*places[:at], place & ~_DOT, *places[at + 1 :]) for at, place in enumerate(places) if place & ~_DOT]
+
+
+def _laid_over(places: tuple[int, ...], fixed: tuple[int, ...]) -> list[int] | None:
+    """The fixed places narrowed to what ``places`` allows, stars stretched to fit; None when they clash.
+
+    When it clashes after a star, the star takes in one more place. Only the latest star need be tried again: if what
+    stands before it fits early, it leaves the most room (as in wildmatch.c).
+    """
+    laid: list[int] = []
+    at = 0
+    star: tuple[int, int] | None = None
+    while len(laid) < len(fixed) or at < len(places):
+        if at < len(places) and places[at] == STAR:
+            at += 1
+            star = at, len(laid)
+        elif at < len(places) and len(laid) < len(fixed) and places[at] & fixed[len(laid)]:
+            laid.append(places[at] & fixed[len(laid)])
+            at += 1
+        elif star is not None and star[1] < len(fixed):
+            at, taken = star[0], star[1] + 1
+            laid[star[1] :] = [fixed[star[1]]]
+            star = at, taken
+        else:
+            return None
+    return laid
+
+
+def _spelt(places: Sequence[int]) -> bytes:
+    return bytes(map(_byte, places))
+
+
+@lru_cache(maxsize=1 << 12)
+def _byte(place: int) -> int:
+    for byte in _READABLE:
+        if place >> byte & 1:
+            return byte
+    return (place & -place).bit_length() - 1
+
+
+# Patterns
+
+
+@lru_cache(maxsize=1 << 15)
+def _parsed(pattern: bytes, fold: bool) -> _Parsed:
+    line = covering(pattern)
+    if not line:
+        return _Parsed((), (), False)
+    segs, below = segments(line)
+    names = [None if segment == STARSTAR else _name(segment, fold) for segment in segs]
+    if names[-1] is None:
+        names[-1] = _ANY_NAME  # `a/**` covers what is below `a`, as `a/*` does
+    if below:
+        names.append(_ANY_NAME)
+    can_match = all(name is None or _common_name(name, _ANY_NAME) is not None for name in names)
+    return _Parsed(_leading_literals(names), tuple(names), can_match)
+
+
+def _leading_literals(names: Sequence[_Name | None]) -> tuple[bytes, ...]:
+    literals = []
+    for name in names:
+        if name is None or name.literal is None:
+            break
+        literals.append(name.literal)
+    return tuple(literals)
+
+
+@lru_cache(maxsize=1 << 15)
+def _name(segment: bytes, fold: bool) -> _Name:
+    parts = atoms(segment)
+    literal = None
+    if all(isinstance(part, int) and part >= 0 for part in parts):
+        literal = bytes(part for part in parts if isinstance(part, int))
+        literal = literal.lower() if fold else literal
+    return _Name(literal, tuple(_place(part, fold) for part in parts))
+
+
+def _place(atom: Atom, fold: bool) -> int:
+    if atom == STAR:
+        return STAR
+    if atom == ONE:
+        return _ANY
+    if isinstance(atom, int):
+        return _folded(1 << atom) if fold else 1 << atom
+    negated, ranges = atom
+    listed = 0
+    for low, high in ranges:
+        listed |= (1 << high + 1) - (1 << low)
+    if fold:
+        listed = _folded(listed)
+    return _ANY & ~listed if negated else _ANY & listed
+
+
+def _folded(listed: int) -> int:
+    return listed | (listed & _CAPITALS) << 0x20 | (listed & _SMALL) >> 0x20

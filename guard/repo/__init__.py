@@ -1,0 +1,1 @@
+"""The repository: git, places, settings, changes."""

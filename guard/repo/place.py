@@ -1,0 +1,82 @@
+"""Where am I: which repository, which worktree, which directory in it?"""
+
+from __future__ import annotations
+
+import os
+
+from guard.model import UsageError
+from guard.record import Record
+from guard.repo import git
+
+
+class Place(Record):
+    """A repository as seen from one of its worktrees; all paths are absolute.
+
+    ``git_dir`` belongs to this worktree, ``common_dir`` to all of them (gitrepository-layout(5)). ``top`` is None
+    in a bare repository; ``prefix`` is the current directory below ``top``, without slashes at its ends.
+    """
+
+    git_dir: bytes
+    common_dir: bytes
+    top: bytes | None
+    prefix: bytes = b""
+
+    @property
+    def own_dir(self) -> bytes:
+        """Where guard keeps what belongs to the whole repository."""
+        return os.path.join(self.common_dir, b"guard")
+
+    @property
+    def unions_dir(self) -> bytes:
+        """Where the unions of this worktree are published."""
+        return os.path.join(self.git_dir, b"guard", b"unions")
+
+
+def discover() -> Place:
+    """The repository around the current directory, found as git finds it: GIT_DIR and its kin count.
+
+    Raises :class:`UsageError` outside one.
+    """
+    questions = ("--is-bare-repository", "--absolute-git-dir", "--git-common-dir", "--show-prefix", "--show-toplevel")
+    try:
+        # Where there is no work tree, the last question fails after the others were answered.
+        status, said = git.answer(["rev-parse", *questions], accept=(0, 128))
+        if status == 128 and said.count(b"\n") < 3:
+            git.run(["rev-parse", "--git-dir"])  # fails too, and says why
+    except git.GitError as error:
+        if error.status != 128:
+            raise
+        raise UsageError(_why_not(error), hint="cd into a repository, or make one: git init") from error
+    expected = len(questions) - (status == 128)
+    answers = said.split(b"\n")[:-1]
+    if len(answers) != expected:  # a path with a newline in it
+        answers = [git.run(["rev-parse", question]).removesuffix(b"\n") for question in questions[:expected]]
+    _, git_dir, common_dir, prefix, *top = answers
+    return Place(
+        git_dir=git_dir,
+        common_dir=os.path.realpath(common_dir),
+        top=top[0] if top else None,
+        prefix=prefix.rstrip(b"/"),
+    )
+
+
+def in_hook() -> Place:
+    """The repository that called a hook, without asking git: githooks(5) says where a hook is started."""
+    git_dir = os.path.abspath(os.environb.get(b"GIT_DIR") or b".git")
+    common_dir = git_dir
+    try:
+        with open(os.path.join(git_dir, b"commondir"), "rb") as file:
+            common_dir = os.path.join(git_dir, file.read().rstrip(b"\n"))
+    except FileNotFoundError:
+        pass  # not a linked worktree
+    return Place(git_dir=git_dir, common_dir=os.path.realpath(common_dir), top=os.getcwdb())
+
+
+def _why_not(error: git.GitError) -> str:
+    try:
+        here = os.fsdecode(os.getcwdb())
+    except FileNotFoundError:
+        return "the current directory is gone"
+    if "dubious ownership" in error.what:
+        return f"git does not trust the repository around {here}: {error.what}"
+    return f"no git repository around {here}"

@@ -1,0 +1,349 @@
+"""What was set, and where: option, environment, git config, default.
+
+The answers here decide who the holder is, which store and project are meant, and what happens on a conflict.
+:data:`KEY_VARIABLES` and :attr:`Settings.watched` name everything they were read from, so that a published
+union can tell when they no longer hold.
+"""
+
+from __future__ import annotations
+
+import os
+
+from guard.model import TTL_MAX_MS, TTL_MIN_MS, UsageError
+from guard.record import Record
+from guard.words import safe
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from guard.repo.git import Configured
+    from guard.repo.place import Place
+
+SESSION_VARIABLES = (b"CLAUDE_CODE_SESSION_ID", b"CODEX_THREAD_ID", b"COPILOT_AGENT_SESSION_ID")
+"""Set by coding agents' harnesses: a name for somebody who was given none."""
+
+KEY_VARIABLES = (
+    b"GUARD_AGENT",
+    b"AGENT_NAME",
+    *SESSION_VARIABLES,
+    b"GUARD_DB",
+    b"GUARD_PROJECT",
+    b"GUARD_MODE",
+    b"AGENT_MAIL_BYPASS",
+    b"AGENT_MAIL_GUARD_MODE",
+    b"HOME",
+    b"XDG_CONFIG_HOME",
+    b"XDG_DATA_HOME",
+    b"GIT_CONFIG_PARAMETERS",
+    b"GIT_CONFIG_GLOBAL",
+    b"GIT_CONFIG_SYSTEM",
+    b"GIT_CONFIG_NOSYSTEM",
+)
+"""Every variable that can change a setting, in the order in which the hook compares them."""
+
+DEFAULT_TTL_MS = 3_600_000
+DEFAULT_RETENTION_MS = 30 * 86_400_000
+NAME_MAX = 255
+"""Bytes in the longest name of a holder or a project."""
+
+MODES = ("block", "warn", "off")
+ON_ERROR = ("block", "allow")
+_YES = (b"1", b"true", b"t", b"yes", b"y")
+_ADVISORY = (b"warn", b"advisory", b"adv")
+_UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
+
+
+class Setting(Record):
+    """A value and, in words, where it comes from; ``scope`` is git's when that is git's configuration."""
+
+    value: str
+    source: str
+    scope: str = ""
+
+
+class Settings(Record):
+    """Everything that was set, unchecked where only some commands need it.
+
+    ``store`` is an absolute path. ``fold`` tells whether this repository takes names that differ in case for the
+    same one (core.ignoreCase). ``watched`` are the files the settings were read from, or would be if they existed.
+    """
+
+    holder: Setting
+    store: Setting
+    project: Setting
+    mode: Setting
+    on_error: Setting
+    ttl: Setting
+    retention: Setting
+    fold: bool
+    watched: tuple[bytes, ...]
+
+    def checked_holder(self) -> str:
+        """The holder's name. Raises :class:`UsageError` when nobody could be called that."""
+        return _name(self.holder, what="the holder's name", hint="git config guard.agent NAME")
+
+    def checked_project(self) -> str:
+        return _name(self.project, what="the project's name", hint="git config guard.project NAME")
+
+    def checked_mode(self) -> str:
+        """ "block", "warn" or "off". Raises :class:`UsageError` for anything else."""
+        return _one_of(self.mode, MODES, what="guard.mode")
+
+    def blocks_on_error(self) -> bool:
+        """True unless guard.onError says to let through what could not be judged; an unknown word blocks."""
+        return self.on_error.value != "allow"
+
+    def ttl_ms(self) -> int:
+        return ttl(self.ttl.value, what=f"the time to live from {self.ttl.source}")
+
+    def retention_ms(self) -> int:
+        return duration(self.retention.value, what=f"guard.retention from {self.retention.source}")
+
+
+def read(
+    environment: Mapping[bytes, bytes], entries: Sequence[Configured], place: Place, *, default_store: str
+) -> Settings:
+    """Everything that is set for one place, from the environment and git's configuration.
+
+    Raises :class:`UsageError` when the store's path is not absolute; all else is checked when it is used.
+    """
+    config = {entry.key: entry for entry in entries}  # later entries win, as in git
+
+    def first(variables: Sequence[bytes], key: bytes, default: Setting) -> Setting:
+        return _first(environment, config, variables, key, default)
+
+    fold = config.get(b"core.ignorecase")
+    mode, on_error = judging(environment, entries)
+    return Settings(
+        holder=first((b"GUARD_AGENT", b"AGENT_NAME"), b"guard.agent", _fallback_holder(environment, config)),
+        store=_store(first((b"GUARD_DB",), b"guard.db", Setting(default_store, "the default"))),
+        project=first((b"GUARD_PROJECT",), b"guard.project", _fallback_project(entries, place)),
+        mode=mode,
+        on_error=on_error,
+        ttl=first((b"GUARD_TTL",), b"guard.ttl", Setting("1h", "the default")),
+        retention=first((), b"guard.retention", Setting("30d", "the default")),
+        fold=fold is not None and _true(fold.value),
+        watched=_watched(environment, entries, place),
+    )
+
+
+def judging(environment: Mapping[bytes, bytes], entries: Sequence[Configured]) -> tuple[Setting, Setting]:
+    """The mode, and what to do on an error: all that is asked where the other settings cannot be read."""
+    config = {entry.key: entry for entry in entries}
+    mode = _first(environment, config, (b"GUARD_MODE",), b"guard.mode", Setting("block", "the default"))
+    on_error = _first(environment, config, (b"GUARD_ON_ERROR",), b"guard.onerror", Setting("block", "the default"))
+    return _lower(mode), _lower(on_error)
+
+
+def patience_s(environment: Mapping[bytes, bytes], default_s: float) -> float:
+    """How long to wait for another program that has the store locked, in seconds: GUARD_PATIENCE, such as 30s.
+
+    What is no duration is passed over, for it must not stop anybody's commit.
+    """
+    try:
+        return duration(os.fsdecode(environment[b"GUARD_PATIENCE"])) / 1000
+    except (KeyError, UsageError):
+        return default_s
+
+
+def _first(
+    environment: Mapping[bytes, bytes],
+    config: Mapping[bytes, Configured],
+    variables: Sequence[bytes],
+    key: bytes,
+    default: Setting,
+) -> Setting:
+    for variable in variables:
+        if environment.get(variable):
+            return Setting(_text(environment[variable]), f"the environment variable {variable.decode()}")
+    entry = config.get(key)
+    if entry is not None and entry.value:
+        scope = entry.scope.decode()
+        return Setting(_text(entry.value), f"git config {_spelled(key)} ({scope})", scope)
+    return default
+
+
+def duration(text: str, *, what: str = "the duration") -> int:
+    """Milliseconds of a duration such as 90m, 1h30m, 2d or 45s. Raises :class:`UsageError`."""
+    total, number = 0, ""
+    for letter in text.strip().lower():
+        if letter in "0123456789" and len(number) < 9:
+            number += letter
+        elif letter in _UNITS_MS and number:
+            total += int(number) * _UNITS_MS[letter]
+            number = ""
+        else:
+            number = "?"
+            break
+    if number or not text.strip():
+        raise UsageError(f"{what} is not a duration: {text[:40]!r}", hint="write it like 90m, 1h30m, 8h or 2d")
+    return total
+
+
+def ttl(text: str, *, what: str = "the time to live") -> int:
+    """Milliseconds of a lease's length, 1 minute to 30 days. Raises :class:`UsageError`."""
+    length = duration(text, what=what)
+    if not TTL_MIN_MS <= length <= TTL_MAX_MS:
+        raise UsageError(f"{what} is out of bounds: {text!r}", hint="a lease lasts from 1m to 30d")
+    return length
+
+
+def skipped(environment: Mapping[bytes, bytes], *, agent_mail: bool = False) -> str:
+    """The variable that asks guard to stand aside once, "" if none does; ``agent_mail``: its own counts as well."""
+    if environment.get(b"GUARD_SKIP", b"") not in (b"", b"0"):
+        return "GUARD_SKIP"
+    asked = agent_mail and environment.get(b"AGENT_MAIL_BYPASS", b"").strip().lower() in _YES
+    return "AGENT_MAIL_BYPASS" if asked else ""
+
+
+def softened(mode: Setting, environment: Mapping[bytes, bytes]) -> Setting:
+    """The mode for MCP Agent Mail's database: its own variable may turn block into warn, unless GUARD_MODE is set."""
+    asked = environment.get(b"AGENT_MAIL_GUARD_MODE", b"").strip().lower() in _ADVISORY
+    if asked and mode.value == "block" and not environment.get(b"GUARD_MODE"):
+        return Setting("warn", "the environment variable AGENT_MAIL_GUARD_MODE")
+    return mode
+
+
+def project_of(url: bytes) -> str:
+    """A remote's address as host/owner/name: no scheme, user, password, port or ".git" (git-clone(1), GIT URLS).
+
+    Whichever protocol two clones came by, they share reservations. A local path stays a path.
+    """
+    address = _text(url).strip()
+    scheme, mark, rest = address.partition("://")
+    if mark:
+        if scheme == "file":
+            return "/" + _bare_name(rest)
+        host, _, path = rest.partition("/")
+        host = host.rpartition("@")[2]
+        host = host if host.startswith("[") else host.partition(":")[0]
+        return f"{host.lower()}/{_bare_name(path)}"
+    host, colon, path = address.partition(":")
+    if colon and "/" not in host and len(host) > 1:  # scp's form, user@host:path
+        return f"{host.rpartition('@')[2].lower()}/{_bare_name(path)}"
+    return _bare_name(os.path.abspath(address), lead="/")
+
+
+def _bare_name(path: str, *, lead: str = "") -> str:
+    return lead + path.strip("/").removesuffix(".git").rstrip("/")
+
+
+def _fallback_holder(environment: Mapping[bytes, bytes], config: Mapping[bytes, Configured]) -> Setting:
+    for variable in SESSION_VARIABLES:
+        if environment.get(variable):
+            return Setting(_text(environment[variable]), f"the session id in {variable.decode()}")
+    email = config.get(b"user.email")
+    if email is not None and email.value:
+        return Setting(_text(email.value), f"git config user.email ({email.scope.decode()})")
+    return Setting(principal(), "the account and host")
+
+
+def principal() -> str:
+    """The account and host this process runs as, "user@host": kept beside the holder, who is only a name."""
+    import pwd
+
+    try:
+        account = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        account = str(os.getuid())
+    return f"{account}@{os.uname().nodename}"
+
+
+def _fallback_project(entries: Sequence[Configured], place: Place) -> Setting:
+    """The remote called origin, else the only one, else the common git directory."""
+    urls: dict[bytes, bytes] = {}
+    for entry in entries:
+        if entry.value and entry.key.startswith(b"remote.") and entry.key.endswith(b".url"):
+            urls.setdefault(entry.key[len(b"remote.") : -len(b".url")], entry.value)
+    name = b"origin" if b"origin" in urls else next(iter(urls)) if len(urls) == 1 else None
+    if name is None:
+        return Setting(safe(place.common_dir), "the common git directory, for there is no remote")
+    url = unshortened(urls[name], entries)
+    if place.top is not None and b"://" not in url and not os.path.isabs(url) and b":" not in url.partition(b"/")[0]:
+        url = os.path.join(place.top, url)
+    return Setting(project_of(url), f"the remote {os.fsdecode(name)}")
+
+
+def unshortened(url: bytes, entries: Sequence[Configured]) -> bytes:
+    """A remote's address with what url.BASE.insteadOf stands for put in; the longest match wins (git-config(1))."""
+    shorter = [
+        (entry.value, entry.key[len(b"url.") : -len(b".insteadof")])
+        for entry in entries
+        if entry.key.startswith(b"url.") and entry.key.endswith(b".insteadof")
+        if entry.value and url.startswith(entry.value)
+    ]
+    if not shorter:
+        return url
+    short, long = max(shorter, key=lambda pair: len(pair[0]))
+    return long + url[len(short) :]
+
+
+def _watched(environment: Mapping[bytes, bytes], entries: Sequence[Configured], place: Place) -> tuple[bytes, ...]:
+    """The files git reads its configuration from, existing or not (git-config(1), FILES), and those they include."""
+    home = environment.get(b"HOME", b"")
+    xdg = environment.get(b"XDG_CONFIG_HOME") or (home + b"/.config" if home else b"")
+    files = [os.path.join(place.common_dir, b"config"), os.path.join(place.git_dir, b"config.worktree")]
+    if environment.get(b"GIT_CONFIG_GLOBAL"):
+        files.append(environment[b"GIT_CONFIG_GLOBAL"])
+    else:
+        files += [home + b"/.gitconfig"] if home else []
+        files += [xdg + b"/git/config"] if xdg else []
+    files.append(environment.get(b"GIT_CONFIG_SYSTEM") or b"/etc/gitconfig")
+    start = place.top or place.git_dir  # where git stands when it prints a relative origin
+    for entry in entries:
+        origin = os.path.join(start, entry.origin) if entry.origin else b""
+        files += [os.path.normpath(origin)] if origin else []
+        if entry.key.startswith((b"include.", b"includeif.")) and entry.key.endswith(b".path") and entry.value:
+            files.append(os.path.join(os.path.dirname(origin) or start, os.path.expanduser(entry.value)))
+        if entry.key.startswith(b"includeif.onbranch:"):
+            files.append(os.path.join(place.git_dir, b"HEAD"))
+    return tuple(dict.fromkeys(os.path.join(start, file) for file in files))
+
+
+def _store(setting: Setting) -> Setting:
+    path = os.path.expanduser(setting.value)
+    if not os.path.isabs(path) or "\0" in path:
+        raise UsageError(
+            f"the store {setting.value[:200]!r} from {setting.source} is not an absolute path",
+            hint=f"git config guard.db {os.path.abspath(path[:200])}",
+        )
+    return setting._replace(value=path)
+
+
+def _text(value: bytes) -> str:
+    """What was set, as text; bytes that are not UTF-8 come escaped, so that they can be stored and shown."""
+    return value.decode("utf-8", "backslashreplace")
+
+
+def _lower(setting: Setting) -> Setting:
+    return setting._replace(value=setting.value.lower())
+
+
+def _true(value: bytes | None) -> bool:
+    return value is None or value.lower() in (b"true", b"yes", b"on", b"1")
+
+
+def _name(setting: Setting, *, what: str, hint: str) -> str:
+    name = setting.value
+    if len(name.encode()) > NAME_MAX:
+        raise UsageError(f"{what} from {setting.source} is longer than {NAME_MAX} bytes: {name[:40]!r}…", hint=hint)
+    if not name.strip():
+        raise UsageError(f"{what} from {setting.source} is empty", hint=hint)
+    if any(ord(letter) < 0x20 or 0x7F <= ord(letter) < 0xA0 for letter in name):
+        raise UsageError(f"{what} from {setting.source} has control characters: {name[:40]!a}", hint=hint)
+    return name
+
+
+def _one_of(setting: Setting, words: tuple[str, ...], *, what: str) -> str:
+    if setting.value not in words:
+        choices = ", ".join(words[:-1]) + " or " + words[-1]
+        raise UsageError(
+            f"{what} from {setting.source} is {setting.value[:40]!r}; it can be {choices}",
+            hint=f"git config {what} {words[0]}",
+        )
+    return setting.value
+
+
+def _spelled(key: bytes) -> str:
+    return {b"guard.onerror": "guard.onError"}.get(key, key.decode("utf-8", "replace"))

@@ -1,0 +1,1 @@
+"""The database of MCP Agent Mail, read as a store."""

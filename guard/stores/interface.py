@@ -1,0 +1,175 @@
+"""Where reservations are kept: one small interface. guard/stores/choose.py chooses who implements it."""
+
+from __future__ import annotations
+
+from guard.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Protocol
+
+    from guard.model import Overlap, Reservation
+    from guard.stores.freshness import Stamp
+else:
+    Protocol = object
+
+
+APPLICATION_ID = 0x67756172  # "guar"
+"""What SQLite's header names as the program whose file it is."""
+
+RETENTION_MS = 30 * 86_400_000
+"""How long what has ended is remembered unless guard.retention says otherwise."""
+
+
+class Actor(Record):
+    """Who acts: a holder, in a project, from an account and host (the principal)."""
+
+    project: str
+    holder: str
+    principal: str
+
+
+class Wanted(Record):
+    """A pattern to reserve, as stored and as typed."""
+
+    pattern: bytes
+    typed: bytes
+
+
+class Terms(Record):
+    """On what terms patterns are reserved. ``shorten`` lets a new ttl end earlier what is mine already."""
+
+    exclusive: bool
+    reason: str
+    ttl_ms: int
+    fold: bool
+    shorten: bool
+
+
+class Snapshot(Record):
+    """Reservations of one project as of a generation, by id."""
+
+    generation: int
+    reservations: tuple[Reservation, ...]
+
+
+class Outcome(Record):
+    """What a command changed: the reservations, as they are now, and what was asked for but not there.
+
+    For reserve, ``conflicts`` lists every reservation in the way; then nothing was granted. ``ahead`` counts
+    the holders who wait for overlapping patterns longer than the asker.
+    """
+
+    generation: int
+    reservations: tuple[Reservation, ...] = ()
+    not_found: tuple[str, ...] = ()
+    conflicts: tuple[Overlap, ...] = ()
+    ahead: int = 0
+
+
+class Entry(Record):
+    """One line of the log: who did what, when (Unix ms), to whose reservation, and why."""
+
+    id: int
+    at: int
+    generation: int
+    event: str
+    holder: str
+    principal: str
+    reservation: int | None
+    whose: str | None
+    pattern: bytes | None
+    reason: str
+
+
+class Source(Record):
+    """What a union is made from: every pattern that could refuse a holder, and the stamps that prove it current."""
+
+    patterns: tuple[bytes, ...]
+    generation: int
+    stamps: tuple[Stamp, ...]
+
+
+class Chosen(Record):
+    """Which of a holder's reservations are meant: these ids, these stored patterns (with what was typed), or all."""
+
+    ids: tuple[int, ...] = ()
+    patterns: tuple[Wanted, ...] = ()
+    everything: bool = False
+
+
+class Store(Protocol):
+    """Reservations, their history, and the proof that a union made from them is current.
+
+    Every method raises :class:`guard.model.GuardError` with code 3 when the store cannot answer.
+    """
+
+    kind: str
+    """What it is, in words, for ``guard status``."""
+    path: str
+    writable: bool
+    agent_mail: bool
+    """Is it MCP Agent Mail's, whose own settings then count too?"""
+
+    def active(self, project: str) -> Snapshot:
+        """Every active reservation; what expired meanwhile is recorded as expired first."""
+
+    def covering(self, project: str, paths: Sequence[bytes]) -> Snapshot:
+        """The active reservations that can match one of the paths: a superset, found by literal prefix."""
+
+    def ended(self, project: str) -> Snapshot:
+        """Reservations that have ended and are still remembered."""
+
+    def everywhere(self) -> Snapshot:
+        """The active reservations of all projects; its generation is 0."""
+
+    def reserve(self, actor: Actor, wanted: Sequence[Wanted], terms: Terms, *, ticket: int | None = None) -> Outcome:
+        """Grants every pattern or none, in one transaction."""
+
+    def release(self, actor: Actor, chosen: Chosen) -> Outcome:
+        """Ends the actor's reservations."""
+
+    def renew(self, actor: Actor, chosen: Chosen, *, ttl_ms: int) -> Outcome:
+        """Gives the actor's active reservations a new expiry, ``ttl_ms`` from now."""
+
+    def break_(self, actor: Actor, ids: Sequence[int], *, reason: str) -> Outcome:
+        """Ends other holders' reservations; they will be told."""
+
+    def queue(self, actor: Actor, wanted: Sequence[Wanted], *, exclusive: bool, until: int) -> int:
+        """Takes a place among those who wait; returns the ticket."""
+
+    def leave(self, ticket: int) -> None:
+        """Gives a place in the queue up."""
+
+    def notices(self, project: str, holder: str) -> tuple[Reservation, ...]:
+        """The holder's reservations that somebody broke or that expired, and of which they were not told."""
+
+    def told(self, notices: Sequence[Reservation]) -> None:
+        """Remembers that they were told."""
+
+    def record(self, actor: Actor, event: str, reservations: Sequence[Reservation], *, reason: str) -> None:
+        """Logs something that changed no reservation: refused, warned, bypassed."""
+
+    def log(self, project: str, *, limit: int) -> list[Entry]:
+        """The newest entries, oldest first."""
+
+    def remarks(self, project: str) -> list[str]:
+        """What else ``guard status`` should say of it: which part of it counts here, and what in it is odd."""
+
+    def version(self) -> object:
+        """Something that differs after any change, cheap enough to be asked several times a second."""
+
+    def union_source(self, project: str, holder: str) -> Source:
+        """What could refuse this holder's changes, with the proof of its freshness."""
+
+    def publish_in(self, directory: bytes, project: str) -> None:
+        """Remembers that a union of this store is published there."""
+
+    def publications(self) -> list[bytes]:
+        """Directories in which unions of this store are published, the latest first."""
+
+    def forget(self, directory: bytes) -> None:
+        """Drops a publication that is there no more."""
+
+    def close(self) -> None: ...
