@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.stage import Stage
-from tests.workshop import Repository, age
+from tests.support.repositories import Repository, age
+from tests.support.stage import Stage
 
 HARNESS = ("CLAUDE_CODE_SESSION_ID", "CODEX_THREAD_ID", "COPILOT_AGENT_SESSION_ID")
 KEPT = ("GIT_SSL_CAINFO", "GIT_EXEC_PATH")

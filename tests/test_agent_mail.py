@@ -15,9 +15,9 @@ from guard.stores.agent_mail.store import AgentMailStore
 from guard.stores.choose import open_store
 from guard.stores.interface import Actor, Chosen, Terms, Wanted
 from guard.stores.sqlite import SqliteStore
-from tests.events import no_python, run_hook
-from tests.mail import HOUR_S, PYTHON, RUST, Mail, Server, guarded
-from tests.workshop import PACKAGE, Repository, age, run
+from tests.support.agent_mail import HOUR_S, PYTHON, RUST, Mail, Server, guarded
+from tests.support.event_cases import no_python, run_hook
+from tests.support.repositories import PACKAGE, Repository, age, run
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tests.bench.rows import ROWS
-from tests.workshop import PACKAGE, run
+from tests.support.repositories import PACKAGE, run
 
 
 @pytest.mark.parametrize("names", [("quiet", "clear", "stale"), ("refusal", "push", "in-python")], ids=" ".join)

@@ -21,8 +21,8 @@ import pathspec
 import pytest
 
 from guard.stores import freshness
-from tests.stage import NOBODY, Stage, contents, readable_python, strangers_directory
-from tests.workshop import PACKAGE, Done, run
+from tests.support.repositories import PACKAGE, Done, run
+from tests.support.stage import NOBODY, Stage, contents, readable_python, strangers_directory
 
 LETS_PASS = (
     {"GUARD_MODE": "warn"},

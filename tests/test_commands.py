@@ -14,7 +14,7 @@ import pytest
 from guard.commands.cli import commands
 from guard.stores.interface import Actor, Chosen
 from guard.stores.sqlite import SqliteStore
-from tests.workshop import GUARD, PACKAGE, Repository, run
+from tests.support.repositories import GUARD, PACKAGE, Repository, run
 
 RESERVATION = {"id", "holder", "pattern", "exclusive", "reason", "created_at", "expires_at", "mine"}
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")

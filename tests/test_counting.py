@@ -18,10 +18,10 @@ import pytest
 from guard.stores.interface import Actor, Terms, Wanted
 from guard.stores.sqlite import SqliteStore
 from guard.union.publish import ONE_FILE_MAX, renew
-from tests import strace
-from tests.events import blamed, play, settle
-from tests.stage import Stage
-from tests.workshop import Done, age
+from tests.support import strace
+from tests.support.event_cases import blamed, play, settle
+from tests.support.repositories import Done, age
+from tests.support.stage import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable

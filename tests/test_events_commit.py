@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.events import Case, assert_as_expected, check, no_python, play
-from tests.stage import Stage
+from tests.support.event_cases import Case, assert_as_expected, check, no_python, play
+from tests.support.stage import Stage
 
 ORDINARY = [
     Case("a file is changed", "echo new >held/x.txt; git add -A; git commit -m m", ["held/x.txt"]),

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.events import Case, check
-from tests.stage import Stage
+from tests.support.event_cases import Case, check
+from tests.support.stage import Stage
 
 BRANCHES = """
 change() { # BRANCH FILE [TEXT]: a commit on a branch, by whoever, unjudged

@@ -9,10 +9,10 @@ import pytest
 
 from guard.stores.interface import Actor, Terms, Wanted
 from guard.stores.sqlite import SqliteStore
-from tests.events import assert_as_expected, blamed, no_python, play
+from tests.support.event_cases import assert_as_expected, blamed, no_python, play
 
 if TYPE_CHECKING:
-    from tests.stage import Stage
+    from tests.support.stage import Stage
 
 COMMIT = "echo new >held/x.txt; git commit -am m"
 MERGE = (

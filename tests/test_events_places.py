@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.events import blamed, no_python, run_hook, settle
-from tests.stage import Stage
-from tests.workshop import Repository, age, run
+from tests.support.event_cases import blamed, no_python, run_hook, settle
+from tests.support.repositories import Repository, age, run
+from tests.support.stage import Stage
 
 FILES = {"free.txt": "free\n", "held/x.txt": "x\n", "held/deep/y.txt": "y\n", "other/z.txt": "z\n"}
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.events import Case, blamed_commits, check, play, settle
-from tests.stage import Stage
-from tests.workshop import Repository
+from tests.support.event_cases import Case, blamed_commits, check, play, settle
+from tests.support.repositories import Repository
+from tests.support.stage import Stage
 
 SETTING = r"""
 remote=$HOME/remote.git

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.events import assert_as_expected, blamed, no_python, play, run_hook, settle
-from tests.stage import Stage
-from tests.workshop import Repository
+from tests.support.event_cases import assert_as_expected, blamed, no_python, play, run_hook, settle
+from tests.support.repositories import Repository
+from tests.support.stage import Stage
 
 CONFIGURATIONS = [
     ["color.ui=always"],

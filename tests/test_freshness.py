@@ -17,7 +17,7 @@ from guard.stores import freshness
 from guard.stores.interface import Actor, Terms, Wanted
 from guard.stores.sqlite import SqliteStore
 from guard.union import publish as union
-from tests.workshop import PACKAGE, Repository, age, run
+from tests.support.repositories import PACKAGE, Repository, age, run
 
 TERMS = Terms(exclusive=True, reason="", ttl_ms=3_600_000, fold=False, shorten=False)
 

@@ -24,9 +24,9 @@ from guard.model import Change, UsageError
 from guard.patterns.grammar import fault, prefix, stored
 from guard.repo import changes, git
 from guard.stores.sqlite import SqliteStore
-from tests.oracle import Git, Maker
-from tests.stage import Stage
-from tests.workshop import Done, run
+from tests.support.git_check_ignore import Git, Maker
+from tests.support.repositories import Done, run
+from tests.support.stage import Stage
 
 NOW = time.time_ns() // 1_000_000
 HOUR = 3_600_000

@@ -13,7 +13,7 @@ import pytest
 from guard.stores.interface import Actor, Terms, Wanted
 from guard.stores.sqlite import SqliteStore
 from guard.work import hold as holding
-from tests.workshop import GUARD, PACKAGE, Repository
+from tests.support.repositories import GUARD, PACKAGE, Repository
 
 TERMS = Terms(exclusive=True, reason="", ttl_ms=60_000, fold=False, shorten=False)
 

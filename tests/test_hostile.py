@@ -16,8 +16,8 @@ from typing import NamedTuple
 import pathspec
 import pytest
 
-from tests.stage import NOBODY, Stage, contents, readable_python, strangers_directory
-from tests.workshop import PACKAGE, Done, age, run
+from tests.support.repositories import PACKAGE, Done, age, run
+from tests.support.stage import NOBODY, Stage, contents, readable_python, strangers_directory
 
 RLO = "\u202e"
 TRICKS = {

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hookrepo import (
+from tests.support.foreign_hooks import (
     CONFIGURED,
     EVENTS,
     NEWER_GIT,
@@ -31,7 +31,7 @@ from tests.hookrepo import (
     version_of,
     with_git,
 )
-from tests.workshop import Repository, run
+from tests.support.repositories import Repository, run
 
 # Situations
 

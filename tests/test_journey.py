@@ -7,7 +7,7 @@ from pathlib import Path
 import pygit2
 import pytest
 
-from tests.workshop import Repository, age
+from tests.support.repositories import Repository, age
 
 DIRECTORIES = 40
 FILES = 30

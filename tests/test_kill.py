@@ -1,7 +1,7 @@
 """Killed at any instant, or failed by the disk at any call: nothing acknowledged is lost, nothing forbidden passes.
 
-Every call that leaves a trace on the disk is tried, one run of the command for each (tests/strace.py). A quick run
-takes a share of them, another one each time the code moves them; ``--long`` takes all.
+Every call that leaves a trace on the disk is tried, with one run of the command for each (tests/support/strace.py). A
+quick run takes a share of them, which changes whenever the code moves them; ``--long`` takes all.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.stage import Stage
-from tests.strace import EIO, ENOSPC, KILL, Call, calls, disturbed, why_not
-from tests.workshop import GUARD, PACKAGE, Done
+from tests.support.repositories import GUARD, PACKAGE, Done
+from tests.support.stage import Stage
+from tests.support.strace import EIO, ENOSPC, KILL, Call, calls, disturbed, why_not
 
 MANY = 300
 """Patterns enough for a union of many files."""

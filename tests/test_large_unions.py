@@ -16,7 +16,7 @@ from guard.stores.interface import Source
 from guard.union import publish as union
 from guard.union.publish import Identity, Published
 from tests.bench.scene import MODULES, Scene, crowded_patterns, module, others_patterns
-from tests.oracle import Maker
+from tests.support.git_check_ignore import Maker
 
 IDENTITY = Identity(b"bob", b"project", b"/store.db", False, False)
 CLEAR = ["git", "git"]

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests import clerk
-from tests.clerk import COVERS, PATHS, Done, Held, clash
-from tests.workshop import PACKAGE, Repository, age
+from tests.support import sequential_model
+from tests.support.repositories import PACKAGE, Repository, age
+from tests.support.sequential_model import COVERS, PATHS, Done, Held, clash
 
 CROWD = 32
 WORKTREES = 8
@@ -84,7 +84,7 @@ def crowd(
         }
         (place / f"orders{number}").write_text(json.dumps(orders))
         with open(place / f"orders{number}", "rb") as given, open(history, "wb") as said:
-            member = [sys.executable, "-m", "tests.crowd"]
+            member = [sys.executable, "-m", "tests.support.load_worker"]
             running.append(subprocess.Popen(member, cwd=PACKAGE, stdin=given, stdout=said))
     while not all(history.read_bytes() for history in histories):
         assert all(process.poll() is None for process in running)
@@ -194,7 +194,7 @@ def test_a_crowd_on_one_store(
     assert lost(recorded.history, ground.store) == set()
     assert wrongly_passed_or_refused(recorded.commits, recorded.history) == []
     began = time.monotonic()
-    assert clerk.faults(recorded.history) == []
+    assert sequential_model.faults(recorded.history) == []
     checked = time.monotonic() - began
     everything = [(done.ended - done.began, done.what) for done in recorded.history]
     everything += [(commit.ended - commit.began, "commit") for commit in recorded.commits]
@@ -210,11 +210,11 @@ def test_a_crowd_on_one_store(
 
 
 def test_a_store_broken_on_purpose_is_caught(ground: Ground, figure: Callable[[str], None]) -> None:
-    """Checking and inserting in two transactions: the clerk, the observer or the log must notice."""
+    """Checking and inserting in two transactions: the model, the observer or the log must notice."""
     recorded = crowd(ground, size=16, operations=30, commands=0, commits=0, careless=True)
-    caught = clerk.faults(recorded.history)
+    caught = sequential_model.faults(recorded.history)
     assert caught
-    figure(f"caught by the clerk {len(caught)} times, by the observer {len(recorded.clashes)} times")
+    figure(f"caught by the model {len(caught)} times, by the observer {len(recorded.clashes)} times")
 
 
 def done(what: str, asked: list[Any], answer: list[int], generation: int, **more: Any) -> Done:
@@ -239,10 +239,10 @@ LIES = {
 }
 
 
-def test_the_clerk_believes_an_honest_history() -> None:
-    assert clerk.faults(HONEST) == []
+def test_the_model_believes_an_honest_history() -> None:
+    assert sequential_model.faults(HONEST) == []
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_the_clerk_believes_no_lie(lie: str) -> None:
-    assert clerk.faults(LIES[lie])
+def test_the_model_believes_no_lie(lie: str) -> None:
+    assert sequential_model.faults(LIES[lie])

@@ -15,7 +15,7 @@ from guard import judge
 from guard.model import Change
 from guard.stores.interface import Actor, Chosen, Terms, Wanted
 from guard.stores.sqlite import SqliteStore
-from tests.clerk import COVERS, PATHS, meet
+from tests.support.sequential_model import COVERS, PATHS, meet
 
 HOLDERS = st.sampled_from(["alice", "bob", "carol"])
 PATTERNS = st.lists(st.sampled_from(sorted(COVERS)), min_size=1, max_size=3, unique=True)

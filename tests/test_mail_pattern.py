@@ -9,7 +9,7 @@ import pytest
 from guard.patterns.grammar import covering, fault
 from guard.patterns.match import Union
 from guard.stores.agent_mail.pattern import Site, protects_nothing, translated
-from tests.oracle import Git
+from tests.support.git_check_ignore import Git
 
 if TYPE_CHECKING:
     from pathlib import Path

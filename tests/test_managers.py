@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hookrepo import (
+from tests.support.foreign_hooks import (
     CONFIGURED,
     EVENTS,
     NEWER_GIT,
@@ -37,7 +37,7 @@ from tests.hookrepo import (
     to_add,
     with_git,
 )
-from tests.workshop import PACKAGE, Repository, run
+from tests.support.repositories import PACKAGE, Repository, run
 
 NPM = ("husky@9", "lefthook@2")
 PYPI = ("pre-commit>=4", "prek>=0.2")

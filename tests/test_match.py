@@ -10,7 +10,7 @@ import pytest
 
 from guard.patterns.grammar import covering, fault
 from guard.patterns.match import Union
-from tests.oracle import Git, Maker, is_path
+from tests.support.git_check_ignore import Git, Maker, is_path
 
 ROOT = Path(__file__).parent.parent
 

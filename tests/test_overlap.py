@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from guard.patterns.grammar import covering, fault, prefix
 from guard.patterns.overlap import overlap, witness
-from tests.oracle import Git, Maker, is_path
+from tests.support.git_check_ignore import Git, Maker, is_path
 
 OVERLAPPING = [
     (b"/src/a*.py", b"/src/*b.py"),

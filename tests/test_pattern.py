@@ -23,7 +23,7 @@ from guard.patterns.grammar import (
     relative,
     stored,
 )
-from tests.oracle import Git, Maker, is_path
+from tests.support.git_check_ignore import Git, Maker, is_path
 
 ROOT = Path(__file__).parent.parent
 

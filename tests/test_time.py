@@ -14,7 +14,7 @@ from guard import judge
 from guard.model import Change
 from guard.stores.interface import Actor, Chosen, Terms, Wanted
 from guard.stores.sqlite import SqliteStore
-from tests.stage import Stage
+from tests.support.stage import Stage
 
 START = 1_750_000_000_000
 TTL = 3_600_000

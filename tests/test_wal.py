@@ -13,10 +13,10 @@ import pytest
 
 from guard.stores.agent_mail import wal
 from guard.stores.sqlite_file import connect
-from tests.events import no_python, run_hook
-from tests.mail import Mail, Server, guarded, index, set_index
-from tests.strace import why_not
-from tests.workshop import Repository, age
+from tests.support.agent_mail import Mail, Server, guarded, index, set_index
+from tests.support.event_cases import no_python, run_hook
+from tests.support.repositories import Repository, age
+from tests.support.strace import why_not
 
 if TYPE_CHECKING:
     from collections.abc import Callable

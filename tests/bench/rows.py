@@ -16,7 +16,7 @@ from pathspec import GitIgnoreSpec
 from guard.patterns.match import Union
 from tests.bench.scene import OTHER, Scene, crowded_patterns, guard_command, module, others_patterns, python
 from tests.bench.timing import Sample, call_ms, in_turns, process_ms
-from tests.mail import PYTHON, RUST, Mail, Server
+from tests.support.agent_mail import PYTHON, RUST, Mail, Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from guard.patterns.grammar import prefix
 from guard.stores.sqlite import now_ms
 from tests.bench.timing import process_ms
-from tests.workshop import age
+from tests.support.repositories import age
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

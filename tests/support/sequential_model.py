@@ -1,7 +1,8 @@
-"""A model of the store: one honest clerk, who does one thing after another.
+"""A model of the store that does one operation after another; a recorded history is compared with it.
 
-Every answer carries the generation it was given from. Replayed in that order, each must be the clerk's answer; and what
-had ended before something else began must not have a later generation. Then the history is linearizable.
+Every answer carries the generation that it was given from. The history is linearizable if two things hold: replayed in
+the order of generations, every answer is the one that the model gives; and an operation that ended before another one
+began does not have a later generation.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def clash(one: Held, two: Held) -> bool:
 
 
 def faults(history: list[Done]) -> list[str]:
-    """What in a history no honest clerk could have said; empty when it is linearizable."""
+    """What in a history no sequential store could have answered; empty when it is linearizable."""
     return out_of_time(history) + out_of_order(history)
 
 
@@ -75,14 +76,14 @@ def out_of_time(history: list[Done]) -> list[str]:
 
 
 def out_of_order(history: list[Done]) -> list[str]:
-    """Answers that differ from the clerk's, in the order of generation."""
+    """Answers that differ from the model's, in the order of generation."""
     active: dict[int, Held] = {}
     found = []
     # What changes something has a generation of its own, and what was only read there comes after.
     for done in sorted(history, key=lambda each: (each.generation, not changes(each))):
         expected = answer(active, done)
         if (sorted(done.answer), sorted(done.conflicts)) != expected:
-            found.append(f"{done}: an honest clerk answers {expected}")
+            found.append(f"{done}: the model answers {expected}")
         act(active, done)
     return found
 
@@ -92,7 +93,7 @@ def changes(done: Done) -> bool:
 
 
 def answer(active: dict[int, Held], done: Done) -> tuple[list[int], list[int]]:
-    """What the clerk answers; the ids of new reservations are for the store to choose."""
+    """What the model answers; the ids of new reservations are for the store to choose."""
     if done.what == "reserve":
         wanted = [Held(done.who, pattern, done.exclusive) for pattern in done.asked]
         way = sorted(number for number, held in active.items() if any(clash(held, want) for want in wanted))

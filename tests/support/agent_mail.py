@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from tests.workshop import Repository, age
+from tests.support.repositories import Repository, age
 
 if TYPE_CHECKING:
     from pathlib import Path

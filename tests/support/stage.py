@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pathspec
 
-from tests.workshop import PACKAGE, Done, Repository, age, run
+from tests.support.repositories import PACKAGE, Done, Repository, age, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,6 +1,7 @@
-"""One of many processes that reserve, renew, release, break, check and commit, and write down what they were told.
+"""One of many processes that reserve, renew, release, break, check and commit, and record the answers.
 
-Started as ``python -m tests.crowd``; its orders come as JSON on stdin, its history goes out as JSON lines.
+Started as ``python -m tests.support.load_worker``: it reads its orders as JSON from stdin, and writes its history as
+JSON lines.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from guard.model import Change, GuardError, Overlap
 from guard.stores.interface import Actor, Chosen, Outcome, Terms, Wanted
 from guard.stores.sqlite import SqliteStore
 from guard.union import publish as union
-from tests.clerk import COVERS, PATHS
-from tests.workshop import GUARD, PACKAGE
+from tests.support.repositories import GUARD, PACKAGE
+from tests.support.sequential_model import COVERS, PATHS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

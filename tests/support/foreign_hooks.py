@@ -11,7 +11,7 @@ from pathlib import Path
 
 from guard.stores.choose import open_store
 from guard.stores.interface import Actor, Chosen, Store, Terms, Wanted
-from tests.workshop import Done, Repository, run
+from tests.support.repositories import Done, Repository, run
 
 EVENTS = ("pre-commit", "pre-merge-commit", "pre-push")
 

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tests.workshop import Done, Repository, age, run
+from tests.support.repositories import Done, Repository, age, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

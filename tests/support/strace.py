@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.workshop import Done
+from tests.support.repositories import Done
 
 DURABLE = (
     *("pwrite64", "write", "fsync", "fdatasync", "ftruncate", "rename", "renameat2", "unlink", "unlinkat"),

@@ -1,0 +1,1 @@
+"""What several test files build with: repositories, holders, models, faults."""
