@@ -12,7 +12,7 @@ import pytest
 from tests.support.repositories import Repository, age
 from tests.support.stage import Stage
 
-HARNESS = ("CLAUDE_CODE_SESSION_ID", "CODEX_THREAD_ID", "COPILOT_AGENT_SESSION_ID")
+HARNESS = ("CLAUDE_CODE_SESSION_ID", "CODEX_SESSION_ID", "CODEX_THREAD_ID", "COPILOT_AGENT_SESSION_ID")
 KEPT = ("GIT_SSL_CAINFO", "GIT_EXEC_PATH")
 
 

@@ -20,8 +20,13 @@ if TYPE_CHECKING:
     from guard.repo.git import Configured
     from guard.repo.place import Place
 
-SESSION_VARIABLES = (b"CLAUDE_CODE_SESSION_ID", b"CODEX_THREAD_ID", b"COPILOT_AGENT_SESSION_ID")
-"""Set by coding agents' harnesses: a name for somebody who was given none."""
+SESSION_VARIABLES = (
+    b"CODEX_SESSION_ID",  # one for all of a session; a subagent of Codex has a CODEX_THREAD_ID of its own
+    b"CODEX_THREAD_ID",
+    b"CLAUDE_CODE_SESSION_ID",
+    b"COPILOT_AGENT_SESSION_ID",
+)
+"""Coding agents' programs set these for the commands that they start: a name for a holder who was given none."""
 
 KEY_VARIABLES = (
     b"GUARD_AGENT",
