@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from guard.commands.cli import commands
+from guard.commands.cli import COMMANDS
 from guard.stores.interface import Actor, Chosen
 from guard.stores.sqlite import SqliteStore
 from tests.support.repositories import GUARD, PACKAGE, Repository, run
@@ -50,7 +50,7 @@ def on_a_terminal(repository: Repository, *arguments: str, columns: int, env: di
     return said.decode()
 
 
-@pytest.mark.parametrize("name", list(commands.commands))
+@pytest.mark.parametrize("name", list(COMMANDS))
 def test_every_command_helps_with_an_example(tmp_path: Path, name: str) -> None:
     done = run((*GUARD, name, "--help"), cwd=tmp_path, env={"PYTHONPATH": str(PACKAGE)})
     assert done.code == 0

@@ -1,39 +1,53 @@
-"""What every command starts from: the place, the settings, the store, and who acts."""
+"""What every use case starts from: the place, the settings, the store, and who acts."""
 
 from __future__ import annotations
 
 import os
+import time
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from guard.model import GuardError, UsageError
-from guard.patterns.grammar import stored
+from guard.model import GuardError
 from guard.repo import settings as settings_
 from guard.repo.defaults import noted_store, store_path
 from guard.repo.git import config
 from guard.repo.place import Place, discover
 from guard.repo.settings import Settings
 from guard.stores.choose import open_store
-from guard.stores.interface import Actor, Store, Wanted
+from guard.stores.interface import Actor, Store
+from guard.union import publish as union
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 PATIENCE_S = 30.0
 """How long a command waits for another program that has the store locked, unless GUARD_PATIENCE says otherwise."""
 
 
 class Here:
-    """One command's view of the world, each part found when it is first asked for."""
+    """One request's view of the world: each part is found when it is first asked for, and then stays as it is.
+
+    ``environment`` and ``cwd`` (an absolute path) are the caller's. A long-lived process makes a new ``Here`` for each
+    request, so that no answer rests on what was true for an earlier one.
+    """
+
+    def __init__(self, environment: Mapping[bytes, bytes], cwd: bytes) -> None:
+        self.environment = environment
+        self.cwd = cwd
 
     @cached_property
     def place(self) -> Place:
+        """The repository around ``cwd``. Raises :class:`guard.model.UsageError` outside of one."""
         return discover()
 
     @cached_property
     def settings(self) -> Settings:
-        default = noted_store(self.place.own_dir, os.environb) or store_path()
-        return settings_.read(os.environb, config(), self.place, default_store=default)
+        default = noted_store(self.place.own_dir, self.environment) or store_path()
+        return settings_.read(self.environment, config(), self.place, default_store=default)
 
     @cached_property
     def store(self) -> Store:
-        patience_s = settings_.patience_s(os.environb, PATIENCE_S)
+        patience_s = settings_.patience_s(self.environment, PATIENCE_S)
         retention_ms = self.settings.retention_ms()
         return open_store(self.settings.store.value, patience_s=patience_s, retention_ms=retention_ms, place=self.place)
 
@@ -46,38 +60,39 @@ class Here:
     def project(self) -> str:
         return self.settings.checked_project()
 
-    def wanted(self, typed: tuple[str, ...]) -> list[Wanted]:
-        """What was typed, as patterns; each once. Raises :class:`guard.model.UsageError`."""
-        found: dict[bytes, Wanted] = {}
-        for text in typed:
-            pattern = stored(os.fsencode(text), cwd=self.place.prefix, exists=self.exists)
-            found.setdefault(pattern, Wanted(pattern, os.fsencode(text)))
-        return list(found.values())
+    @property
+    def me(self) -> str:
+        """The holder's name."""
+        return self.actor.holder
+
+    def writing(self) -> Writing:
+        """``with here.writing() as store:`` for every change; see :class:`Writing`."""
+        return Writing(self.store)
 
     def exists(self, path: bytes) -> bool:
         """Is there something at a path relative to the top?"""
         return self.place.top is not None and os.path.lexists(os.path.join(self.place.top, path))
 
-    def path(self, typed: bytes) -> bytes:
-        """A path given relative to the current directory, relative to the top; a leading ":/" means the top.
 
-        Raises :class:`guard.model.GuardError` when it lies outside.
-        """
-        top = self.place.top or b""
-        if typed.startswith(b":/"):
-            typed, start = typed[2:] or b".", b""
-        else:
-            start = self.place.prefix
-        if os.path.isabs(typed):
-            where = os.path.join(os.path.realpath(os.path.dirname(typed)), os.path.basename(typed))
-            relative = os.path.relpath(where, os.path.realpath(top or b"/"))
-        else:
-            relative = os.path.normpath(os.path.join(start, typed))
-        if relative == b".." or relative.startswith(b"../"):
-            raise UsageError(
-                f"{os.fsdecode(typed)!a} lies outside this repository", hint=f"its top is {os.fsdecode(top)!a}"
-            )
-        return b"" if relative == b"." else relative
+class Writing:
+    """A change of the store. When it ends, every union that was published from this store is brought up to date.
+
+    This is the one place where writers renew unions, so that the next hook finds them fresh.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __enter__(self) -> Store:
+        return self._store
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        union.renew(self._store)
+
+
+def now_ms() -> int:
+    """The time, in Unix ms."""
+    return time.time_ns() // 1_000_000
 
 
 def why_unreadable(error: GuardError) -> str:

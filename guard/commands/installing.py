@@ -1,0 +1,92 @@
+"""``guard install``, ``uninstall``, ``status``, ``demo`` and ``hook``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from guard.commands.shared import as_json_option, example, pass_here, print_json, print_lines, terminal_width
+from guard.model import EXIT_DONE, GuardError
+from guard.words import safe, to_stderr
+from guard.work import questions
+from guard.work.here import Here, why_unreadable
+
+
+@click.command()
+@as_json_option
+@pass_here
+@example("guard install")
+def install(here: Here, as_json: bool) -> int:
+    """Put guard's hooks into this repository; hooks that are there are kept, and run."""
+    from guard.install.apply import install as put_in
+
+    with here.writing():  # makes the store, or says now why it cannot be
+        report = put_in(here.place)
+    return _answer_report(here, "installed", report, as_json=as_json)
+
+
+@click.command()
+@as_json_option
+@pass_here
+@example("guard uninstall")
+def uninstall(here: Here, as_json: bool) -> int:
+    """Take guard's hooks out again; what was there before is put back, byte for byte."""
+    from guard.install.apply import uninstall as take_out
+
+    return _answer_report(here, "uninstalled", take_out(here.place), as_json=as_json)
+
+
+@click.command()
+@click.option("--check", "checking", is_flag=True, help="Exit 1 when guard is not fully in force here.")
+@as_json_option
+@pass_here
+@example("guard status", "guard status --check    for CI and scripts")
+def status(here: Here, checking: bool, as_json: bool) -> int:
+    """What is installed, whether it is in force, who you are, what you and others hold."""
+    from guard.commands.overview import overview
+
+    return overview(here, checking=checking, as_json=as_json, width=terminal_width())
+
+
+@click.command()
+@click.option("--keep", is_flag=True, help="Leave the demo's directory for you to look around in.")
+@example("guard demo")
+def demo(keep: bool) -> int:
+    """See it at work: two holders, a reservation, a real commit refused, then allowed. Touches nothing of yours."""
+    from guard.commands.demo import demo as play
+
+    return play(keep=keep)
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("event", metavar="EVENT", type=click.Choice(["pre-commit", "pre-merge-commit", "pre-push"]))
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@example("guard hook pre-commit", 'guard hook pre-push "$@"      in a hook of your own')
+def hook(event: str, arguments: tuple[str, ...]) -> int:
+    """Judge as the installed hooks do: for hook managers and hooks of your own.
+
+    EVENT is pre-commit, pre-merge-commit or pre-push; the ARGUMENTS and standard input are those git gave the hook.
+    """
+    from guard.hook import by_hand
+
+    return by_hand(event, arguments)
+
+
+def _answer_report(here: Here, deed: str, report: Any, *, as_json: bool) -> int:
+    if as_json:
+        print_json({"generation": _generation(here), deed: report.code == EXIT_DONE, **report.as_json()})
+    else:
+        print_lines([safe(line) for line in report.done])
+    for line in report.notes:
+        to_stderr(f"guard: {line}")
+    return int(report.code)
+
+
+def _generation(here: Here) -> int | None:
+    """The project's generation; None, after saying why, when the store cannot be read."""
+    try:
+        return questions.generation(here)
+    except GuardError as error:
+        to_stderr(f"guard: {safe(why_unreadable(error))}")
+        return None

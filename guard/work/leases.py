@@ -1,0 +1,101 @@
+"""Reserving, renewing, releasing, breaking: what changes who holds what."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from guard.model import EXIT_REFUSED, GuardError, UsageError
+from guard.record import Record
+from guard.stores.interface import Chosen, Outcome, Terms
+from guard.work import arguments
+from guard.work.here import now_ms
+from guard.work.waiting import reserve_in_turn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from guard.work.here import Here
+
+REASON_MAX = 2000
+"""The longest reason, in characters."""
+
+
+class Wish(Record):
+    """How somebody wants to reserve. ``ttl_ms`` is None for the configured length, ``wait_ms`` 0 for not waiting."""
+
+    exclusive: bool = True
+    reason: str = ""
+    ttl_ms: int | None = None
+    wait_ms: int = 0
+
+
+def reserve(
+    here: Here, typed: Sequence[bytes], wish: Wish, *, waiting: Callable[[Outcome], None] = lambda seen: None
+) -> Outcome:
+    """Reserves every pattern, or none when somebody else is in the way; then the outcome has conflicts.
+
+    With ``wish.wait_ms``, waits that long for its turn; ``waiting`` is called with what it waits for.
+    Raises :class:`guard.model.UsageError` for a pattern that cannot be reserved.
+    """
+    wanted = arguments.wanted(here, typed)
+    terms = Terms(
+        exclusive=wish.exclusive,
+        reason=checked_reason(wish.reason),
+        ttl_ms=here.settings.ttl_ms() if wish.ttl_ms is None else wish.ttl_ms,
+        fold=here.settings.fold,
+        shorten=wish.ttl_ms is not None,
+    )
+    with here.writing() as store:
+        outcome = store.reserve(here.actor, wanted, terms)
+        if wish.wait_ms and not outcome.reservations:
+            outcome = reserve_in_turn(
+                store,
+                here.actor,
+                wanted,
+                terms,
+                wait_ms=wish.wait_ms,
+                clock=now_ms,
+                sleep=time.sleep,
+                waiting=waiting,
+            )
+    return outcome
+
+
+def release(here: Here, chosen: Chosen) -> Outcome:
+    """Ends reservations of the holder's own."""
+    with here.writing() as store:
+        return store.release(here.actor, chosen)
+
+
+def renew(here: Here, chosen: Chosen, *, ttl_ms: int | None = None) -> Outcome:
+    """Gives the holder's own reservations ``ttl_ms`` from now, or the configured length."""
+    length = here.settings.ttl_ms() if ttl_ms is None else ttl_ms
+    with here.writing() as store:
+        return store.renew(here.actor, chosen, ttl_ms=length)
+
+
+def break_(here: Here, ids: Sequence[int], *, reason: str) -> Outcome:
+    """Ends reservations of others. Raises :class:`guard.model.GuardError` when one of them is the holder's own."""
+    why = checked_reason(reason)
+    mine = {row.id for row in here.store.active(here.project).reservations if row.holder == here.me}
+    for number in ids:
+        if number in mine:
+            raise GuardError(
+                f"#{number} is yours; nothing was broken", hint=f"guard release --id {number}", code=EXIT_REFUSED
+            )
+    with here.writing() as store:
+        return store.break_(here.actor, ids, reason=why)
+
+
+def checked_reason(text: str) -> str:
+    """The same text. Raises :class:`guard.model.UsageError` when it cannot be stored."""
+    if len(text) > REASON_MAX:
+        raise UsageError(f"the reason is longer than {REASON_MAX:,} characters", hint="say it shorter")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise UsageError("the reason is not UTF-8", hint="say it in UTF-8") from None
+    if "\0" in text:
+        raise UsageError("the reason has a NUL character", hint="leave it out")
+    return text
