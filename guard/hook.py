@@ -11,8 +11,9 @@ from guard.model import EXIT_DONE, EXIT_REFUSED, EXIT_UNKNOWN, GuardError, unexp
 from guard.repo.place import Place, in_hook
 from guard.repo.settings import Settings, patience_s, principal, skipped, softened
 from guard.stores import freshness
-from guard.stores.choose import is_foreign, open_store
+from guard.stores.choose import open_store
 from guard.stores.interface import Actor, Store
+from guard.stores.kinds import kind_of
 from guard.union import publish as union
 from guard.words import notice, open_closed_files, refusal, said, to_stderr, unjudged
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from guard.model import Change, Reservation, Verdict
     from guard.stores.freshness import Stamp
+    from guard.stores.interface import Kind
 
 PATIENCE_S = 10.0
 """How long a hook waits for another program that has the store locked, unless GUARD_PATIENCE says otherwise."""
@@ -86,8 +88,7 @@ def refresh() -> union.Published:
     slot = os.path.join(place.unions_dir, union.slot_of(environment))
     current = union.load(slot)
     stamps = None if current is None else union.settings_hold(slot, current, key)
-    create = False
-    if current is None or stamps is None or not os.path.exists(current.identity.store):
+    if current is None or stamps is None:
         settings, stamps = _settings(place)
         identity = union.Identity(
             holder=settings.holder.value.encode(),
@@ -96,12 +97,11 @@ def refresh() -> union.Published:
             fold=settings.fold,
             off=settings.mode.value == "off",
         )
-        create = _may_create(settings)
     else:
         identity = current.identity
     if identity.off:
         return union.publish(slot, key=key, identity=identity, source=None, settings=stamps)
-    store = open_store(os.fsdecode(identity.store), patience_s=_patience_s(), create=create, place=place)
+    store = open_store(os.fsdecode(identity.store), patience_s=_patience_s(), place=place)
     project, holder = identity.project.decode(), identity.holder.decode()
     tell(store, project, holder)
     if key is not None:
@@ -116,8 +116,7 @@ def verdict(event: str, arguments: Sequence[str]) -> int:
     settings, _ = _settings(place)
     if settings.mode.value == "off":
         return EXIT_DONE
-    create = _may_create(settings)
-    store = open_store(settings.store.value, patience_s=_patience_s(), create=create, place=place)
+    store = open_store(settings.store.value, patience_s=_patience_s(), place=place)
     changes = _changes(event, arguments, place)
     project, holder = settings.project.value, settings.holder.value
 
@@ -134,16 +133,16 @@ def verdict(event: str, arguments: Sequence[str]) -> int:
 def conclude(store: Store, settings: Settings, answer: Verdict, *, event: str) -> int:
     """Words a verdict that is not clear, records it, and returns the exit code its mode and GUARD_SKIP ask for."""
     verb = VERBS[event]
-    mode = softened(settings.mode, os.environb) if store.agent_mail else settings.mode
+    mode = softened(settings.mode, os.environb, by=store.kind.mode_variable)
     now = _now_ms()
     rows = list({conflict.reservation.id: conflict.reservation for conflict in answer.conflicts}.values())
     paths = sorted({conflict.path for conflict in answer.conflicts})
     what = f"{verb}: {b', '.join(paths[:3]).decode('utf-8', 'backslashreplace')}" + (", …" if len(paths) > 3 else "")
     actor = Actor(settings.project.value, settings.holder.value, principal())
-    variable = skipped(os.environb, agent_mail=store.agent_mail)
+    variable = skipped(os.environb, also=store.kind.skip_variables)
     if variable:
         names = ", ".join(dict.fromkeys(row.holder for row in rows))
-        recorded = "; that is recorded" if store.writable else ""
+        recorded = "; that is recorded" if store.kind.writable else ""
         to_stderr(f"guard: {variable} is set: this {verb} goes past what is reserved by {names}{recorded}.")
         return _recorded(store, actor, "bypassed", rows, what, EXIT_DONE)
     if mode.value == "warn":
@@ -151,7 +150,7 @@ def conclude(store: Store, settings: Settings, answer: Verdict, *, event: str) -
         return _recorded(store, actor, "warned", rows, what, EXIT_DONE)
     if mode.value != "block":
         to_stderr(f"guard: the mode {mode.value!r} from {mode.source} is none; it can be block, warn or off.")
-    to_stderr(refusal(answer.conflicts, verb=verb, me=actor.holder, now=now, agent_mail=store.agent_mail))
+    to_stderr(refusal(answer.conflicts, verb=verb, me=actor.holder, now=now, kind=store.kind))
     return _recorded(store, actor, "refused", rows, what, EXIT_REFUSED)
 
 
@@ -170,8 +169,8 @@ def _lets_pass() -> str:
     from guard.repo.git import config
     from guard.repo.settings import judging
 
-    agent_mail = _is_agent_mail()
-    variable = skipped(os.environb, agent_mail=agent_mail)
+    kind = _kind()
+    variable = skipped(os.environb, also=kind.skip_variables if kind else ())
     if variable:
         return f"{variable} is set"
     try:
@@ -179,18 +178,18 @@ def _lets_pass() -> str:
     except GuardError:
         entries = []
     mode, on_error = judging(os.environb, entries)
-    mode = softened(mode, os.environb) if agent_mail else mode
+    mode = softened(mode, os.environb, by=kind.mode_variable if kind else b"")
     if mode.value in ("warn", "off"):
         return f"the mode is {mode.value} ({mode.source})"
     return f"guard.onError is allow ({on_error.source})" if on_error.value == "allow" else ""
 
 
-def _is_agent_mail() -> bool:
-    """May the store that gave no answer be MCP Agent Mail's?"""
+def _kind() -> Kind | None:
+    """The kind of the store that gave no answer; None when not even its address can be told."""
     try:
-        return is_foreign(_settings(in_hook())[0].store.value)
+        return kind_of(_settings(in_hook())[0].store.value)
     except (GuardError, OSError):
-        return False
+        return None
 
 
 def tell(store: Store, project: str, holder: str) -> None:
@@ -250,14 +249,6 @@ def default_store(place: Place) -> str:
     from guard.repo.defaults import noted_store, store_path
 
     return noted_store(place.own_dir, os.environb) or store_path()
-
-
-def _may_create(settings: Settings) -> bool:
-    """May a hook make the store when it is missing? Not in a place that may just not be mounted, nor one that this
-    repository's own configuration chose."""
-    if settings.store.source == "the default":
-        return True
-    return settings.store.scope not in ("local", "worktree") and os.path.isdir(os.path.dirname(settings.store.value))
 
 
 def _register(store: Store, slot: bytes, project: str) -> None:

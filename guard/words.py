@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from guard.model import Conflict, GuardError, Reservation
+    from guard.stores.interface import Kind
 
 PATHS_SHOWN = 20
 """Paths listed for one reservation; how many more there are is said."""
@@ -117,11 +118,11 @@ def conflicts_in_words(conflicts: Sequence[Conflict], *, now: int) -> list[str]:
 
 
 def refusal(
-    conflicts: Sequence[Conflict], *, verb: str, me: str, now: int, refused: bool = True, agent_mail: bool = False
+    conflicts: Sequence[Conflict], *, verb: str, me: str, now: int, refused: bool = True, kind: Kind | None = None
 ) -> str:
     """What somebody sees whose commit, merge or push touches what others hold; ``verb`` names which of them.
 
-    ``agent_mail``: it is held in MCP Agent Mail's database, where guard can neither wait nor break.
+    ``kind`` is that of the store, which says whether guard can wait and break there; needed when ``refused``.
     """
     paths = sorted({conflict.path for conflict in conflicts})
     rows = [row for row, _ in by_reservation(conflicts)]
@@ -130,7 +131,7 @@ def refusal(
     lines = [f"guard: {verdict}: it changes {count} reserved by {_holders(rows)}.", ""]
     lines += [*conflicts_in_words(conflicts, now=now), ""]
     if refused:
-        lines += _ways_forward(paths, rows, verb, agent_mail=agent_mail)
+        lines += _ways_forward(paths, rows, verb, kind=kind)
     lines.append(f"  (you are {safe(me)}; not you? guard whoami)")
     return "\n".join(lines)
 
@@ -140,18 +141,19 @@ def _holders(rows: Sequence[Reservation]) -> str:
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
 
 
-def _ways_forward(paths: Sequence[bytes], rows: Sequence[Reservation], verb: str, *, agent_mail: bool) -> list[str]:
+def _ways_forward(paths: Sequence[bytes], rows: Sequence[Reservation], verb: str, *, kind: Kind | None) -> list[str]:
     top = [quoted(b":/" + path) for path in paths[:5]]
     some = " ".join(top) + (" …" if len(paths) > 5 else "")
     ids = " ".join(str(row.id) for row in rows)
     lines = []
     if verb == "commit":
         lines.append(f"  leave it out:   git restore --staged {some}")
-    if agent_mail:
+    if kind is not None and not kind.writable:
+        skip = kind.skip_variables[0].decode() if kind.skip_variables else "GUARD_SKIP"
         return [
             *lines,
-            f"  wait for it:    guard check {some}   (ask {_holders(rows)} through Agent Mail)",
-            f"  once around it: AGENT_MAIL_BYPASS=1 git {verb} …",
+            f"  wait for it:    guard check {some}   (ask {_holders(rows)} through {kind.ask_through})",
+            f"  once around it: {skip}=1 git {verb} …",
         ]
     return [
         *lines,

@@ -287,6 +287,8 @@ REFRESH_OURS = {
     *("guard.patterns", "guard.patterns.grammar", "guard.union", "guard.union.publish"),
     *("guard.repo", "guard.repo.defaults", "guard.repo.git", "guard.repo.place", "guard.repo.settings"),
     *("guard.stores", "guard.stores.choose", "guard.stores.freshness", "guard.stores.interface"),
+    *("guard.stores.kinds", "guard.stores.sqlite_kind"),
+    *("guard.stores.agent_mail", "guard.stores.agent_mail.kind"),
     *("guard.stores.sqlite", "guard.stores.sqlite_file"),
 }
 VERDICT_OURS = {*REFRESH_OURS, "guard.repo.changes", "guard.judge", "guard.patterns.match"}

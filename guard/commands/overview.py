@@ -39,7 +39,7 @@ def overview(here: Here, *, checking: bool, as_json: bool, width: int | None) ->
         me = here.actor.holder
         snapshot = here.store.active(here.project)
         rows, generation = list(snapshot.reservations), snapshot.generation
-        mode = softened(mode, os.environb) if here.store.agent_mail else mode
+        mode = softened(mode, os.environb, by=here.store.kind.mode_variable)
         remarks = here.store.remarks(here.project)
     except GuardError as error:
         trouble = why_unreadable(error)

@@ -194,19 +194,24 @@ def ttl(text: str, *, what: str = "the time to live") -> int:
     return length
 
 
-def skipped(environment: Mapping[bytes, bytes], *, agent_mail: bool = False) -> str:
-    """The variable that asks guard to stand aside once, "" if none does; ``agent_mail``: its own counts as well."""
+def skipped(environment: Mapping[bytes, bytes], *, also: Sequence[bytes] = ()) -> str:
+    """The variable that asks guard to let one change through; "" if none does.
+
+    ``also``: the variables of the store's kind that ask for the same.
+    """
     if environment.get(b"GUARD_SKIP", b"") not in (b"", b"0"):
         return "GUARD_SKIP"
-    asked = agent_mail and environment.get(b"AGENT_MAIL_BYPASS", b"").strip().lower() in _YES
-    return "AGENT_MAIL_BYPASS" if asked else ""
+    return next((name.decode() for name in also if environment.get(name, b"").strip().lower() in _YES), "")
 
 
-def softened(mode: Setting, environment: Mapping[bytes, bytes]) -> Setting:
-    """The mode for MCP Agent Mail's database: its own variable may turn block into warn, unless GUARD_MODE is set."""
-    asked = environment.get(b"AGENT_MAIL_GUARD_MODE", b"").strip().lower() in _ADVISORY
+def softened(mode: Setting, environment: Mapping[bytes, bytes], *, by: bytes) -> Setting:
+    """The mode, where a variable of the store's kind may turn block into warn unless GUARD_MODE is set.
+
+    ``by`` is the variable's name, b"" when the kind has none.
+    """
+    asked = environment.get(by, b"").strip().lower() in _ADVISORY
     if asked and mode.value == "block" and not environment.get(b"GUARD_MODE"):
-        return Setting("warn", "the environment variable AGENT_MAIL_GUARD_MODE")
+        return Setting("warn", f"the environment variable {by.decode()}")
     return mode
 
 

@@ -1,4 +1,8 @@
-"""Where reservations are kept: one small interface. guard/stores/choose.py chooses who implements it."""
+"""Where reservations are kept: one interface, and the record in which each kind of store describes itself.
+
+To add a kind of store, make a folder beside this file with a store and its :class:`Kind`, and add that to the table in
+guard/stores/kinds.py.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,11 @@ from guard.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Protocol
 
     from guard.model import Overlap, Reservation
+    from guard.repo.place import Place
     from guard.stores.freshness import Stamp
 else:
     Protocol = object
@@ -99,18 +104,54 @@ class Chosen(Record):
     everything: bool = False
 
 
+class Opening(Record):
+    """How a store is opened.
+
+    ``patience_s``: how long to wait for somebody else's lock, in seconds. ``create``: make the store when it is not
+    there. ``retention_ms``: how long what has ended is remembered. ``place``: the checkout from which it is asked, for
+    a store whose projects are directories.
+    """
+
+    patience_s: float
+    create: bool = False
+    retention_ms: int = RETENTION_MS
+    place: Place | None = None
+
+
+class Kind(Record):
+    """What a kind of store is and can do. No other module compares kinds: each asks for what it needs to know.
+
+    ``name``: one word, as noted in a repository. ``title``: for people.
+    ``recognises``: is the store at this address of this kind? It may look at the file, but opens no database.
+    ``open``: opens the store at an address; raises :class:`guard.model.GuardError`.
+    ``writable``: can guard reserve, wait, break and log there?
+    ``skip_variables``: environment variables of its own that let one change through, as GUARD_SKIP does.
+    ``mode_variable``: its own environment variable that turns the mode block into warn; b"" for none.
+    ``ask_through``: through what its holders are asked when guard cannot write there; "" for none.
+    """
+
+    name: str
+    title: str
+    recognises: Callable[[str], bool]
+    open: Callable[[str, Opening], Store]
+    writable: bool = True
+    skip_variables: tuple[bytes, ...] = ()
+    mode_variable: bytes = b""
+    ask_through: str = ""
+
+
 class Store(Protocol):
     """Reservations, their history, and the proof that a union made from them is current.
 
     Every method raises :class:`guard.model.GuardError` with code 3 when the store cannot answer.
     """
 
-    kind: str
-    """What it is, in words, for ``guard status``."""
-    path: str
-    writable: bool
-    agent_mail: bool
-    """Is it MCP Agent Mail's, whose own settings then count too?"""
+    kind: Kind
+    address: str
+    """Where it is, as guard.db names it. It may hold a secret: show it only through what the kind offers for that."""
+
+    def is_at(self, address: bytes) -> bool:
+        """Is this the store that a union names? Only then can it say whether that union is current."""
 
     def active(self, project: str) -> Snapshot:
         """Every active reservation; what expired meanwhile is recorded as expired first."""

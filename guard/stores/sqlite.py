@@ -26,6 +26,7 @@ from guard.stores.interface import (
     Wanted,
 )
 from guard.stores.sqlite_file import as_bytes, as_text, connect, explained, now_ms, sqlite3, with_parents
+from guard.stores.sqlite_kind import SQLITE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,33 +50,34 @@ _ACTIVE = "project = ? AND ended_at IS NULL"
 class SqliteStore:
     """A :class:`guard.stores.interface.Store` in a SQLite file. ``clock`` gives Unix ms."""
 
-    kind = "SQLite"
-    writable = True
-    agent_mail = False
+    kind = SQLITE
 
     def __init__(
         self,
-        path: str,
+        address: str,
         *,
         patience_s: float,
         create: bool = True,
         clock: Callable[[], int] = now_ms,
         retention_ms: int = RETENTION_MS,
     ) -> None:
-        self.path = path
+        self.address = address
         self._clock = clock
         self._retention_ms = retention_ms
         self._patience_s = patience_s
-        if not _is_there(path):
+        if not _is_there(address):
             if not create:
-                raise GuardError(f"the store {path} does not exist", hint="guard install")
+                raise GuardError(f"the store {address} does not exist", hint="guard install")
             self._make()
-        self._connection = self._ask(lambda: _connect(path, patience_s))
+        self._connection = self._ask(lambda: _connect(address, patience_s))
         try:
             self._check()
         except BaseException:
             self.close()
             raise
+
+    def is_at(self, address: bytes) -> bool:
+        return address == os.fsencode(self.address)
 
     def close(self) -> None:
         self._connection.close()
@@ -138,14 +140,14 @@ class SqliteStore:
 
         (generation, patterns), stamps = self._ask(
             lambda: freshness.read_sealed(
-                self._connection, os.fsencode(self.path), read, now_ns=self._clock() * 1_000_000
+                self._connection, os.fsencode(self.address), read, now_ns=self._clock() * 1_000_000
             )
         )
         return Source(tuple(sorted(patterns)), generation, stamps)
 
     def version(self) -> object:
         try:
-            status = os.stat(self.path)
+            status = os.stat(self.address)
         except OSError:
             return None
         return status.st_mtime_ns, status.st_size, status.st_ino
@@ -451,7 +453,7 @@ class SqliteStore:
         try:
             return question()
         except sqlite3.Error as error:
-            raise explained(error, self.path, self._patience_s) from error
+            raise explained(error, self.address, self._patience_s) from error
 
     # Opening
 
@@ -460,12 +462,12 @@ class SqliteStore:
 
         One process at a time: the directory is locked meanwhile. What one that was killed left is replaced.
         """
-        directory = os.path.dirname(self.path)
-        beside = self.path + "-making"
+        directory = os.path.dirname(self.address)
+        beside = self.address + "-making"
         try:
             os.makedirs(directory, mode=0o700, exist_ok=True)
             with Locked(os.path.realpath(directory), flags=os.O_RDONLY, patience_s=self._patience_s):
-                if _is_there(self.path):
+                if _is_there(self.address):
                     return  # somebody was faster
                 for leftover in (beside, beside + "-journal"):
                     if os.path.lexists(leftover):
@@ -476,10 +478,10 @@ class SqliteStore:
                     self._transaction(self._make_tables)
                 finally:
                     self.close()
-                os.rename(beside, self.path)
+                os.rename(beside, self.address)
         except OSError as error:
             raise GuardError(
-                f"the store {self.path} cannot be made: {error.strerror or error}",
+                f"the store {self.address} cannot be made: {error.strerror or error}",
                 hint="name a place you can write: git config --global guard.db /path/to/guard.db",
             ) from error
 
@@ -496,20 +498,20 @@ class SqliteStore:
 
     def _check(self) -> None:
         """Refuses a file that is something else, or newer than this guard."""
-        if not os.path.getsize(self.path):
+        if not os.path.getsize(self.address):
             raise GuardError(
-                f"the store {self.path} is empty: what was reserved in it is lost",
-                hint=f"restore it from a backup, or remove it to start anew: rm {self.path}",
+                f"the store {self.address} is empty: what was reserved in it is lost",
+                hint=f"restore it from a backup, or remove it to start anew: rm {self.address}",
             )
         application, version = self._ask(self._what_is_it)
         if application != APPLICATION_ID or version < VERSION:
             raise GuardError(
-                f"{self.path} is a SQLite file, but not a guard store; it was left as it is",
+                f"{self.address} is a SQLite file, but not a guard store; it was left as it is",
                 hint="name another file: git config guard.db /path/to/guard.db",
             )
         if version > VERSION:
             raise GuardError(
-                f"the store {self.path} was made by a newer guard (version {version}, this one knows {VERSION})",
+                f"the store {self.address} was made by a newer guard (version {version}, this one knows {VERSION})",
                 hint="upgrade guard: pip install --upgrade git-guard",
             )
 

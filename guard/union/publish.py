@@ -184,7 +184,7 @@ def _is_gone(slot: bytes) -> bool:
 
 def _renew(slot: bytes, store: Store) -> None:
     current = load(slot)
-    if current is None or current.identity.off or current.identity.store != os.fsencode(store.path):
+    if current is None or current.identity.off or not store.is_at(current.identity.store):
         return
     settings = _settings(slot, current)
     if not _is_whole(slot, current):

@@ -21,6 +21,7 @@ from guard.stores import freshness
 from guard.stores.agent_mail import project as mail_project
 from guard.stores.agent_mail import rows as mail_rows
 from guard.stores.agent_mail import wal
+from guard.stores.agent_mail.kind import AGENT_MAIL
 from guard.stores.agent_mail.pattern import Site, protects_nothing, translated
 from guard.stores.interface import RETENTION_MS, Actor, Chosen, Entry, Outcome, Snapshot, Source, Terms, Wanted
 from guard.stores.sqlite_file import connect, explained, now_ms, sqlite3, with_parents
@@ -49,24 +50,25 @@ class AgentMailStore:
     A connection lives as long as one answer: see :mod:`guard.stores.agent_mail.wal`.
     """
 
-    kind = "MCP Agent Mail's database"
-    writable = False
-    agent_mail = True
+    kind = AGENT_MAIL
 
     def __init__(
         self,
-        path: str,
+        address: str,
         *,
         patience_s: float,
         place: Place | None = None,
         clock: Callable[[], int] = now_ms,
         retention_ms: int = RETENTION_MS,
     ) -> None:
-        self.path = path
+        self.address = address
         self._patience_s = patience_s
         self._place = place
         self._clock = clock
         self._retention_ms = retention_ms
+
+    def is_at(self, address: bytes) -> bool:
+        return address == os.fsencode(self.address)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -140,7 +142,7 @@ class AgentMailStore:
         return sorted(entries, key=lambda entry: (entry.at, entry.id))[-limit:]
 
     def version(self) -> object:
-        real = os.path.realpath(os.fsencode(self.path))
+        real = os.path.realpath(os.fsencode(self.address))
         return freshness.time_of(real), freshness.time_of(real + b"-wal")
 
     def remarks(self, project: str) -> list[str]:
@@ -152,7 +154,7 @@ class AgentMailStore:
             return mine, mail_rows.held(connection, live, now=self._clock())
 
         mine, rows = self._asked(read)
-        what = f"{self.kind}, which guard only reads: agents reserve and release through its server"
+        what = f"{self.kind.title}, which guard only reads: agents reserve and release through its server"
         return [what, *_on_projects(mine, project, self._place), *_on_rows(rows)]
 
     # Writing: nothing here does
@@ -196,7 +198,7 @@ class AgentMailStore:
 
     def _refuse(self, deed: str, instead: str) -> NoReturn:
         raise GuardError(
-            f"nothing was {deed}: the store {self.path} is MCP Agent Mail's database, which guard only reads",
+            f"nothing was {deed}: the store {self.address} is MCP Agent Mail's database, which guard only reads",
             hint=instead,
             code=EXIT_REFUSED,
         )
@@ -223,20 +225,20 @@ class AgentMailStore:
         def recognised(connection: sqlite3.Connection) -> T:
             if not mail_rows.is_agent_mail(connection):
                 raise GuardError(
-                    f"{self.path} is a SQLite file, but not a guard store, nor MCP Agent Mail's database",
+                    f"{self.address} is a SQLite file, but not a guard store, nor MCP Agent Mail's database",
                     hint="name another file: git config guard.db /path/to/guard.db",
                 )
             return query(connection)
 
         try:
             return wal.read(
-                os.fsencode(self.path),
-                lambda how: connect(self.path, how, patience_s=self._patience_s),
+                os.fsencode(self.address),
+                lambda how: connect(self.address, how, patience_s=self._patience_s),
                 recognised,
                 now_ns=self._clock() * 1_000_000,
             )
         except sqlite3.Error as error:
-            raise explained(error, self.path, self._patience_s) from error
+            raise explained(error, self.address, self._patience_s) from error
 
     def _place_stamps(self) -> tuple[Stamp, ...]:
         """A linked worktree may be moved, and its git directory stay: then this file is no longer where it was."""

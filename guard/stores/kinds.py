@@ -1,0 +1,21 @@
+"""The table of the kinds of store, and which of them is at an address.
+
+Loaded by the hook's refresh: a kind's record imports its store only when the store is opened.
+"""
+
+from __future__ import annotations
+
+from guard.stores.agent_mail.kind import AGENT_MAIL
+from guard.stores.sqlite_kind import SQLITE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guard.stores.interface import Kind
+
+KINDS: tuple[Kind, ...] = (AGENT_MAIL, SQLITE)
+"""In the order in which they are asked. The last one takes every address that no other kind has recognised."""
+
+
+def kind_of(address: str) -> Kind:
+    """The kind of the store at an address; where nothing is, the kind that would be made there."""
+    return next(kind for kind in KINDS if kind.recognises(address))
