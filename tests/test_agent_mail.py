@@ -180,7 +180,7 @@ def test_every_writing_method_refuses_and_no_other_does(mail: Mail, tmp_path: Pa
     store.forget(b"/nowhere")
     store.leave(1)
     assert store.publications() == []
-    assert not store.writable
+    assert not store.kind.writable
 
 
 # Which file it is

@@ -178,7 +178,7 @@ def torn_package(stage: Stage) -> None:
     """The package with one module missing, as after an upgrade that died."""
     package = stage.base / "torn"
     shutil.rmtree(package, ignore_errors=True)
-    shutil.copytree(PACKAGE / "guard", package / "guard", ignore=shutil.ignore_patterns("__pycache__", "union.py"))
+    shutil.copytree(PACKAGE / "guard", package / "guard", ignore=shutil.ignore_patterns("__pycache__", "publish.py"))
     name_python(stage, sys.executable, str(package), "")
 
 
