@@ -14,9 +14,10 @@ def main() -> None:
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - None where it was closed
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
     if sys.argv[1:2] == ["hook"] and len(sys.argv) > 2 and not sys.argv[2].startswith("-"):
-        from guard.hook import VERBS, by_hand
+        from guard.events import NAMES
+        from guard.hook import by_hand
 
-        if sys.argv[2] in VERBS:
+        if sys.argv[2] in NAMES:
             sys.exit(by_hand(sys.argv[2], sys.argv[3:]))
     gc.disable()  # looking for garbage in what is being imported finds none, and takes 2 ms
     from guard.commands.cli import run

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+from guard.events import Started, by_name
 from guard.model import EXIT_DONE, EXIT_REFUSED, EXIT_UNKNOWN, GuardError, unexpected
 from guard.repo.place import Place, in_hook
 from guard.repo.settings import Settings, patience_s, principal, skipped, softened
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 PATIENCE_S = 10.0
 """How long a hook waits for another program that has the store locked, unless GUARD_PATIENCE says otherwise."""
 
-VERBS = {"pre-commit": "commit", "pre-merge-commit": "merge", "pre-push": "push"}
-
 
 def main(words: Sequence[str]) -> None:
     """``refresh EVENT`` prints "STATE NAME TREE" for the hook; ``verdict EVENT …`` judges.
@@ -47,9 +46,9 @@ def judged(event: str, arguments: Sequence[str]) -> int:
     try:
         return verdict(event, arguments)
     except GuardError as error:
-        return cannot_tell(error, VERBS[event])
+        return cannot_tell(error, by_name(event).verb)
     except Exception as error:
-        return cannot_tell(unexpected(error), VERBS[event])
+        return cannot_tell(unexpected(error), by_name(event).verb)
 
 
 def by_hand(event: str, arguments: Sequence[str]) -> int:
@@ -70,9 +69,9 @@ def _refreshed(event: str) -> int:
     try:
         os.write(1, b" ".join(refresh()) + b"\n")
     except GuardError as error:
-        status = cannot_tell(error, VERBS[event])
+        status = cannot_tell(error, by_name(event).verb)
     except Exception as error:
-        status = cannot_tell(unexpected(error), VERBS[event])
+        status = cannot_tell(unexpected(error), by_name(event).verb)
     else:
         return EXIT_DONE
     if status == EXIT_DONE:
@@ -132,7 +131,7 @@ def verdict(event: str, arguments: Sequence[str]) -> int:
 
 def conclude(store: Store, settings: Settings, answer: Verdict, *, event: str) -> int:
     """Words a verdict that is not clear, records it, and returns the exit code its mode and GUARD_SKIP ask for."""
-    verb = VERBS[event]
+    verb = by_name(event).verb
     mode = softened(settings.mode, os.environb, by=store.kind.mode_variable)
     now = _now_ms()
     rows = list({conflict.reservation.id: conflict.reservation for conflict in answer.conflicts}.values())
@@ -202,36 +201,14 @@ def tell(store: Store, project: str, holder: str) -> None:
 
 
 def _changes(event: str, arguments: Sequence[str], place: Place) -> list[Change]:
-    from guard.repo import changes
-
-    if event == "pre-push":
-        with open(0, "rb", closefd=False) as stdin:
-            lines = b"" if stdin.isatty() else stdin.read()
-        if not lines:
-            named, lines = changes.pushed_by_manager(os.environb)
-            arguments = arguments or named
-        return changes.of_push(lines, remotes=_remotes(arguments))
-    if event == "pre-merge-commit":
-        return changes.of_merge(place, os.environb)
-    return changes.of_commit(place)
+    row = by_name(event)
+    return row.changes(Started(place, os.environb, arguments, _stdin() if row.reads_stdin else b""))
 
 
-def _remotes(arguments: Sequence[str]) -> list[str]:
-    """Every name of the remote being pushed to: git gives the address in place of a name it was not told."""
-    name, address = (*arguments, "", "")[:2]
-    if name != address and ":" not in name:
-        return [name]
-    from guard.repo.git import config
-    from guard.repo.settings import unshortened
-
-    entries = config()
-    urls = [
-        (os.fsdecode(entry.key[len(b"remote.") :].rpartition(b".")[0]), entry.value)
-        for entry in entries
-        if entry.value and entry.key.startswith(b"remote.") and entry.key.endswith((b".url", b".pushurl"))
-    ]
-    meant = os.fsencode(address)
-    return list(dict.fromkeys(name for name, url in urls if meant in (url, unshortened(url, entries))))
+def _stdin() -> bytes:
+    """What git wrote to the hook, b"" when the command was typed at a terminal."""
+    with open(0, "rb", closefd=False) as stdin:
+        return b"" if stdin.isatty() else stdin.read()
 
 
 def _settings(place: Place) -> tuple[Settings, list[Stamp]]:

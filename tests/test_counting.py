@@ -283,7 +283,7 @@ def test_a_quiet_hook_is_one_process(stage: Stage, event: str) -> None:
 # What Python loads
 
 REFRESH_OURS = {
-    *("guard", "guard.hook", "guard.lock", "guard.model", "guard.record", "guard.words"),
+    *("guard", "guard.events", "guard.hook", "guard.lock", "guard.model", "guard.record", "guard.words"),
     *("guard.patterns", "guard.patterns.grammar", "guard.union", "guard.union.publish"),
     *("guard.repo", "guard.repo.defaults", "guard.repo.git", "guard.repo.place", "guard.repo.settings"),
     *("guard.stores", "guard.stores.choose", "guard.stores.freshness", "guard.stores.interface"),

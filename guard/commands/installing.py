@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from guard.commands.shared import as_json_option, example, pass_here, print_json, print_lines, terminal_width
+from guard.events import NAMES
 from guard.model import EXIT_DONE, GuardError
 from guard.words import safe, to_stderr
 from guard.work import questions
@@ -60,7 +61,7 @@ def demo(keep: bool) -> int:
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.argument("event", metavar="EVENT", type=click.Choice(["pre-commit", "pre-merge-commit", "pre-push"]))
+@click.argument("event", metavar="EVENT", type=click.Choice(NAMES))
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @example("guard hook pre-commit", 'guard hook pre-push "$@"      in a hook of your own')
 def hook(event: str, arguments: tuple[str, ...]) -> int:

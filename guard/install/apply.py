@@ -11,8 +11,8 @@ import shutil
 import sys
 from typing import Any
 
+from guard.events import NAMES as EVENTS
 from guard.install import configured, hookdir, hookfile, managers
-from guard.install.hookfile import EVENTS
 from guard.install.inforce import (
     ASIDE,
     COPY,

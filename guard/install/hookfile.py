@@ -14,7 +14,6 @@ import tempfile
 
 from guard.model import GuardError
 
-EVENTS = ("pre-commit", "pre-merge-commit", "pre-push")
 KEPT = b".before-guard"
 """What a kept hook's name ends in; further ones are called .before-guard.2, .3 and so on. hooks/guard runs them."""
 

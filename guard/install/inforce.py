@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from guard.events import NAMES as EVENTS
 from guard.install import configured, hookdir, hookfile, managers
 from guard.install.configured import HookConfig
 from guard.install.hookdir import HookDir
-from guard.install.hookfile import EVENTS
 from guard.model import GuardError
 from guard.record import Record
 from guard.repo import git, settings

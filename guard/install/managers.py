@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 
+from guard.events import by_name
 from guard.install.hookfile import read
 
 TYPE_CHECKING = False
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 PRE_COMMIT_CONFIGS = (b".pre-commit-config.yaml", b".pre-commit-config.yml", b"prek.toml")
-
-_FRAMEWORK_IDS = {"pre-commit": rb"guard", "pre-merge-commit": rb"guard-merge", "pre-push": rb"guard-push"}
-"""As .pre-commit-hooks.yaml names them."""
 
 _FIND = "g=$(git rev-parse --git-common-dir)/guard/hook"
 _MOVERS = (
@@ -70,7 +68,7 @@ def calls_guard(path: bytes, event: str) -> bool:
 
 def framework_runs_guard(files: Iterable[bytes], event: str) -> bool:
     """Does pre-commit's configuration name guard's hook for this event?"""
-    hook = _FRAMEWORK_IDS[event]
+    hook = re.escape(by_name(event).framework_id.encode())
     named = re.compile(rb"""(?m)^[^#\n]*\bid["']?\s*[:=]\s*["']?%b["']?\s*(?:[,}#].*)?$""" % hook)
     return any(named.search(read(file) or b"") for file in files)
 

@@ -10,7 +10,7 @@ from guard.repo import git
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from guard.repo.place import Place
 
@@ -80,6 +80,26 @@ def pushed_by_manager(environment: Mapping[bytes, bytes]) -> tuple[list[str], by
     oids = git.run(["rev-parse", "--end-of-options", tip, *([known] if known else [])]).split()[-2 if known else -1 :]
     oid, remote_oid = (*oids, b"0" * len(oids[0]))[:2]
     return arguments, b"%b %b %b %b\n" % (said("LOCAL_BRANCH") or tip, oid, said("REMOTE_BRANCH") or tip, remote_oid)
+
+
+def remotes_meant(arguments: Sequence[str]) -> list[str]:
+    """Every name of the remote that a push goes to: git gives its address in place of a name it was not told.
+
+    ``arguments`` are those of the pre-push hook: the remote's name and its address.
+    """
+    name, address = (*arguments, "", "")[:2]
+    if name != address and ":" not in name:
+        return [name]
+    from guard.repo.settings import unshortened
+
+    entries = git.config()
+    urls = [
+        (os.fsdecode(entry.key[len(b"remote.") :].rpartition(b".")[0]), entry.value)
+        for entry in entries
+        if entry.value and entry.key.startswith(b"remote.") and entry.key.endswith((b".url", b".pushurl"))
+    ]
+    meant = os.fsencode(address)
+    return list(dict.fromkeys(name for name, url in urls if meant in (url, unshortened(url, entries))))
 
 
 def between(old: str, new: str) -> list[Change]:
