@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guard.events import NAMES as EVENTS
 from guard.install import configured, hookdir, hookfile, managers
@@ -17,6 +17,9 @@ from guard.repo.git import Configured
 from guard.repo.place import Place
 from guard.repo.settings import Setting
 from guard.words import quoted, safe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 HOOK, CONFIGURED, ASIDE, LINE = "hook", "configured", "aside", "line"
 HUSKY, LEFTHOOK, FRAMEWORK = "husky", "lefthook", "framework"
@@ -95,11 +98,19 @@ class World(Record):
         return self.git_version >= configured.SINCE
 
 
-def look(place: Place) -> World:
-    """Asks git and reads what earlier installs noted."""
-    entries = git.config()
+def look(place: Place, entries: Sequence[Configured] | None = None) -> World:
+    """Asks git and reads what earlier installs noted; ``entries`` is git's configuration, when that is known."""
+    entries = git.config() if entries is None else entries
     noted = (hookfile.read(os.path.join(place.own_dir, DIRECTORIES)) or b"").splitlines()
     return World(place, tuple(entries), hookdir.find(place, entries), configured.git_version(), tuple(noted))
+
+
+def reasons_not_in_force(place: Place, entries: Sequence[Configured]) -> list[Problem]:
+    """Why some event's hook does not run here; [] when every event's does."""
+    world = look(place, entries)
+    found = [find(world, event) for event in EVENTS]
+    problems = [problem for event, wrong in found if not event.in_force for problem in wrong]
+    return _merged([*problems, *_override_problems(world.directory)])
 
 
 def status(place: Place) -> Status:
