@@ -16,7 +16,7 @@ from guard.stores.choose import open_store
 from guard.stores.interface import Actor, Store
 from guard.stores.kinds import kind_of
 from guard.union import publish as union
-from guard.words import notice, open_closed_files, refusal, said, to_stderr, unjudged
+from guard.words import notice, open_closed_files, refusal, safe, said, to_stderr, unjudged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -148,7 +148,8 @@ def conclude(store: Store, settings: Settings, answer: Verdict, *, event: str) -
         to_stderr(refusal(answer.conflicts, verb=verb, me=actor.holder, now=now, refused=False))
         return _recorded(store, actor, "warned", rows, what, EXIT_DONE)
     if mode.value != "block":
-        to_stderr(f"guard: the mode {mode.value!r} from {mode.source} is none; it can be block, warn or off.")
+        unknown = safe(mode.value[:40])
+        to_stderr(f"guard: unknown mode '{unknown}' (from {mode.source}), treated as block: use block, warn or off.")
     to_stderr(refusal(answer.conflicts, verb=verb, me=actor.holder, now=now, kind=store.kind))
     return _recorded(store, actor, "refused", rows, what, EXIT_REFUSED)
 
@@ -180,6 +181,9 @@ def _lets_pass() -> str:
     mode = softened(mode, os.environb, by=kind.mode_variable if kind else b"")
     if mode.value in ("warn", "off"):
         return f"the mode is {mode.value} ({mode.source})"
+    if on_error.value not in ("allow", "block"):
+        unknown = safe(on_error.value[:40])
+        to_stderr(f"guard: unknown guard.onError '{unknown}' (from {on_error.source}), treated as block.")
     return f"guard.onError is allow ({on_error.source})" if on_error.value == "allow" else ""
 
 

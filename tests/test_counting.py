@@ -286,6 +286,7 @@ REFRESH_OURS = {
     *("guard", "guard.events", "guard.hook", "guard.lock", "guard.model", "guard.record", "guard.words"),
     *("guard.patterns", "guard.patterns.grammar", "guard.union", "guard.union.publish"),
     *("guard.repo", "guard.repo.defaults", "guard.repo.git", "guard.repo.place", "guard.repo.settings"),
+    "guard.repo.known_settings",
     *("guard.stores", "guard.stores.choose", "guard.stores.freshness", "guard.stores.interface"),
     *("guard.stores.kinds", "guard.stores.sqlite_kind"),
     *("guard.stores.agent_mail", "guard.stores.agent_mail.kind"),

@@ -11,6 +11,7 @@ import click
 from guard.commands import render
 from guard.install.apply import status as installed
 from guard.model import EXIT_DONE, EXIT_REFUSED, EXIT_UNKNOWN, GuardError
+from guard.repo.secrets import without_password
 from guard.repo.settings import softened
 from guard.words import length, pattern, safe
 from guard.work.here import why_unreadable
@@ -51,7 +52,7 @@ def overview(here: Here, *, checking: bool, as_json: bool, width: int | None) ->
                     "in_force": state.in_force and not trouble,
                     "project": here.settings.project.value,
                     "holder": me,
-                    "store": here.settings.store.value,
+                    "store": without_password(here.settings.store.value),
                     "store_error": trouble or None,
                     "remarks": remarks,
                     **state.as_json(),
@@ -93,7 +94,7 @@ def _who(here: Here, me: str, mode: Setting) -> list[str]:
 
 def _store(here: Here, trouble: str, remarks: Sequence[str]) -> list[str]:
     setting = here.settings.store
-    line = f"store    {safe(setting.value)}  (from {safe(setting.source)})"
+    line = f"store    {safe(without_password(setting.value))}  (from {safe(setting.source)})"
     if trouble:
         return [line, click.style("  UNREADABLE: ", fg="red", bold=True) + safe(trouble)]
     return [line, *(f"  {safe(remark)}" for remark in remarks)]

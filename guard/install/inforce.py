@@ -11,7 +11,7 @@ from guard.install.configured import HookConfig
 from guard.install.hookdir import HookDir
 from guard.model import GuardError
 from guard.record import Record
-from guard.repo import git, settings
+from guard.repo import git, known_settings, settings
 from guard.repo.defaults import NOTE
 from guard.repo.git import Configured
 from guard.repo.place import Place
@@ -356,21 +356,30 @@ def _override_problems(directory: HookDir) -> list[Problem]:
 
 
 def _mode_problems(world: World, notes: list[str]) -> list[Problem]:
-    """The settings with which nothing is refused although the hooks run."""
+    """The settings that guard cannot use, and those with which nothing is refused although the hooks run."""
+    faults = known_settings.faults(os.environb, world.entries)
+    notes += [
+        f"{fault.what}; repair: {fault.repair}".removesuffix("; repair: ") for fault in faults if not fault.serious
+    ]
+    problems = [Problem("settings", fault.what, fault.repair) for fault in faults if fault.serious]
     try:
         found = settings.read(os.environb, world.entries, world.place, default_store=os.sep)
     except GuardError as error:
-        return [Problem("settings", error.what, error.hint)]
+        return problems or [Problem("settings", error.what, error.hint)]
     if settings.skipped(os.environb):
         notes.append("GUARD_SKIP is set: hooks started from here refuse nothing")
     if not found.blocks_on_error():
         notes.append(f"what cannot be judged is let through: guard.onError is allow ({found.on_error.source})")
     mode = found.mode
     if mode.value == "off":
-        return [Problem("mode-off", f"the mode is off ({mode.source}): nothing is judged", _unset(mode, "mode"))]
+        problems.append(
+            Problem("mode-off", f"the mode is off ({mode.source}): nothing is judged", _unset(mode, "mode"))
+        )
     if mode.value == "warn":
-        return [Problem("mode-warn", f"the mode is warn ({mode.source}): nothing is refused", _unset(mode, "mode"))]
-    return []
+        problems.append(
+            Problem("mode-warn", f"the mode is warn ({mode.source}): nothing is refused", _unset(mode, "mode"))
+        )
+    return problems
 
 
 def _unset(setting: Setting, name: str) -> str:

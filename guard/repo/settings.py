@@ -9,16 +9,53 @@ from __future__ import annotations
 
 import os
 
-from guard.model import TTL_MAX_MS, TTL_MIN_MS, UsageError
+from guard.model import UsageError
 from guard.record import Record
-from guard.words import safe
+from guard.repo.known_settings import (
+    HOLDER,
+    MODE,
+    MODES,
+    NAME_MAX,
+    ON_ERROR,
+    PATIENCE,
+    PROJECT,
+    RETENTION,
+    SCHEMES,
+    STORE,
+    TTL,
+    duration,
+    name_fault,
+    store_fault,
+    ttl,
+)
+from guard.words import quoted, safe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from guard.repo.git import Configured
+    from guard.repo.known_settings import Known
     from guard.repo.place import Place
+
+__all__ = [
+    "KEY_VARIABLES",
+    "MODES",
+    "NAME_MAX",
+    "SESSION_VARIABLES",
+    "Setting",
+    "Settings",
+    "duration",
+    "judging",
+    "patience_s",
+    "principal",
+    "project_of",
+    "read",
+    "skipped",
+    "softened",
+    "ttl",
+    "unshortened",
+]
 
 SESSION_VARIABLES = (
     b"CODEX_SESSION_ID",  # one for all of a session; a subagent of Codex has a CODEX_THREAD_ID of its own
@@ -47,16 +84,8 @@ KEY_VARIABLES = (
 )
 """Every variable that can change a setting, in the order in which the hook compares them."""
 
-DEFAULT_TTL_MS = 3_600_000
-DEFAULT_RETENTION_MS = 30 * 86_400_000
-NAME_MAX = 255
-"""Bytes in the longest name of a holder or a project."""
-
-MODES = ("block", "warn", "off")
-ON_ERROR = ("block", "allow")
 _YES = (b"1", b"true", b"t", b"yes", b"y")
 _ADVISORY = (b"warn", b"advisory", b"adv")
-_UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
 
 
 class Setting(Record):
@@ -91,10 +120,6 @@ class Settings(Record):
     def checked_project(self) -> str:
         return _name(self.project, what="the project's name", hint="git config guard.project NAME")
 
-    def checked_mode(self) -> str:
-        """ "block", "warn" or "off". Raises :class:`UsageError` for anything else."""
-        return _one_of(self.mode, MODES, what="guard.mode")
-
     def blocks_on_error(self) -> bool:
         """True unless guard.onError says to let through what could not be judged; an unknown word blocks."""
         return self.on_error.value != "allow"
@@ -115,19 +140,19 @@ def read(
     """
     config = {entry.key: entry for entry in entries}  # later entries win, as in git
 
-    def first(variables: Sequence[bytes], key: bytes, default: Setting) -> Setting:
-        return _first(environment, config, variables, key, default)
+    def first(known: Known, default: Setting) -> Setting:
+        return _first(environment, config, known, default)
 
     fold = config.get(b"core.ignorecase")
     mode, on_error = judging(environment, entries)
     return Settings(
-        holder=first((b"GUARD_AGENT", b"AGENT_NAME"), b"guard.agent", _fallback_holder(environment, config)),
-        store=_store(first((b"GUARD_DB",), b"guard.db", Setting(default_store, "the default"))),
-        project=first((b"GUARD_PROJECT",), b"guard.project", _fallback_project(entries, place)),
+        holder=first(HOLDER, _fallback_holder(environment, config)),
+        store=_store(first(STORE, Setting(default_store, "the default")), environment),
+        project=first(PROJECT, _fallback_project(entries, place)),
         mode=mode,
         on_error=on_error,
-        ttl=first((b"GUARD_TTL",), b"guard.ttl", Setting("1h", "the default")),
-        retention=first((), b"guard.retention", Setting("30d", "the default")),
+        ttl=first(TTL, Setting(TTL.default, "the default")),
+        retention=first(RETENTION, Setting(RETENTION.default, "the default")),
         fold=fold is not None and _true(fold.value),
         watched=_watched(environment, entries, place),
     )
@@ -136,18 +161,18 @@ def read(
 def judging(environment: Mapping[bytes, bytes], entries: Sequence[Configured]) -> tuple[Setting, Setting]:
     """The mode, and what to do on an error: all that is asked where the other settings cannot be read."""
     config = {entry.key: entry for entry in entries}
-    mode = _first(environment, config, (b"GUARD_MODE",), b"guard.mode", Setting("block", "the default"))
-    on_error = _first(environment, config, (b"GUARD_ON_ERROR",), b"guard.onerror", Setting("block", "the default"))
+    mode = _first(environment, config, MODE, Setting(MODE.default, "the default"))
+    on_error = _first(environment, config, ON_ERROR, Setting(ON_ERROR.default, "the default"))
     return _lower(mode), _lower(on_error)
 
 
 def patience_s(environment: Mapping[bytes, bytes], default_s: float) -> float:
     """How long to wait for another program that has the store locked, in seconds: GUARD_PATIENCE, such as 30s.
 
-    What is no duration is passed over, for it must not stop anybody's commit.
+    A value that is no duration is ignored, because it must not stop anybody's commit; ``guard status`` reports it.
     """
     try:
-        return duration(os.fsdecode(environment[b"GUARD_PATIENCE"])) / 1000
+        return duration(os.fsdecode(environment[PATIENCE.variables[0].encode()])) / 1000
     except (KeyError, UsageError):
         return default_s
 
@@ -155,43 +180,18 @@ def patience_s(environment: Mapping[bytes, bytes], default_s: float) -> float:
 def _first(
     environment: Mapping[bytes, bytes],
     config: Mapping[bytes, Configured],
-    variables: Sequence[bytes],
-    key: bytes,
+    known: Known,
     default: Setting,
 ) -> Setting:
-    for variable in variables:
-        if environment.get(variable):
-            return Setting(_text(environment[variable]), f"the environment variable {variable.decode()}")
-    entry = config.get(key)
+    for variable in known.variables:
+        value = environment.get(variable.encode())
+        if value:
+            return Setting(_text(value), f"the environment variable {variable}")
+    entry = config.get(known.key.lower().encode())  # as git prints it
     if entry is not None and entry.value:
         scope = entry.scope.decode()
-        return Setting(_text(entry.value), f"git config {_spelled(key)} ({scope})", scope)
+        return Setting(_text(entry.value), f"git config {known.key} ({scope})", scope)
     return default
-
-
-def duration(text: str, *, what: str = "the duration") -> int:
-    """Milliseconds of a duration such as 90m, 1h30m, 2d or 45s. Raises :class:`UsageError`."""
-    total, number = 0, ""
-    for letter in text.strip().lower():
-        if letter in "0123456789" and len(number) < 9:
-            number += letter
-        elif letter in _UNITS_MS and number:
-            total += int(number) * _UNITS_MS[letter]
-            number = ""
-        else:
-            number = "?"
-            break
-    if number or not text.strip():
-        raise UsageError(f"{what} is not a duration: {text[:40]!r}", hint="write it like 90m, 1h30m, 8h or 2d")
-    return total
-
-
-def ttl(text: str, *, what: str = "the time to live") -> int:
-    """Milliseconds of a lease's length, 1 minute to 30 days. Raises :class:`UsageError`."""
-    length = duration(text, what=what)
-    if not TTL_MIN_MS <= length <= TTL_MAX_MS:
-        raise UsageError(f"{what} is out of bounds: {text!r}", hint="a lease lasts from 1m to 30d")
-    return length
 
 
 def skipped(environment: Mapping[bytes, bytes], *, also: Sequence[bytes] = ()) -> str:
@@ -311,14 +311,32 @@ def _watched(environment: Mapping[bytes, bytes], entries: Sequence[Configured], 
     return tuple(dict.fromkeys(os.path.join(start, file) for file in files))
 
 
-def _store(setting: Setting) -> Setting:
-    path = os.path.expanduser(setting.value)
-    if not os.path.isabs(path) or "\0" in path:
+def _store(setting: Setting, environment: Mapping[bytes, bytes]) -> Setting:
+    """The store's address: an absolute path, with ``~`` expanded, or one that begins with one of :data:`SCHEMES`."""
+    text = setting.value
+    wrong = store_fault(text)
+    if not wrong and not text.startswith(SCHEMES):
+        text = _expanded(text, environment)
+        wrong = "" if os.path.isabs(text) else "names a home directory that is not known"
+    if wrong:
+        from guard.repo.secrets import without_password
+
+        shown = without_password(setting.value)[:200]
+        plain = shown == setting.value and ":" not in shown and "=" not in shown
+        better = os.path.abspath(shown) if plain else "/home/me/guard.db"
         raise UsageError(
-            f"the store {setting.value[:200]!r} from {setting.source} is not an absolute path",
-            hint=f"git config guard.db {os.path.abspath(path[:200])}",
+            f"the store {shown!a} from {setting.source} {wrong}",
+            hint=f"git config guard.db {quoted(os.fsencode(better))}   (or another absolute path)",
         )
-    return setting._replace(value=path)
+    return setting._replace(value=text)
+
+
+def _expanded(path: str, environment: Mapping[bytes, bytes]) -> str:
+    """A path with ``~`` and ``~/`` as the environment's HOME, and ``~name`` as that account's home directory."""
+    home = environment.get(b"HOME")
+    if home and (path == "~" or path.startswith("~/")):
+        return os.fsdecode(home) + path[1:]
+    return os.path.expanduser(path)
 
 
 def _text(value: bytes) -> str:
@@ -335,25 +353,8 @@ def _true(value: bytes | None) -> bool:
 
 
 def _name(setting: Setting, *, what: str, hint: str) -> str:
-    name = setting.value
-    if len(name.encode()) > NAME_MAX:
-        raise UsageError(f"{what} from {setting.source} is longer than {NAME_MAX} bytes: {name[:40]!r}…", hint=hint)
-    if not name.strip():
-        raise UsageError(f"{what} from {setting.source} is empty", hint=hint)
-    if any(ord(letter) < 0x20 or 0x7F <= ord(letter) < 0xA0 for letter in name):
-        raise UsageError(f"{what} from {setting.source} has control characters: {name[:40]!a}", hint=hint)
-    return name
-
-
-def _one_of(setting: Setting, words: tuple[str, ...], *, what: str) -> str:
-    if setting.value not in words:
-        choices = ", ".join(words[:-1]) + " or " + words[-1]
-        raise UsageError(
-            f"{what} from {setting.source} is {setting.value[:40]!r}; it can be {choices}",
-            hint=f"git config {what} {words[0]}",
-        )
+    wrong = name_fault(setting.value)
+    if wrong:
+        shown = f": {setting.value[:40]!a}" if setting.value.strip() else ""
+        raise UsageError(f"{what} from {setting.source} {wrong}{shown}", hint=hint)
     return setting.value
-
-
-def _spelled(key: bytes) -> str:
-    return {b"guard.onerror": "guard.onError"}.get(key, key.decode("utf-8", "replace"))

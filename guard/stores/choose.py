@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from guard.model import GuardError
 from guard.stores.interface import RETENTION_MS, Opening
-from guard.stores.kinds import kind_of
+from guard.stores.kinds import KINDS, kind_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,5 +24,11 @@ def open_store(
 
     Nothing of this process may be open on a store's file yet. Raises :class:`guard.model.GuardError`.
     """
+    if "://" in address and not any(kind.recognises(address) for kind in KINDS[:-1]):
+        scheme = address.partition("://")[0]
+        raise GuardError(
+            f"guard has no kind of store for an address that begins with {scheme[:20]}://",
+            hint="guard help teams",
+        )
     opening = Opening(patience_s=patience_s, create=create, retention_ms=retention_ms, place=place)
     return kind_of(address).open(address, opening)
