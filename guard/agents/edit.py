@@ -1,0 +1,170 @@
+"""Before an edit: may these files be written, and whose are they then?"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from guard.agents import notes
+from guard.agents.locate import locate
+from guard.agents.world import AUTO_REASON, World, is_set_up
+from guard.model import Change, Conflict, GuardError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from guard.agents.locate import Located
+    from guard.model import Reservation
+
+BYPASSED, WARNED, REFUSED = "bypassed", "warned", "refused"
+"""How the log calls an edit of a reserved file that passed, that passed with a warning, and that was refused."""
+
+
+def refusal_of_edit(
+    paths: Iterable[bytes], cwd: bytes, environment: Mapping[bytes, bytes], note: bytes
+) -> tuple[str, str]:
+    """Judges the files that a tool is about to write, and reserves free ones where that is set.
+
+    Returns the reason for a refusal, "" if there is none, and a warning for the person, "" if there is none. ``note``
+    is the file in which the session's edits are noted. Raises :class:`GuardError` if no verdict can be reached.
+    """
+    refusals, warnings = [], []
+    for located in locate(paths, cwd):
+        if not is_set_up(located.place):
+            continue
+        world = World(located.place, environment)
+        conflicts = conflicts_of(world, located, note)
+        if conflicts:
+            refused, said = decide(world, conflicts, what="edit")
+            (refusals if refused else warnings).append(said)
+    return "\n\n".join(refusals), "\n".join(warnings)
+
+
+def conflicts_of(world: World, located: Located, note: bytes) -> list[Conflict]:
+    """Everything of others that stands in the way; a free file is reserved on the way where that is set."""
+    if world.settings.mode.value == "off":
+        return []
+    rows = world.store.covering(world.project, located.paths).reservations
+    conflicts = _conflicts(world, located.paths, rows)
+    if not conflicts and world.auto_ms and world.store.writable:
+        return reserve_edited(world, located.paths, rows, note)
+    return conflicts
+
+
+def _conflicts(world: World, paths: Sequence[bytes], rows: Sequence[Reservation]) -> list[Conflict]:
+    from guard.judge import conflicts
+
+    return conflicts([Change(path) for path in paths], rows, me=world.me, fold=world.settings.fold)
+
+
+def reserve_edited(world: World, paths: Sequence[bytes], rows: Sequence[Reservation], note: bytes) -> list[Conflict]:
+    """Reserves each file that this holder does not hold yet, and renews what editing has reserved before.
+
+    Returns what stands in the way: another hook may have reserved the file a moment ago, and then this one refuses.
+    A file of which others hold a shared reservation may be edited, and stays theirs and everybody's.
+    """
+    from guard.stores.interface import Chosen
+
+    now = now_ms()
+    seen = [edited for edited in notes.read(note) if edited.git_dir == world.place.git_dir]
+    known = {edited.path: edited.id for edited in seen}
+    mine = _held_by_me(world, paths, rows)
+    noted, wanted, renewed = [], [], []
+    for path in paths:
+        row = mine.get(path)
+        if row is None:
+            wanted.append(path)
+            continue
+        by_editing = row.reason == AUTO_REASON and known.get(path, row.id) == row.id
+        if by_editing:
+            renewed.append(row.id)
+        noted.append(notes.Edited(now, row.id if by_editing else 0, world.place.git_dir, path))
+    if renewed:
+        world.store.renew(world.actor, Chosen(ids=tuple(renewed)), ttl_ms=world.auto_ms)
+    for path in wanted:
+        row, conflicts = _reserve(world, path)
+        if conflicts:
+            return conflicts
+        if row is not None:
+            noted.append(notes.Edited(now, row.id, world.place.git_dir, path))
+    notes.add(note, noted)
+    if renewed or wanted:
+        from guard.union import publish
+
+        publish.renew(world.store)
+    return []
+
+
+def _held_by_me(world: World, paths: Sequence[bytes], rows: Sequence[Reservation]) -> dict[bytes, Reservation]:
+    """Which of the paths are covered by an exclusive reservation of this holder's, and by which."""
+    mine = [row for row in rows if row.holder == world.me and row.exclusive]
+    if not mine:
+        return {}
+    exact = {row.pattern: row for row in mine}
+    from guard.patterns.grammar import literal
+
+    found = {path: exact[literal(path)] for path in paths if literal(path) in exact}
+    others = [path for path in paths if path not in found]
+    if others and len(exact) > len(found):
+        from guard.patterns.match import Union
+
+        union = Union([row.pattern for row in mine], fold=world.settings.fold)
+        for path in others:
+            for number in union.attribute(path):
+                found[path] = mine[number]
+    return found
+
+
+def _reserve(world: World, path: bytes) -> tuple[Reservation | None, list[Conflict]]:
+    """Reserves one file, exclusively. None if it cannot be reserved and nobody else holds it."""
+    from guard.patterns.grammar import fault, literal
+    from guard.stores.interface import Terms, Wanted
+
+    pattern = literal(path)
+    if fault(pattern):
+        return None, []  # a name that no reservation can have, such as one with a newline
+    terms = Terms(exclusive=True, reason=AUTO_REASON, ttl_ms=world.auto_ms, fold=world.settings.fold, shorten=False)
+    outcome = world.store.reserve(world.actor, [Wanted(pattern, path)], terms)
+    if outcome.reservations:
+        return outcome.reservations[0], []
+    return None, _conflicts(world, [path], [found.reservation for found in outcome.conflicts])
+
+
+def decide(world: World, conflicts: Sequence[Conflict], *, what: str) -> tuple[bool, str]:
+    """Is it refused, and what is said? The mode and GUARD_SKIP count as in git's hooks, and the log remembers."""
+    from guard.agents.words import edit_refusal
+    from guard.repo.settings import skipped, softened
+
+    agent_mail = not world.store.writable
+    mode = softened(world.settings.mode, world.environment) if agent_mail else world.settings.mode
+    skip = skipped(world.environment, agent_mail=agent_mail)
+    event = BYPASSED if skip else WARNED if mode.value == "warn" else REFUSED
+    rows = list({conflict.reservation.id: conflict.reservation for conflict in conflicts}.values())
+    top = world.place.top or b""
+    if event == REFUSED:
+        said = edit_refusal(conflicts, top=top, now=now_ms())
+    else:
+        names = ", ".join(dict.fromkeys(row.holder for row in rows))
+        why = f"{skip} is set" if skip else f"the mode is warn ({mode.source})"
+        said = f"guard: this {what} goes past what is reserved by {names}: {why}."
+    paths = b", ".join(dict.fromkeys(conflict.path for conflict in conflicts)).decode("utf-8", "backslashreplace")
+    _record(world, event, rows, f"{what}: {paths[:200]}")
+    return event == REFUSED, said
+
+
+def _record(world: World, event: str, rows: Sequence[Reservation], what: str) -> None:
+    """Logs what happened; a log that cannot be written changes no verdict."""
+    from guard.union import publish
+
+    if not world.store.writable:
+        return
+    try:
+        world.store.record(world.actor, event, rows, reason=what)
+        publish.renew(world.store)
+    except GuardError as error:
+        os.write(2, f"guard: not recorded: {error.what}\n".encode("utf-8", "backslashreplace"))
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000

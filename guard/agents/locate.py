@@ -1,0 +1,125 @@
+"""In which repository does a path lie, and what is it called there?
+
+The repository is found from the path and not from the working directory: an agent edits files of other worktrees,
+of submodules, and of no repository at all. No process is started: gitrepository-layout(5) says how a work tree names
+its repository.
+"""
+
+from __future__ import annotations
+
+import os
+
+from guard.model import GuardError
+from guard.record import Record
+from guard.repo.place import Place
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+LOCAL_VARIABLES = frozenset(
+    b"GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_CONFIG GIT_OBJECT_DIRECTORY GIT_DIR GIT_WORK_TREE GIT_IMPLICIT_WORK_TREE "
+    b"GIT_GRAFT_FILE GIT_INDEX_FILE GIT_NO_REPLACE_OBJECTS GIT_REPLACE_REF_BASE GIT_PREFIX GIT_SHALLOW_FILE "
+    b"GIT_COMMON_DIR GIT_INTERNAL_SUPER_PREFIX GIT_NAMESPACE GIT_QUARANTINE_PATH".split()
+)
+"""Variables that bind git to another repository than the one a path lies in (git rev-parse --local-env-vars)."""
+
+
+class Located(Record):
+    """The paths of one repository that a call is about to write, relative to its top."""
+
+    place: Place
+    paths: tuple[bytes, ...]
+
+
+def locate(paths: Iterable[bytes], cwd: bytes) -> list[Located]:
+    """The paths grouped by the repository each lies in; those in no repository, or inside .git, are left out.
+
+    ``paths`` are absolute or relative to ``cwd``. A path that leads through symbolic links is both what it leads to,
+    which a tool writes through, and the last link itself, which a tool may replace or delete.
+    Raises :class:`GuardError` if a repository is there and cannot be read.
+    """
+    found: dict[bytes, tuple[Place, dict[bytes, None]]] = {}
+    for path in paths:
+        for real in _real(os.path.join(cwd, path)):
+            place = around(os.path.dirname(real))
+            if place is None or place.top is None or is_below(real, place.git_dir):
+                continue
+            relative = real[len(place.top.rstrip(b"/")) + 1 :]
+            if b".git" in relative.lower().split(b"/"):
+                continue  # git never tracks what is called so
+            found.setdefault(place.git_dir, (place, {}))[1][relative] = None
+    return [Located(place, tuple(names)) for place, names in found.values()]
+
+
+def _real(path: bytes) -> list[bytes]:
+    """What the path leads to, and the path itself with the links above it resolved, where that is something else."""
+    if not os.path.isabs(path):
+        raise GuardError(f"the coding agent gave a relative path and no directory: {os.fsdecode(path)!a}")
+    path = os.path.normpath(path) if b"/../" not in path + b"/" else path
+    leads_to = os.path.realpath(path)
+    itself = os.path.join(os.path.realpath(os.path.dirname(path.rstrip(b"/"))), os.path.basename(path.rstrip(b"/")))
+    return [leads_to] if itself == leads_to or os.path.basename(itself) in (b"..", b".") else [leads_to, itself]
+
+
+def around(directory: bytes) -> Place | None:
+    """The repository whose work tree a directory lies in; the directory is absolute, without links, and may not exist.
+
+    None if there is none. Raises :class:`GuardError` for a .git file that leads nowhere: git stops there too.
+    """
+    while True:
+        entry = os.path.join(directory, b".git")
+        git_dir = _git_dir(entry, directory)
+        if git_dir is not None:
+            return Place(git_dir=git_dir, common_dir=_common_dir(git_dir), top=directory)
+        if os.path.basename(directory) == b".git" and _is_repository(directory):
+            return Place(git_dir=directory, common_dir=_common_dir(directory), top=os.path.dirname(directory))
+        above = os.path.dirname(directory)
+        if above == directory:
+            return None
+        directory = above
+
+
+def is_below(path: bytes, directory: bytes) -> bool:
+    """Is the path the directory, or something in it?"""
+    return path == directory or path.startswith(directory.rstrip(b"/") + b"/")
+
+
+def environment_for(environment: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """The environment without what binds git to the repository that the program was started in."""
+    return {name: value for name, value in environment.items() if name not in LOCAL_VARIABLES}
+
+
+def _git_dir(entry: bytes, directory: bytes) -> bytes | None:
+    try:
+        with open(entry, "rb") as file:
+            line = file.read(65_536)
+    except IsADirectoryError:
+        return os.path.realpath(entry) if _is_repository(entry) else None
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise GuardError(f"{os.fsdecode(entry)} cannot be read: {error.strerror}", hint="git status") from error
+    if not line.startswith(b"gitdir: "):
+        raise GuardError(f"{os.fsdecode(entry)} does not name a repository", hint="git status")
+    git_dir = os.path.realpath(os.path.join(directory, line[len(b"gitdir: ") :].rstrip(b"\r\n")))
+    if not _is_repository(git_dir):
+        what = f"{os.fsdecode(entry)} names a repository that is not there: {os.fsdecode(git_dir)}"
+        raise GuardError(what, hint="git worktree repair")
+    return git_dir
+
+
+def _is_repository(git_dir: bytes) -> bool:
+    """Does git take this directory for a repository? It asks for HEAD, and for objects and refs in the common part."""
+    if not os.path.lexists(os.path.join(git_dir, b"HEAD")):
+        return False
+    common = _common_dir(git_dir)
+    return os.path.isdir(os.path.join(common, b"objects")) and os.path.isdir(os.path.join(common, b"refs"))
+
+
+def _common_dir(git_dir: bytes) -> bytes:
+    try:
+        with open(os.path.join(git_dir, b"commondir"), "rb") as file:
+            return os.path.realpath(os.path.join(git_dir, file.read().rstrip(b"\n")))
+    except OSError:
+        return git_dir

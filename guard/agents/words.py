@@ -1,0 +1,88 @@
+"""What a coding agent reads: why it may not edit, what its command has changed, and what is held when it begins.
+
+A model reads these texts and acts on them, so each says what happened, who holds what, and what to do next. Every
+command in them can be pasted.
+"""
+
+from __future__ import annotations
+
+from guard.words import length, pattern, quoted, safe, until
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from guard.model import Conflict, GuardError, Reservation
+
+SHOWN = 5
+"""How many paths or reservations are listed; how many more there are is said."""
+
+
+def edit_refusal(conflicts: Sequence[Conflict], *, top: bytes, now: int, note: str = "") -> str:
+    """Why an edit is refused. ``top`` is the repository's top, ``now`` in Unix ms; ``note`` is one more line."""
+    paths = list(dict.fromkeys(conflict.path for conflict in conflicts))
+    first = conflicts[0]
+    what = safe(first.path) if len(paths) == 1 else f"{safe(first.path)} and {len(paths) - 1} more of these files"
+    verb = "is" if len(paths) == 1 else "are"
+    lines = [f"guard: {what} {verb} reserved by {safe(first.reservation.holder)}, so this edit was refused."]
+    lines += _held_lines(conflicts, now=now)
+    lines += [
+        "Nothing was changed. Do not write to it in another way, such as through the shell.",
+        "Do other work first, or ask the person you work for.",
+        f"To wait for it: {_go(top)}guard reserve --wait 5m {' '.join(_from_top(path) for path in paths[:SHOWN])}",
+    ]
+    return "\n".join([*lines, note] if note else lines)
+
+
+def _held_lines(conflicts: Sequence[Conflict], *, now: int) -> list[str]:
+    lines = []
+    for conflict in list({conflict.reservation.id: conflict for conflict in conflicts}.values())[:SHOWN]:
+        row = conflict.reservation
+        why = f": {safe(row.reason)}" if row.reason else ""
+        lines.append(f"  {safe(row.holder)} holds {pattern(row)} {until(row, now=now)}{why}")
+    return lines
+
+
+def _from_top(path: bytes) -> str:
+    return quoted(b":/" + path)
+
+
+def _go(top: bytes) -> str:
+    return f"cd {quoted(top)} && "
+
+
+def not_judged(error: GuardError, *, what: str) -> str:
+    """Why guard cannot tell, and what to do."""
+    lines = [f"guard: cannot tell whether {what} is reserved, so it was refused.", f"  why:    {safe(error.what)}"]
+    if error.hint:
+        lines.append(f"  repair: {safe(error.hint)}")
+    lines.append("  A person can let it pass: git config guard.onError allow   (or start the agent with GUARD_SKIP=1)")
+    return "\n".join(lines)
+
+
+def session_lines(
+    me: str, mine: Sequence[Reservation], theirs: Sequence[Reservation], lost: Sequence[Reservation], *, now: int
+) -> str:
+    """What a session reads when it begins: at most ten lines."""
+    lines = [f"guard: you are {safe(me)} in this repository. An edit of a file that somebody else has reserved is refused."]
+    lines += _some("You hold", mine, 2, now=now)
+    lines += _some("Others hold", theirs, 3, now=now)
+    for row in lost[:1]:
+        how = f"{safe(row.ended_by or 'somebody')} ended it" if row.end == "broken" else "it expired"
+        more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
+        lines.append(f"You lost the reservation of {pattern(row)}: {how}{more}.")
+    lines.append("Before a larger change: guard reserve PATH --reason 'why'; when it is done: guard release PATH.")
+    return "\n".join(lines)
+
+
+def _some(title: str, rows: Sequence[Reservation], count: int, *, now: int) -> list[str]:
+    if not rows:
+        return []
+    shown = []
+    for row in rows[:count]:
+        remains = "" if row.expires_at is None else f" for {length(row.expires_at - now)}"
+        why = f": {safe(row.reason)}" if row.reason else ""
+        who = "" if title == "You hold" else f"{safe(row.holder)} holds "
+        shown.append(f"  {who}{pattern(row)}{remains}{why}")
+    more = f" (guard list shows all {len(rows)})" if len(rows) > count else ""
+    return [f"{title} {len(rows)}{more}:", *shown]

@@ -1,0 +1,128 @@
+"""One repository as an agent's hook sees it, beyond the fast path: settings, store, and who acts."""
+
+from __future__ import annotations
+
+import os
+
+from guard.model import GuardError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from guard.repo.place import Place
+    from guard.repo.settings import Settings
+    from guard.stores.interface import Actor, Store
+
+PATIENCE_S = 1.0
+"""How long an agent's hook waits for another program that has the store locked: less than its own deadline."""
+
+AUTO_REASON = "editing it"
+"""The reason of a reservation that an edit has made. Who reserves on purpose gives another one, or none."""
+
+
+class World:
+    """Settings and store of one repository, read when they are first asked for.
+
+    ``environment`` already names the agent (:mod:`guard.agents.identity`).
+    """
+
+    def __init__(self, place: Place, environment: Mapping[bytes, bytes]) -> None:
+        self.place = place
+        self.environment = environment
+        self._settings: Settings | None = None
+        self._auto_ms: int | None = None
+        self._store: Store | None = None
+
+    @property
+    def settings(self) -> Settings:
+        """What is set here. Raises :class:`GuardError`."""
+        if self._settings is None:
+            self._read()
+        assert self._settings is not None
+        return self._settings
+
+    @property
+    def auto_ms(self) -> int:
+        """For how long an edit reserves a free file, in ms; 0 where guard.autoReserve is off.
+
+        Raises :class:`GuardError` for a value that cannot be read.
+        """
+        if self._auto_ms is None:
+            self._read()
+        assert self._auto_ms is not None
+        return self._auto_ms
+
+    def _read(self) -> None:
+        from guard.hook import default_store
+        from guard.repo import settings
+        from guard.repo.git import config
+
+        self._enter()
+        entries = config()
+        self._settings = settings.read(self.environment, entries, self.place, default_store=default_store(self.place))
+        values = [entry.value for entry in entries if entry.key == b"guard.autoreserve"]
+        self._auto_ms = _auto_ms(values[-1] if values else b"off")
+
+    def _enter(self) -> None:
+        """Makes this repository the one that this process works in; a hook is a process of its own."""
+        assert self.place.top is not None
+        os.chdir(self.place.top)
+        for name in list(os.environb):
+            if name not in self.environment:
+                del os.environb[name]
+        os.environb.update(self.environment)
+        os.environb[b"GIT_DIR"] = self.place.git_dir
+        os.environb[b"GIT_OPTIONAL_LOCKS"] = b"0"
+
+    @property
+    def store(self) -> Store:
+        """Raises :class:`GuardError`. Never makes a store: only a command that a person types does."""
+        if self._store is None:
+            from guard.stores.choose import open_store
+
+            address = self.settings.store.value
+            self._store = open_store(address, patience_s=PATIENCE_S, create=False, place=self.place)
+        return self._store
+
+    @property
+    def me(self) -> str:
+        return self.settings.holder.value
+
+    @property
+    def project(self) -> str:
+        return self.settings.project.value
+
+    @property
+    def actor(self) -> Actor:
+        """Raises :class:`guard.model.UsageError` for a name that nobody could have."""
+        from guard.repo.settings import principal
+        from guard.stores.interface import Actor
+
+        return Actor(self.settings.checked_project(), self.settings.checked_holder(), principal())
+
+    def refresh(self) -> None:
+        """Brings the published union up to date, so that the next hook is fast. A failure costs time alone."""
+        from guard.hook import refresh
+
+        self._enter()
+        try:
+            refresh()
+        except GuardError:
+            return
+
+
+def is_set_up(place: Place) -> bool:
+    """Has guard been installed in this repository?"""
+    return os.path.isdir(place.own_dir)
+
+
+def _auto_ms(value: bytes | None) -> int:
+    from guard.repo.settings import ttl
+
+    text = os.fsdecode(value or b"true").strip().lower()
+    if text in ("", "off", "false", "no", "0"):
+        return 0
+    if text in ("on", "true", "yes"):
+        return 15 * 60_000
+    return ttl(text, what="guard.autoReserve")
