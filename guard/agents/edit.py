@@ -29,7 +29,8 @@ def refusal_of_edit(
     Returns the reason for a refusal, "" if there is none, and a warning for the person, "" if there is none. ``note``
     is the file in which the session's edits are noted. Raises :class:`GuardError` if no verdict can be reached.
     """
-    refusals, warnings = [], []
+    refusals: list[str] = []
+    warnings: list[str] = []
     for located in locate(paths, cwd):
         if not is_set_up(located.place):
             continue
@@ -47,7 +48,7 @@ def conflicts_of(world: World, located: Located, note: bytes) -> list[Conflict]:
         return []
     rows = world.store.covering(world.project, located.paths).reservations
     conflicts = _conflicts(world, located.paths, rows)
-    if not conflicts and world.auto_ms and world.store.writable:
+    if not conflicts and world.auto_ms and world.store.kind.writable:
         return reserve_edited(world, located.paths, rows, note)
     return conflicts
 
@@ -136,9 +137,9 @@ def decide(world: World, conflicts: Sequence[Conflict], *, what: str) -> tuple[b
     from guard.agents.words import edit_refusal
     from guard.repo.settings import skipped, softened
 
-    agent_mail = not world.store.writable
-    mode = softened(world.settings.mode, world.environment) if agent_mail else world.settings.mode
-    skip = skipped(world.environment, agent_mail=agent_mail)
+    kind = world.store.kind
+    mode = softened(world.settings.mode, world.environment, by=kind.mode_variable)
+    skip = skipped(world.environment, also=kind.skip_variables)
     event = BYPASSED if skip else WARNED if mode.value == "warn" else REFUSED
     rows = list({conflict.reservation.id: conflict.reservation for conflict in conflicts}.values())
     top = world.place.top or b""
@@ -157,7 +158,7 @@ def _record(world: World, event: str, rows: Sequence[Reservation], what: str) ->
     """Logs what happened; a log that cannot be written changes no verdict."""
     from guard.union import publish
 
-    if not world.store.writable:
+    if not world.store.kind.writable:
         return
     try:
         world.store.record(world.actor, event, rows, reason=what)

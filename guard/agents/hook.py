@@ -119,7 +119,9 @@ def _undecided(
         return answer.Answer(err=f"guard: {error.what}\n".encode("utf-8", "backslashreplace"))
     passes = _lets_pass(environment)
     if passes:
-        return answer.Answer(err=f"guard: NOT JUDGED, and let through: {passes}. {error.what}\n".encode("utf-8", "replace"))
+        return answer.Answer(
+            err=f"guard: NOT JUDGED, and let through: {passes}. {error.what}\n".encode("utf-8", "replace")
+        )
     what = "what this command does" if call is not None and call.command else "this file"
     return answer.refusal(program, event, not_judged(error, what=what))
 

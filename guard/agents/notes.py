@@ -57,9 +57,7 @@ def is_recent(file: bytes, git_dir: bytes, paths: tuple[bytes, ...], *, now_ms: 
     if not paths or not os.path.exists(file):
         return not paths
     recent = {
-        edited.path
-        for edited in read(file)
-        if edited.git_dir == git_dir and 0 <= now_ms - edited.at < RENEWED_EVERY_MS
+        edited.path for edited in read(file) if edited.git_dir == git_dir and 0 <= now_ms - edited.at < RENEWED_EVERY_MS
     }
     return recent.issuperset(paths)
 

@@ -117,7 +117,8 @@ def _parsed(data: bytes) -> dict[str, Any]:
 
     try:
         text = data.decode("utf-8", "surrogateescape").lstrip("\ufeff \t\r\n")
-        value, end = make_scanner(_Reading)(text, 0)
+        scan: Any = make_scanner  # it wants a context with these members, not the class that typeshed names
+        value, end = scan(_Reading)(text, 0)
     except StopIteration:
         raise UnknownPayload("it is empty" if not data.strip() else "it is not JSON") from None
     except (ValueError, RecursionError) as error:

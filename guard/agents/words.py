@@ -64,7 +64,9 @@ def session_lines(
     me: str, mine: Sequence[Reservation], theirs: Sequence[Reservation], lost: Sequence[Reservation], *, now: int
 ) -> str:
     """What a session reads when it begins: at most ten lines."""
-    lines = [f"guard: you are {safe(me)} in this repository. An edit of a file that somebody else has reserved is refused."]
+    lines = [
+        f"guard: you are {safe(me)} in this repository. An edit of a file that somebody else has reserved is refused."
+    ]
     lines += _some("You hold", mine, 2, now=now)
     lines += _some("Others hold", theirs, 3, now=now)
     for row in lost[:1]:
