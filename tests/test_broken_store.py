@@ -23,6 +23,7 @@ import pytest
 from guard.stores import freshness
 from tests.support.repositories import PACKAGE, Done, run
 from tests.support.stage import NOBODY, Stage, contents, readable_python, strangers_directory
+from tests.support.strace import why_not
 
 LETS_PASS = (
     {"GUARD_MODE": "warn"},
@@ -679,12 +680,32 @@ def test_closed_standard_files_are_not_taken_for_the_store(stage: Stage, closed:
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
-def test_an_answer_that_cannot_be_written(stage: Stage) -> None:
-    done = in_shell(stage, "guard reserve src/auth >/dev/full")
-    assert done.code == 3
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize("command", ["reserve src/auth", "list", "list --json", "whoami", "--version", "--help"])
+def test_an_answer_that_cannot_be_written(stage: Stage, command: str, unbuffered: str) -> None:
+    """Python buffers what goes to a file: the failure may come at the write or only when the buffer is flushed."""
+    done = in_shell(stage, f"PYTHONUNBUFFERED={unbuffered} guard {command} >/dev/full")
+    assert done.code == 3, done.text
     assert "the answer could not be written: No space left on device" in done.text
     assert "Traceback" not in done.text
-    assert ("alice", "/src/auth") in stage.active()
+    assert done.text.count("guard: ") == 1, done.text
+    assert ("alice", "/src/auth") in stage.active() or not command.startswith("reserve")
+
+
+def test_an_answer_that_is_lost_at_the_last_moment(stage: Stage) -> None:
+    """A network file system may report a full disk only at close(2)."""
+    if why_not():
+        pytest.skip(why_not())
+    out = stage.home / "answer"
+    strace = f"strace -qq -o /dev/null -P {out} -e trace=close -e inject=close:error=ENOSPC"
+    line = f"exec {strace} '{sys.executable}' -m guard list >{out}"
+    done = in_shell(stage, line)
+    assert done.code == 3, done.text
+    assert "the answer could not be written: No space left on device" in done.text
+
+
+def test_a_reader_that_has_had_enough_is_no_failure(stage: Stage) -> None:
+    assert "guard:" not in in_shell(stage, "guard list | true").text
 
 
 def test_in_a_directory_that_is_gone(stage: Stage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -10,7 +11,7 @@ from typing import NoReturn
 import click
 
 from guard import __version__
-from guard.model import EXIT_DONE, GuardError, unexpected
+from guard.model import EXIT_DONE, EXIT_REFUSED, EXIT_UNKNOWN, GuardError, unexpected
 from guard.words import said, to_stderr
 from guard.work.here import Here
 
@@ -101,10 +102,22 @@ def _failed(error: OSError) -> GuardError:
 
 
 def _leave(code: int) -> NoReturn:
-    """Ends the process without taking the interpreter down, which takes 5 ms and changes nothing."""
+    """Ends the process without taking the interpreter down, which takes 5 ms and changes nothing.
+
+    An answer that cannot be written ends with 3. The system may report that at a write, when Python's buffer is
+    flushed, or only at close(2); a reader that has gone away (EPIPE) had enough, and is no failure.
+    """
     try:
         sys.stdout.flush()
+        os.close(1)
+    except BrokenPipeError:
+        pass
+    except (OSError, ValueError) as error:
+        if code in (EXIT_DONE, EXIT_REFUSED):  # otherwise the first failure has been told, and this one follows from it
+            failure = error if isinstance(error, OSError) else OSError(errno.EBADF, os.strerror(errno.EBADF))
+            code = said(_failed(failure))
+    try:
         sys.stderr.flush()
     except (OSError, ValueError):
-        sys.exit(code)  # Python words what is wrong with them
+        code = EXIT_UNKNOWN  # there is nobody left to tell
     os._exit(code)
