@@ -64,11 +64,8 @@ def _of_merge(started: Started) -> list[Change]:
 def _of_push(started: Started) -> list[Change]:
     from guard.repo import changes
 
-    arguments, lines = started.arguments, started.stdin
-    if not lines:
-        named, lines = changes.pushed_by_manager(started.environment)
-        arguments = arguments or named
-    return changes.of_push(lines, remotes=changes.remotes_meant(arguments))
+    lines = started.stdin or changes.pushed_by_manager(started.environment)
+    return changes.of_push(lines, started.place)
 
 
 EVENTS = (

@@ -26,7 +26,7 @@ def conflicts(changes: Iterable[Change], reservations: Iterable[Reservation], *,
 
     union = Union([row.pattern for row in theirs], fold=fold)
     return [
-        Conflict(change.path, change.commit, theirs[number])
+        Conflict(change.path, change.commit, theirs[number], change.at, change.discarded)
         for change in changes
         for number in union.attribute(change.path)
     ]

@@ -87,11 +87,13 @@ class Overlap(Record):
 
 
 class Conflict(Record):
-    """A changed path that somebody else holds; ``commit`` is the hex oid of the pushed commit, else None."""
+    """A changed path that somebody else holds. The other members are those of the :class:`Change`."""
 
     path: bytes
     commit: str | None
     reservation: Reservation
+    at: int | None = None
+    discarded: bool = False
 
 
 class Verdict(Record):
@@ -106,7 +108,13 @@ class Verdict(Record):
 
 
 class Change(Record):
-    """A changed path; ``commit`` is the hex oid of the commit that changed it, None for the index."""
+    """A changed path.
+
+    ``commit`` is the hex oid of the pushed commit that changed it, None for the index; ``at`` is when that commit
+    was made (Unix ms). ``discarded``: a forced push takes this commit away from the remote.
+    """
 
     path: bytes
     commit: str | None = None
+    at: int | None = None
+    discarded: bool = False

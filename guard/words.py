@@ -110,11 +110,20 @@ def conflicts_in_words(conflicts: Sequence[Conflict], *, now: int) -> list[str]:
     for row, group in by_reservation(conflicts):
         lines.append(f"  #{row.id} {held(row, now=now)}")
         for conflict in group[:PATHS_SHOWN]:
-            where = f" (commit {conflict.commit[:12]})" if conflict.commit else ""
-            lines.append(f"       {safe(conflict.path)}{where}")
+            lines.append(f"       {safe(conflict.path)}{of_commit(conflict)}")
         if len(group) > PATHS_SHOWN:
             lines.append(f"       … and {len(group) - PATHS_SHOWN} more")
     return lines
+
+
+def of_commit(conflict: Conflict) -> str:
+    """In which pushed commit a path was changed, in brackets; "" for a path of the index."""
+    if not conflict.commit:
+        return ""
+    deed = "discards commit" if conflict.discarded else "commit"
+    # A commit's time is in whole seconds: within the same second nobody knows which came first.
+    older = conflict.at is not None and conflict.at + 1000 <= conflict.reservation.created_at
+    return f" ({deed} {conflict.commit[:12]}{', made before the reservation' if older else ''})"
 
 
 def refusal(

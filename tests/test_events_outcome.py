@@ -101,7 +101,7 @@ def test_an_unknown_mode_refuses(stage: Stage) -> None:
     done = play(stage.repository, COMMIT, env={"GUARD_MODE": "warm"})
     assert blamed(done) == ["held/x.txt"]
     assert done.code == 1
-    assert "the mode 'warm' from the environment variable GUARD_MODE is none" in done.text
+    assert "unknown mode 'warm' (from the environment variable GUARD_MODE), treated as block" in done.text
 
 
 def test_shared_reservations_refuse_nobody(stage: Stage) -> None:

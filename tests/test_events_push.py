@@ -1,4 +1,4 @@
-"""A push is judged commit by commit: each one sent that the remote does not have, whatever ref it is sent by.
+"""A push is judged commit by commit: each one sent that is not yet published, whatever ref it is sent by.
 
 alice holds ``held``; bob pushes to ``origin``; a colleague's clone pushes there too, past everybody. Each row's script
 ends with the push that is judged, and notes the guilty commits as it makes them.
@@ -7,12 +7,14 @@ ends with the push that is judged, and notes the guilty commits as it makes them
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.event_cases import Case, blamed_commits, check, play, settle
-from tests.support.repositories import Repository
+from guard.repo.published import fetched
+from tests.support.event_cases import Case, assert_as_expected, blamed_commits, check, play, settle
+from tests.support.repositories import PACKAGE, Repository
 from tests.support.stage import Stage
 
 SETTING = r"""
@@ -69,7 +71,7 @@ CLEAR = [
         "forced over a known tip",
         "make free.txt; git push -q --no-verify origin main; git commit -q --amend -nm m; git push --force origin main",
     ),
-    Case("rewound", "make held/x.txt; git push -q --no-verify origin main; git push -f origin main^:main"),
+    Case("rewound", "make free.txt; git push -q --no-verify origin main; git push -f origin main^:main"),
     Case("to its address", "make free.txt; git push $remote main"),
     Case(
         "to an address nobody has a name for",
@@ -156,10 +158,6 @@ OTHERS_WORK = [
         "while they went on",
         "theirs held/x.txt; git pull -q; theirs held/x.txt again; git checkout -qb new; make free.txt; "
         "git push origin new",
-    ),
-    Case(
-        "on the branch that is replaced",
-        "theirs held/x.txt; git pull -q; git checkout -qb new HEAD^; make free.txt; git push --force origin new:main",
     ),
 ]
 
@@ -258,12 +256,6 @@ REFUSED = [
         "to a second remote",
         "git clone -q --bare . $HOME/copy.git; git remote add second $HOME/copy.git; "
         "git fetch -q second; make held/x.txt; guilty; git push second main",
-        ["held/x.txt"],
-    ),
-    Case(
-        "to a second remote that lacks what the first has",
-        "git clone -q --bare . $HOME/copy.git; git remote add second $HOME/copy.git; git fetch -q second; "
-        "make held/x.txt; guilty; git push -q --no-verify origin main; git push second main",
         ["held/x.txt"],
     ),
     Case(
@@ -367,11 +359,6 @@ REFUSED = [
         "echo $(git rev-parse HEAD HEAD~2) >.git/info/grafts; git push origin main",
         ["held/x.txt"],
     ),
-    Case(
-        "hidden by an added tracking branch of another remote",
-        "make held/x.txt; guilty; git update-ref refs/remotes/other/main HEAD; git push origin main",
-        ["held/x.txt"],
-    ),
     Case("from a subdirectory", "make held/x.txt; guilty; cd src/auth; git push origin main", ["held/x.txt"]),
     Case(
         "from elsewhere, with --git-dir",
@@ -387,6 +374,132 @@ REFUSED = [
         "from a linked worktree",
         "git worktree add -q $HOME/linked -b new; cd $HOME/linked; make held/x.txt; guilty; git push origin new",
         ["held/x.txt"],
+    ),
+]
+
+PUBLISHED = [
+    Case("to a second remote", "git init -q --bare $HOME/second.git; git push -q $HOME/second.git main"),
+    Case(
+        "to a second remote with a name",
+        "git init -q --bare $HOME/second.git; git remote add second $HOME/second.git; make free.txt; "
+        "git push second main",
+        quick=False,
+    ),
+    Case(
+        "to a remote that lacks what another remote has",
+        "git clone -q --bare . $HOME/copy.git; git remote add second $HOME/copy.git; "
+        "make held/deep/y.txt; git push -q --no-verify origin main; make free.txt; git push second main",
+        quick=False,
+    ),
+    Case("to another spelling of the address", "git checkout -qb new; make free.txt; git push file://$remote new"),
+    Case("to a relative address", "git checkout -qb new; make free.txt; git push ../home/remote.git new"),
+    Case("to this very repository", "git checkout -qb new; make free.txt; git push . HEAD:refs/heads/copy"),
+    Case(
+        "a branch stacked on one that was fetched from elsewhere",
+        "(cd $colleague; git checkout -qb topic; make held/x.txt; git push -q --no-verify origin topic); "
+        "git fetch -q $remote topic; git checkout -q FETCH_HEAD; make free.txt; git push origin HEAD:refs/heads/new",
+    ),
+    Case(
+        "a change for review that was fetched by its ref",
+        "(cd $colleague; git checkout -q --detach; make held/x.txt; "
+        "git push -q --no-verify origin HEAD:refs/changes/1/1); git fetch -q file://$remote refs/changes/1/1; "
+        "git checkout -q FETCH_HEAD; make free.txt; git push origin HEAD:refs/heads/new",
+    ),
+    Case(
+        "the head of a repository without a name",
+        "(cd $colleague; make held/x.txt); git fetch -q $colleague; git checkout -q FETCH_HEAD; make free.txt; "
+        "git push origin HEAD:refs/heads/new",
+    ),
+    Case(
+        "several branches fetched at once",
+        "(cd $colleague; git branch b; make held/x.txt; git checkout -q b; make held/z.txt); "
+        "git fetch -q $colleague main b; for oid in $(cut -f 1 .git/FETCH_HEAD); do "
+        "git checkout -q $oid; make src/new$oid; git branch b$oid; done; git push origin --all",
+    ),
+]
+
+PUBLISHED_IS_NOT = [
+    Case(
+        "what this repository was fetched from itself",
+        "git checkout -qb own; make held/x.txt; guilty; git fetch -q . own; git push origin own",
+        ["held/x.txt"],
+    ),
+    Case(
+        "what was fetched from its own address",
+        "git checkout -qb own; make held/x.txt; guilty; git fetch -q file://$REPOSITORY own; git push origin own",
+        ["held/x.txt"],
+    ),
+    Case(
+        "what was fetched from a worktree of it",
+        "git worktree add -q $HOME/linked; git checkout -qb own; make held/x.txt; guilty; "
+        "git fetch -q $HOME/linked own; git push origin own",
+        ["held/x.txt"],
+    ),
+    Case(
+        "a new commit on what was fetched",
+        "theirs held/deep/y.txt; git fetch -q $remote; git checkout -q FETCH_HEAD; make held/x.txt; guilty; "
+        "git push origin HEAD:refs/heads/new",
+        ["held/x.txt"],
+    ),
+]
+
+DISCARDED = [
+    Case(
+        "rewound",
+        "make held/x.txt; guilty; git push -q --no-verify origin main; git push -f origin main^:main",
+        ["held/x.txt"],
+    ),
+    Case(
+        "the branch is replaced by one without",
+        "theirs held/x.txt; git pull -q; guilty; git checkout -qb new HEAD^; make free.txt; "
+        "git push --force origin new:main",
+        ["held/x.txt"],
+    ),
+    Case(
+        "amended",
+        "make held/x.txt; guilty; git push -q --no-verify origin main; echo x >free.txt; "
+        "git commit -qan --amend -m m; guilty; git push -f origin main",
+        ["held/x.txt"],
+    ),
+    Case(
+        "by the plus of a refspec, to an address",
+        "make held/x.txt; guilty; git push -q --no-verify origin main; git push $remote +main^:main",
+        ["held/x.txt"],
+    ),
+    Case(
+        "only the second ref is forced",
+        "git checkout -qb two; make held/x.txt; guilty; git push -q --no-verify origin two; git checkout -q main; "
+        "make free.txt; git push -f origin main two^:two",
+        ["held/x.txt"],
+    ),
+    Case(
+        "several commits",
+        "make held/x.txt; guilty; make free.txt; make held/deep/y.txt; guilty; git push -q --no-verify origin main; "
+        "git push -f origin main~3:main",
+        ["held/deep/y.txt", "held/x.txt"],
+    ),
+]
+
+KEPT = [
+    Case(
+        "another branch of the remote keeps it",
+        "git checkout -qb keeper; make held/x.txt; git push -q --no-verify origin keeper keeper:main; "
+        "git push -f origin main",
+        quick=False,
+    ),
+    Case(
+        "it moves to another branch",
+        "make held/x.txt; git push -q --no-verify origin main; git push -f origin main:saved main^:main",
+    ),
+    Case(
+        "the tag is moved",
+        "make held/x.txt; git tag v1; git push -q --no-verify origin main v1; git push -f origin main^:refs/tags/v1",
+        quick=False,
+    ),
+    Case("it is not known here", "theirs held/x.txt; make free.txt; git push -f origin main"),
+    Case(
+        "only free paths are discarded",
+        "make held/x.txt; make free.txt; git push -q --no-verify origin main; git push -f origin main^:main",
     ),
 ]
 
@@ -433,6 +546,105 @@ def test_others_work_that_the_remote_has_is_never_held_against_me(stage: Stage, 
 @pytest.mark.parametrize("case", REFUSED, ids=str)
 def test_a_refused_push_names_the_commits(stage: Stage, case: Case) -> None:
     judge_push(stage, case)
+
+
+@pytest.mark.parametrize("case", PUBLISHED, ids=str)
+def test_what_is_published_already_is_not_judged(stage: Stage, case: Case) -> None:
+    """alice's reserved path was changed in what everybody can have; the one new commit changes a free path."""
+    past = "make held/x.txt; git push -q --no-verify origin main; "
+    judge_push(stage, Case(case.what, past + case.script, case.refused, quick=case.quick))
+
+
+@pytest.mark.parametrize("case", PUBLISHED_IS_NOT, ids=str)
+def test_what_is_not_published_is_judged(stage: Stage, case: Case) -> None:
+    judge_push(stage, case)
+
+
+@pytest.mark.parametrize("case", DISCARDED, ids=str)
+def test_a_forced_push_is_judged_by_what_it_discards(stage: Stage, case: Case) -> None:
+    judge_push(stage, case)
+
+
+@pytest.mark.parametrize("case", KEPT, ids=str)
+def test_a_forced_push_that_loses_nothing(stage: Stage, case: Case) -> None:
+    judge_push(stage, case)
+
+
+IN_PYTHON = """
+mkdir $HOME/in-python; printf '#!/bin/sh\\nexec "%s" -m guard hook pre-push "$@"\\n' "$PYTHON" >$HOME/in-python/pre-push
+chmod +x $HOME/in-python/pre-push
+"""
+
+
+@pytest.mark.parametrize("case", [*PUBLISHED[1:], *PUBLISHED_IS_NOT, *DISCARDED, *KEPT], ids=str)
+def test_python_alone_has_the_same_rule(stage: Stage, case: Case) -> None:
+    before, _, push = case.script.rpartition("git push ")
+    script = f"{SETTING}{IN_PYTHON}{before}git -c core.hooksPath=$HOME/in-python push {push}"
+    env = {"PYTHONPATH": str(PACKAGE), "PYTHON": sys.executable}
+    assert_as_expected(play(stage.repository, script, env=env), case.refused)
+
+
+@pytest.mark.parametrize("depth", ["--depth=1", "--depth=2"])
+@pytest.mark.parametrize("how", ["refs/heads/main", "+refs/heads/main:refs/remotes/pull/5/merge", "refs/tags/v1"])
+def test_a_push_from_a_shallow_checkout(stage: Stage, how: str, depth: str) -> None:
+    """As services for continuous integration make it: the boundary commit looks as if it had added every file."""
+    script = """
+    make held/x.txt; make free.txt; git tag v1; git push -q --no-verify origin main v1
+    git init -q --template= $HOME/ci; cd $HOME/ci; git remote add origin file://$remote
+    git config guard.project "$PROJECT"; "$PYTHON" -m guard install >$HOME/said
+    git fetch -q $DEPTH origin $HOW; git checkout -q --detach FETCH_HEAD; rm .git/FETCH_HEAD
+    make src/new; git push origin HEAD:refs/heads/ci
+    """
+    env = {"PROJECT": stage.project, "DEPTH": depth, "HOW": how, "PYTHONPATH": str(PACKAGE), "PYTHON": sys.executable}
+    assert_as_expected(play(stage.repository, SETTING + script, env=env), [])
+    refused = play(Repository(stage.home / "ci"), SETTING + "make held/x.txt newer; git push origin HEAD:refs/heads/ci")
+    assert_as_expected(refused, ["held/x.txt"])
+
+
+FETCH_HEAD = [
+    # note, the URL that it names
+    ("branch 'main' of https://example.com/shop", "https://example.com/shop"),
+    ("tag 'v1' of ../shop", "../shop"),
+    ("remote-tracking branch 'origin/x' of ssh://host/shop", "ssh://host/shop"),
+    ("'refs/changes/1/1' of host:shop", "host:shop"),
+    ("https://example.com/shop", "https://example.com/shop"),
+    ("branch 'a'b' of /srv/it' of all", "/srv/it' of all"),
+    ("branch 'main' of ", ""),
+    ("branch 'main'", ""),
+    ("", ""),
+]
+
+
+@pytest.mark.parametrize("mark", ["", "not-for-merge"])
+@pytest.mark.parametrize(("note", "url"), FETCH_HEAD)
+def test_reading_a_line_of_fetch_head(note: str, url: str, mark: str) -> None:
+    oid = b"ab" * 20
+    asked: list[bytes] = []
+
+    def is_here(name: bytes) -> bool:
+        asked.append(name)
+        return False
+
+    found = fetched([b"%b\t%b\t%b" % (oid, mark.encode(), note.encode())], is_here=is_here)
+    assert asked == ([url.encode()] if url else [])
+    assert found == ([oid] if url else [])
+
+
+@pytest.mark.parametrize("line", [b"", b"x", b"ab" * 20, b"ab" * 20 + b"\t", b"ab" * 19 + b"\t\thost:shop", b"\t\t\t"])
+def test_what_is_no_line_of_fetch_head_says_nothing(line: bytes) -> None:
+    assert fetched([line], is_here=lambda _: False) == []
+
+
+def test_a_commit_older_than_the_reservation_is_named_as_such(stage: Stage) -> None:
+    """Who commits, gives the path back and pushes later did nothing wrong, and is told what happened."""
+    old = "2020-01-01T12:00:00Z"
+    env = {"GIT_COMMITTER_DATE": old}
+    done = play(stage.repository, SETTING + "make held/x.txt; guilty; git push origin main", env=env)
+    assert_as_expected(done, ["held/x.txt"])
+    assert "made before the reservation" in done.text
+    done = play(stage.repository, SETTING + "git reset -q --hard HEAD^; make held/x.txt; git push origin main")
+    assert_as_expected(done, ["held/x.txt"])
+    assert "made before the reservation" not in done.text
 
 
 def test_a_refused_push_leaves_the_remote_as_it_was(stage: Stage) -> None:

@@ -6,11 +6,11 @@ import os
 
 from guard.model import Change
 from guard.record import Record
-from guard.repo import git
+from guard.repo import git, published
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from guard.repo.place import Place
 
@@ -42,7 +42,7 @@ def of_merge(place: Place, environment: Mapping[bytes, bytes]) -> list[Change]:
     if not parents:
         oids = [name.removeprefix(b"GITHEAD_") for name in environment if name.startswith(b"GITHEAD_")]
         # Run in a hook of another repository's merge, we are told of its heads too.
-        named = git.commits_here(oid for oid in oids if _is_oid(oid))
+        named = git.commits_here(oid for oid in oids if published.is_oid(oid))
         if named:
             independent = git.run(["merge-base", "--independent", "HEAD", *sorted(named)]).split()
             head = git.run(["rev-parse", "HEAD"]).strip()
@@ -50,56 +50,55 @@ def of_merge(place: Place, environment: Mapping[bytes, bytes]) -> list[Change]:
     return _from_parents([_head(), *parents])
 
 
-def of_push(lines: bytes, *, remotes: list[str]) -> list[Change]:
-    """What the commits change that a push sends, from git's lines to the hook; ``remotes`` names the remote.
+def of_push(lines: bytes, place: Place) -> list[Change]:
+    """What a push changes, commit by commit, from git's lines to the hook.
 
-    A remote pushed to by its address may be known by several names, or by none.
+    Judged are the commits that are sent and not yet published, and those that a forced update discards. Published
+    is what the remote says it has, what any remote-tracking ref has, and what :func:`published.elsewhere` finds.
     """
-    refs = pushed_refs(lines)
-    tips = [ref.local_oid for ref in refs if not is_zero(ref.local_oid)]
-    known = [ref.remote_oid for ref in refs if not is_zero(ref.remote_oid)]
-    if not tips:
+    refs = [ref for ref in pushed_refs(lines) if not is_zero(ref.local_oid)]
+    if not refs:
         return []
-    return [Change(path, oid) for oid, paths in git.sent(tips, known, remotes) for path in paths]
+    tips = [ref.local_oid for ref in refs]
+    replaced = [ref.remote_oid for ref in refs if not is_zero(ref.remote_oid)]
+    new = git.history(tips, without=[*replaced, *published.elsewhere(place)], remotes=True)
+    changes = [Change(path, commit.oid, commit.at) for commit in new for path in commit.paths]
+    return changes + [
+        Change(path, commit.oid, commit.at, discarded=True)
+        for commit in _discarded(refs, tips, replaced)
+        for path in commit.paths
+    ]
 
 
-def pushed_by_manager(environment: Mapping[bytes, bytes]) -> tuple[list[str], bytes]:
-    """What pre-commit and prek tell of a push: the hook's arguments, and lines as git would have written them.
+def _discarded(refs: list[PushedRef], tips: list[bytes], replaced: list[bytes]) -> list[git.Commit]:
+    """The commits that forced updates take away, and that no other remote-tracking ref is known to keep.
 
-    They read git's lines themselves and leave variables, for the first ref alone (https://pre-commit.com, "pre-push");
-    PRE_COMMIT_TO_REF is missing when a whole history is new to the remote. No line when nothing is told.
+    A ref that tracks an updated one does not count, whatever its remote is called: ``refs/remotes/origin/main`` for
+    ``refs/heads/main``.
+    """
+    if not replaced or not git.history(replaced, without=tips):
+        return []
+    updated = [b"/" + ref.remote.removeprefix(b"refs/heads/") for ref in refs if not is_zero(ref.remote_oid)]
+    kept = [oid for oid, name in git.tracking_refs() if not name.endswith(tuple(updated))]
+    return git.history(replaced, without=[*tips, *kept])
+
+
+def pushed_by_manager(environment: Mapping[bytes, bytes]) -> bytes:
+    """What pre-commit and prek tell of a push, as a line that git would have written; b"" when they tell nothing.
+
+    They read git's lines themselves and leave variables, for the first ref alone (https://pre-commit.com, "pre-push").
+    PRE_COMMIT_FROM_REF is missing when the whole history is new to the remote.
     """
 
-    def said(name: str) -> bytes:
-        return environment.get(b"PRE_COMMIT_%b" % name.encode(), b"")
+    def told(name: bytes) -> bytes:
+        return environment.get(b"PRE_COMMIT_" + name, b"")
 
-    arguments = [os.fsdecode(said(name)) for name in ("REMOTE_NAME", "REMOTE_URL") if said(name)]
-    tip, known = said("TO_REF") or said("LOCAL_BRANCH"), said("FROM_REF")
+    tip, known = told(b"TO_REF") or told(b"LOCAL_BRANCH"), told(b"FROM_REF")
     if not tip:
-        return arguments, b""
+        return b""
     oids = git.run(["rev-parse", "--end-of-options", tip, *([known] if known else [])]).split()[-2 if known else -1 :]
     oid, remote_oid = (*oids, b"0" * len(oids[0]))[:2]
-    return arguments, b"%b %b %b %b\n" % (said("LOCAL_BRANCH") or tip, oid, said("REMOTE_BRANCH") or tip, remote_oid)
-
-
-def remotes_meant(arguments: Sequence[str]) -> list[str]:
-    """Every name of the remote that a push goes to: git gives its address in place of a name it was not told.
-
-    ``arguments`` are those of the pre-push hook: the remote's name and its address.
-    """
-    name, address = (*arguments, "", "")[:2]
-    if name != address and ":" not in name:
-        return [name]
-    from guard.repo.settings import unshortened
-
-    entries = git.config()
-    urls = [
-        (os.fsdecode(entry.key[len(b"remote.") :].rpartition(b".")[0]), entry.value)
-        for entry in entries
-        if entry.value and entry.key.startswith(b"remote.") and entry.key.endswith((b".url", b".pushurl"))
-    ]
-    meant = os.fsencode(address)
-    return list(dict.fromkeys(name for name, url in urls if meant in (url, unshortened(url, entries))))
+    return b"%b %b %b %b\n" % (told(b"LOCAL_BRANCH") or tip, oid, told(b"REMOTE_BRANCH") or tip, remote_oid)
 
 
 def between(old: str, new: str) -> list[Change]:
@@ -115,7 +114,7 @@ def pushed_refs(lines: bytes) -> list[PushedRef]:
     refs = []
     for line in lines.removesuffix(b"\n").split(b"\n") if lines else ():
         words = line.rsplit(b" ", 3)
-        if len(words) != 4 or not (_is_oid(words[1]) and _is_oid(words[3])):
+        if len(words) != 4 or not (published.is_oid(words[1]) and published.is_oid(words[3])):
             raise git.GitError(f"git told the pre-push hook a line that is no ref update: {line[:200]!r}")
         refs.append(PushedRef(*words))
     return refs
@@ -124,10 +123,6 @@ def pushed_refs(lines: bytes) -> list[PushedRef]:
 def is_zero(oid: bytes) -> bool:
     """The oid that stands for "none": 40 zeros, or 64 in a SHA-256 repository."""
     return not oid.strip(b"0")
-
-
-def _is_oid(word: bytes) -> bool:
-    return len(word) in (40, 64) and all(digit in b"0123456789abcdef" for digit in word)
 
 
 def _head() -> bytes:

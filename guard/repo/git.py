@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from guard.model import GuardError
+from guard.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,6 +41,14 @@ class Configured:
         self.origin = origin
         self.key = key
         self.value = value
+
+
+class Commit(Record):
+    """A commit: its hex oid, when it was made (the committer's time, Unix ms in whole seconds), what it changed."""
+
+    oid: str
+    at: int
+    paths: list[bytes]
 
 
 def run(
@@ -137,19 +146,24 @@ def between(old: str, new: str) -> list[bytes]:
     return _names(_listed(["-c", "core.fsmonitor=", "diff-tree", "-r", *LISTING, old, new, "--"]))
 
 
-def sent(tips: Iterable[bytes], known: Iterable[bytes], remotes: Iterable[str]) -> list[tuple[str, list[bytes]]]:
-    """The commits a push sends and the remote does not have, newest first, each with the paths it changed.
+def history(tips: Iterable[bytes], *, without: Iterable[bytes], remotes: bool = False) -> list[Commit]:
+    """The commits that ``tips`` reach and ``without`` do not, newest first; both are hex oids. One process.
 
-    ``tips`` are the oids being pushed, ``known`` oids the remote has (those unknown here are passed over),
-    ``remotes`` the names whose remote-tracking branches it also has. A merge counts for the paths in which it
-    differs from all its parents (git-diff-tree(1), -c), a root commit for all of its paths. One process.
+    ``remotes``: what any remote-tracking ref reaches is left out too. An oid that is unknown here is passed over. A
+    merge counts for the paths in which it differs from all its parents (git-diff-tree(1), -c), a root commit for all
+    of its paths.
     """
-    asked = b"".join([b"%b\n" % oid for oid in tips] + [b"^%b\n" % oid for oid in known])
-    flags = ("--no-color", "--no-show-signature", "--no-notes", "--encoding=UTF-8", "--format=/%H", "-c")
+    asked = b"".join([b"%b\n" % oid for oid in tips] + [b"^%b\n" % oid for oid in without])
+    flags = ("--no-color", "--no-show-signature", "--no-notes", "--encoding=UTF-8", "--format=/%H %ct", "-c")
     # --ignore-missing goes first: git reads stdin where it meets --stdin.
     log = ("-c", "log.showRoot=true", "log", "--ignore-missing", "--stdin")
-    negative = ("--not", *(f"--remotes={name}" for name in remotes))
-    return _sent(_listed([*log, *flags, *LISTING, *negative], stdin=asked))
+    return _commits(_listed([*log, *flags, *LISTING, *(("--not", "--remotes") if remotes else ())], stdin=asked))
+
+
+def tracking_refs() -> list[tuple[bytes, bytes]]:
+    """Every remote-tracking ref of every remote, as (hex oid, full name)."""
+    lines = run(["for-each-ref", "--format=%(objectname) %(refname)", "refs/remotes/"]).splitlines()
+    return [(oid, name) for oid, _, name in (line.partition(b" ") for line in lines)]
 
 
 def _listed(arguments: Sequence[bytes | str], *, stdin: bytes = b"") -> bytes:
@@ -158,22 +172,23 @@ def _listed(arguments: Sequence[bytes | str], *, stdin: bytes = b"") -> bytes:
     return run(arguments, stdin=stdin, environment=real)
 
 
-def _sent(listed: bytes) -> list[tuple[str, list[bytes]]]:
-    """Reads a log of "/oid", which no path begins like, each followed by the commit's paths; a NUL ends every word.
+def _commits(listed: bytes) -> list[Commit]:
+    """Reads a log of "/oid time", which no path begins like, each followed by the commit's paths.
 
-    Before the first path git leaves a line: LF, or for a merge an empty word.
+    A NUL ends every word. Before the first path git leaves a line feed, or for a merge an empty word.
     """
-    commits: list[tuple[str, list[bytes]]] = []
+    commits: list[Commit] = []
     first = False
     for word in listed.split(b"\0"):
         if word.startswith(b"/"):
-            commits.append((word[1:].decode("ascii"), []))
+            oid, _, at = word[1:].decode("ascii").partition(" ")
+            commits.append(Commit(oid, int(at) * 1000, []))
             first = True
             continue
         path = word.removeprefix(b"\n") if first else word
         first = False
         if path:
-            commits[-1][1].append(path)
+            commits[-1].paths.append(path)
     return commits
 
 

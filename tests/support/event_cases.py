@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_BLAMED = re.compile(r"^ {7}(?P<path>.*?)(?: \(commit (?P<commit>[0-9a-f]{12})\))?$", re.MULTILINE)
+_BLAMED = re.compile(
+    r"^ {7}(?P<path>.*?)(?: \((?:discards )?commit (?P<commit>[0-9a-f]{12})(?:, [^()]*)?\))?$", re.MULTILINE
+)
 
 
 @dataclass(frozen=True)
