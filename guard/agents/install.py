@@ -1,0 +1,495 @@
+"""``guard agent install``, ``uninstall`` and ``status``: guard's entries into the settings of coding agents, and out.
+
+Look, plan, apply: a plan is a list of changes of files, printed by ``--dry-run`` and applied otherwise. A file is
+written with a temporary file and a rename, keeps its mode, and is never written through a symbolic link.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from guard.agents import files, jsonfile
+from guard.agents.files import PROJECT, SHARED, USER, Target
+from guard.agents.programs import PROGRAMS, Program
+from guard.model import EXIT_DONE, EXIT_REFUSED, GuardError, UsageError
+from guard.record import Record
+
+PYTHON_FILE = "agent-python"
+"""Beside the stub: three lines that name the Python to start, guard's directory, and that of its libraries."""
+MADE_FILE = "agent-files.json"
+"""In the account's directory: what guard made in whose file, so that nothing of it is left behind."""
+
+
+class Change(Record):
+    """A file, its text now (None if it is not there) and its text then (None if it is to go).
+
+    ``made`` names what guard makes that was not there: the file itself (""), and members of it such as "hooks"."""
+
+    path: str
+    before: str | None
+    after: str | None
+    made: tuple[str, ...] = ()
+
+
+class Plan(Record):
+    """What is to be changed; what was found to be in order already; and what cannot be done, with what to do."""
+
+    changes: tuple[Change, ...]
+    unchanged: tuple[str, ...]
+    refused: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+class State(Record):
+    """Guard's hook in one file of one program: in force, or not and why."""
+
+    program: Program
+    scope: str
+    path: str
+    installed: bool
+    problem: str = ""
+    repair: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "program": self.program.name,
+            "scope": self.scope,
+            "file": self.path,
+            "installed": self.installed,
+            "problem": self.problem or None,
+            "repair": self.repair or None,
+        }
+
+
+def account_directory() -> str:
+    """Where the stub of this account lies."""
+    from platformdirs import user_data_dir
+
+    return user_data_dir("guard", appauthor=False)
+
+
+class Site(Record):
+    """What an installation starts from. ``top`` and ``common_dir`` are "" outside of a repository."""
+
+    environment: Mapping[str, str]
+    top: str
+    common_dir: str
+
+    def stub(self, scope: str) -> str:
+        """The stub's path for a scope."""
+        own = os.path.join(self.common_dir, "guard") if scope == SHARED else account_directory()
+        return os.path.join(own, files.STUB)
+
+    def target(self, program: Program, scope: str) -> Target:
+        """Raises :class:`UsageError` outside of a repository for a scope that needs one."""
+        if scope != USER and not self.top:
+            raise UsageError(f"--{scope} needs a repository with a work tree", hint="guard agent install --user")
+        return files.target(program, scope, environment=self.environment, top=self.top)
+
+
+# What is to be done
+
+
+def chosen(names: tuple[str, ...], site: Site) -> list[Program]:
+    """The programs named, or all that this machine has. Raises :class:`UsageError`."""
+    unknown = [name for name in names if name not in PROGRAMS]
+    if unknown:
+        raise UsageError(
+            f"{unknown[0][:40]!a} is no coding agent that guard knows", hint=f"one of: {', '.join(PROGRAMS)}"
+        )
+    if names:
+        return [PROGRAMS[name] for name in dict.fromkeys(names)]
+    found = [program for program in PROGRAMS.values() if files.is_on_this_machine(program, site.environment)]
+    if not found:
+        raise GuardError(
+            "no coding agent was found on this machine",
+            hint=f"name one: guard agent install claude   (guard knows {', '.join(PROGRAMS)})",
+            code=EXIT_REFUSED,
+        )
+    return found
+
+
+def plan_install(programs: list[Program], scope: str, site: Site) -> Plan:
+    """How guard's entries get into the files of the programs."""
+    changes: list[Change] = []
+    unchanged: list[str] = []
+    refused: list[str] = []
+    notes: list[str] = []
+    for program in programs:
+        target = site.target(program, scope)
+        try:
+            before = read(target, site)
+            after = _with_guard(target, before, site)
+        except GuardError as error:
+            refused.append(f"{program.title}: {error.what}" + (f"\n  {error.hint}" if error.hint else ""))
+            continue
+        if after == before:
+            unchanged.append(target.path)
+        else:
+            changes.append(Change(target.path, before, after, _made(before, target)))
+        notes += _remarks(program, scope)
+    return Plan(tuple(changes), tuple(unchanged), tuple(refused), tuple(dict.fromkeys(notes)))
+
+
+def plan_uninstall(programs: list[Program], scopes: list[str], site: Site) -> Plan:
+    """How guard's entries, and nothing else, get out of the files of the programs."""
+    changes: list[Change] = []
+    unchanged: list[str] = []
+    refused: list[str] = []
+    for scope in scopes:
+        for program in programs:
+            target = site.target(program, scope)
+            try:
+                before = read(target, site)
+                after = _without_guard(target, before, _recorded_as_made(target))
+            except GuardError as error:
+                refused.append(f"{program.title}: {error.what}" + (f"\n  {error.hint}" if error.hint else ""))
+                continue
+            if after == before:
+                unchanged.append(target.path)
+            else:
+                changes.append(Change(target.path, before, after))
+    return Plan(tuple(changes), tuple(unchanged), tuple(refused))
+
+
+def read(target: Target, site: Site) -> str | None:
+    """The text of a settings file; None if it is not there. Raises :class:`GuardError` for what guard leaves alone."""
+    link = _link(target, site)
+    if link:
+        raise GuardError(
+            f"{link} is a symbolic link to {os.readlink(link)}; guard writes through none",
+            hint=_by_hand(target, site),
+            code=EXIT_REFUSED,
+        )
+    try:
+        if not stat.S_ISREG(os.stat(target.path).st_mode):
+            raise GuardError(f"{target.path} is no file", code=EXIT_REFUSED)
+        with open(target.path, encoding="utf-8", newline="") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        why = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror
+        raise GuardError(f"{target.path} cannot be read: {why}", code=EXIT_REFUSED) from error
+
+
+def _link(target: Target, site: Site) -> str:
+    """The first symbolic link on the way to a file: below the work tree's top, or the file itself; "" if none."""
+    steps = [target.path]
+    if target.scope != USER:
+        above = os.path.dirname(target.path)
+        while above != site.top and len(above) > len(site.top):
+            steps.insert(0, above)
+            above = os.path.dirname(above)
+    return next((step for step in steps if os.path.islink(step)), "")
+
+
+def _by_hand(target: Target, site: Site) -> str:
+    """What to add by hand to a file that guard does not write."""
+    import json
+
+    stub = "" if target.scope == SHARED else site.stub(target.scope)
+    if target.whole:
+        return f"make the link a file, then: guard agent install {target.program.name}"
+    hooks: dict[str, Any] = {}
+    for path, entry in files.entries(target, stub):
+        hooks.setdefault(path[1], []).append(entry)
+    return "add these members to it by hand:\n" + json.dumps({"hooks": hooks}, indent=2)
+
+
+def _made(before: str | None, target: Target) -> tuple[str, ...]:
+    """Which containers are not in the text yet, so that an uninstallation takes them out with the last entry."""
+    paths = [("hooks",), *(("hooks", event.name) for event in target.program.events), ("version",)]
+    missing = ["/".join(path) for path in paths if jsonfile.at(before or "{}", path) is None]
+    return tuple([""] * (before is None) + missing)
+
+
+def _with_guard(target: Target, before: str | None, site: Site) -> str:
+    stub = "" if target.scope == SHARED else site.stub(target.scope)
+    if target.whole:
+        if before is not None and not files.is_ours_text(before, target.program):
+            raise GuardError(f"{target.path} is there, and guard has not made it", code=EXIT_REFUSED)
+        return files.whole_file(target, stub)
+    _refuse_machine_path_in_tracked(target, site)
+    text = before or ""
+    try:
+        for path, entry in files.entries(target, stub):
+            text = _with_entry(text, target, path, entry)
+        if files.needs_version(target.program) and "version" not in (jsonfile.parse(text).data or {}):
+            text = jsonfile.with_member(text, "version", 1)
+    except jsonfile.Unreadable as error:
+        raise GuardError(
+            f"{target.path} cannot be changed without losing something: {error.what}",
+            hint=_by_hand(target, site),
+            code=EXIT_REFUSED,
+        ) from error
+    return text
+
+
+def _with_entry(text: str, target: Target, path: tuple[str, ...], entry: dict[str, Any]) -> str:
+    """The text with one entry of guard's, in place of an older one."""
+    present = jsonfile.at(text, path)
+    ours = [each for each in (present if isinstance(present, list) else []) if files.is_ours(each, target.program)]
+    if ours == [entry]:
+        return text
+    if ours:
+        replaced = jsonfile.replaced_entry(text, path, lambda each: files.is_ours(each, target.program), entry)
+        if replaced is not None:
+            return replaced
+        text = jsonfile.without_entries(text, path, lambda each: files.is_ours(each, target.program), set())
+    return jsonfile.with_entry(text, path, entry)
+
+
+def _refuse_machine_path_in_tracked(target: Target, site: Site) -> None:
+    """A file that is committed gets no path of this machine."""
+    from guard.repo import git
+
+    if target.scope != PROJECT:
+        return
+    relative = os.path.relpath(target.path, site.top)
+    listed = git.run(["ls-files", "-z", "--", f":(literal){relative}"], directory=site.top)
+    if listed:
+        raise GuardError(
+            f"{target.path} is committed, and a path of this machine has no place in it",
+            hint=f"guard agent install --shared {target.program.name}   (or --user)",
+            code=EXIT_REFUSED,
+        )
+
+
+def _without_guard(target: Target, before: str | None, made: set[str]) -> str | None:
+    if before is None:
+        return None
+    if target.whole:
+        return None if files.is_ours_text(before, target.program) else before
+    text = before
+    try:
+        for event in target.program.events:
+            path = ("hooks", event.name)
+            text = jsonfile.without_entries(text, path, lambda each: files.is_ours(each, target.program), made)
+        if text != before and "version" in made:
+            text = jsonfile.without_member(text, "version")
+    except jsonfile.Unreadable as error:
+        raise GuardError(
+            f"{target.path} cannot be read: {error.what}",
+            hint="delete the entries that name guard/agent from it by hand",
+            code=EXIT_REFUSED,
+        ) from error
+    return None if text != before and "" in made and jsonfile.parse(text).data == {} else text
+
+
+def _recorded_as_made(target: Target) -> set[str]:
+    """What an installation of this account has made in the file; the containers of guard's entries if it is unknown."""
+    known = _read_made().get(target.path)
+    return set(known) if known is not None else {"hooks", *(f"hooks/{event.name}" for event in target.program.events)}
+
+
+def _read_made() -> dict[str, list[str]]:
+    import json
+
+    try:
+        with open(os.path.join(account_directory(), MADE_FILE), encoding="utf-8") as file:
+            told = json.load(file)
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _remember_made(changes: tuple[Change, ...]) -> None:
+    import json
+
+    known = _read_made()
+    for change in changes:
+        if change.after is None or not change.made:
+            known.pop(change.path, None)
+        else:
+            known[change.path] = sorted({*known.get(change.path, ()), *change.made})
+    path = os.path.join(account_directory(), MADE_FILE)
+    if known or os.path.exists(path):
+        os.makedirs(account_directory(), mode=0o700, exist_ok=True)
+        _replace(path, json.dumps(known, indent=1) + "\n", 0o600)
+
+
+def _remarks(program: Program, scope: str) -> list[str]:
+    notes = []
+    if program.name == "codex":
+        notes.append("Codex runs a hook only after you have trusted it: start codex and answer its question, or /hooks")
+    if program.name == "copilot" and scope != USER:
+        notes.append("copilot -p passes over the hooks of a project unless it is told to trust it")
+    if program.name == "gemini":
+        notes.append("gemini --skip-trust passes over the hooks of a project")
+    if program.name == "cursor":
+        notes.append("Cursor's hook is written from its documentation and was never run: try it before you rely on it")
+    return notes
+
+
+# Doing it
+
+
+def apply(plan: Plan, *, stub: str = "") -> None:
+    """Writes what was planned, the stub first. Raises :class:`GuardError`."""
+    try:
+        if stub:
+            lay_stub(stub)
+        for change in plan.changes:
+            _write(change)
+        _remember_made(plan.changes)
+    except OSError as error:
+        path = os.fsdecode(error.filename) if error.filename else "a file"
+        raise GuardError(f"{path}: {error.strerror}", hint="guard agent status", code=EXIT_REFUSED) from error
+
+
+def lay_stub(stub: str) -> None:
+    """Puts the stub, and beside it the line that names the Python to start."""
+    directory = os.path.dirname(stub)
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    _replace(os.path.join(directory, PYTHON_FILE), "".join(line + "\n" for line in _python_lines()), 0o644)
+    _replace(stub, stub_text(), 0o755)
+
+
+def _python_lines() -> tuple[str, str, str]:
+    """The interpreter, the directory of the guard package, and that of its libraries."""
+    from importlib.util import find_spec
+
+    spec = find_spec("pathspec")
+    if not sys.executable or spec is None or spec.origin is None:
+        raise GuardError("cannot find out which Python to start", hint="install guard again", code=EXIT_REFUSED)
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    lines = os.path.abspath(sys.executable), os.path.dirname(package), os.path.dirname(os.path.dirname(spec.origin))
+    if any("\n" in line for line in lines):
+        raise GuardError("no hook can start a Python in a directory with a newline in its name", code=EXIT_REFUSED)
+    return lines
+
+
+def stub_text() -> str:
+    """The stub's text, from where this package carries it."""
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    for place in (os.path.join(package, "hooks", "agent"), os.path.join(os.path.dirname(package), "hooks", "agent")):
+        if os.path.exists(place):
+            with open(place, encoding="ascii") as file:
+                return file.read()
+    raise GuardError("this installation of guard carries no hook for coding agents", hint="install guard again")
+
+
+def _write(change: Change) -> None:
+    if change.after is None:
+        os.unlink(change.path)
+        _remove_empty(os.path.dirname(change.path))
+        return
+    os.makedirs(os.path.dirname(change.path), exist_ok=True)
+    mode = 0o644
+    if change.before is not None:
+        mode = stat.S_IMODE(os.stat(change.path).st_mode)
+        with open(change.path, encoding="utf-8", newline="") as file:
+            if file.read() != change.before:
+                raise GuardError(f"{change.path} changed meanwhile", hint="try again", code=EXIT_REFUSED)
+    _replace(change.path, change.after, mode)
+
+
+def _replace(path: str, text: str, mode: int) -> None:
+    temporary = f"{path}.guard-{os.getpid()}"
+    file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        with open(file, "wb") as opened:
+            opened.write(text.encode())
+            opened.flush()
+            os.fsync(opened.fileno())
+        os.chmod(temporary, mode)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _remove_empty(directory: str) -> None:
+    """Removes a directory of guard's making that is empty now: only those that hold plugins or hooks alone."""
+    try:
+        if os.path.basename(directory) in ("hooks", "plugins"):
+            os.rmdir(directory)
+    except OSError:
+        return
+
+
+def remove_stub(stub: str) -> None:
+    """Removes the stub and what lies beside it for it; the directory is others' as well."""
+    directory = os.path.dirname(stub)
+    for name in (files.STUB, PYTHON_FILE):
+        try:
+            os.unlink(os.path.join(directory, name))
+        except FileNotFoundError:
+            continue
+    shutil.rmtree(os.path.join(directory, "sessions"), ignore_errors=True)
+
+
+# Is it in force?
+
+
+def status(site: Site) -> list[State]:
+    """Every program that this machine has or that names guard, in each of its files."""
+    found = []
+    for program in PROGRAMS.values():
+        states = [_state(program, scope, site) for scope in ((USER, PROJECT, SHARED) if site.top else (USER,))]
+        there = [state for state in _one_per_file(states) if state.installed or state.problem]
+        if there:
+            found += there
+        elif files.is_on_this_machine(program, site.environment):
+            found.append(states[0]._replace(repair=f"guard agent install {program.name}"))
+    return found
+
+
+def _one_per_file(states: list[State]) -> list[State]:
+    best: dict[str, State] = {}
+    for state in states:
+        known = best.get(state.path)
+        if known is None or (known.problem and not state.problem and state.installed):
+            best[state.path] = state
+    return list(best.values())
+
+
+def _state(program: Program, scope: str, site: Site) -> State:
+    target = site.target(program, scope)
+    state = State(program, scope, target.path, installed=False)
+    again = f"guard agent install --{scope} {program.name}"
+    try:
+        with open(target.path, encoding="utf-8", newline="") as file:
+            text = file.read()
+        if target.whole:
+            if not files.is_ours_text(text, program):
+                return state
+        elif not any(files.is_ours(jsonfile.at(text, ("hooks", event.name)), program) for event in program.events):
+            return state
+        wanted = _with_guard(target._replace(scope=USER if scope == PROJECT else scope), text, site)
+    except FileNotFoundError:
+        return state
+    except (OSError, UnicodeDecodeError, GuardError) as error:
+        why = error.what if isinstance(error, GuardError) else str(error)
+        return state._replace(problem=f"{target.path} cannot be read: {why}") if scope == USER else state
+    if wanted != text:
+        return state._replace(problem=f"{target.path} names guard in an older or other form", repair=again)
+    stub = site.stub(scope)
+    if not os.access(stub, os.X_OK):
+        return state._replace(problem=f"{stub} is gone or cannot be run: edits are refused or not judged", repair=again)
+    why = _python_problem(stub)
+    return state._replace(installed=True, problem=why, repair=again if why else "")
+
+
+def _python_problem(stub: str) -> str:
+    try:
+        with open(os.path.join(os.path.dirname(stub), PYTHON_FILE), encoding="utf-8") as file:
+            python, home, _ = [*file.read().split("\n"), "", ""][:3]
+    except OSError as error:
+        return f"the file that names the Python to start cannot be read: {error.strerror}"
+    if not os.access(python, os.X_OK):
+        return f"the Python that guard was installed with is gone: {python}"
+    if not os.path.exists(os.path.join(home, "guard", "agents", "hook.py")):
+        return f"guard itself is gone from {home}"
+    return ""
+
+
+def exit_code(states: list[State]) -> int:
+    """0 when every program that is used here is guarded."""
+    return EXIT_DONE if all(state.installed and not state.problem for state in states) else EXIT_REFUSED
