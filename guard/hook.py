@@ -16,7 +16,7 @@ from guard.stores.choose import open_store
 from guard.stores.interface import Actor, Store
 from guard.stores.kinds import kind_of
 from guard.union import publish as union
-from guard.words import notice, open_closed_files, refusal, safe, said, to_stderr, unjudged
+from guard.words import notice, open_closed_files, safe, said, to_stderr, unjudged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -126,11 +126,16 @@ def verdict(event: str, arguments: Sequence[str]) -> int:
     if answer.clear:
         union.renew(store)  # what matched had ended: so that the next hook need not ask
         return EXIT_DONE
-    return conclude(store, settings, answer, event=event)
+    return conclude(store, settings, answer, changes, place=place, event=event)
 
 
-def conclude(store: Store, settings: Settings, answer: Verdict, *, event: str) -> int:
+def conclude(
+    store: Store, settings: Settings, answer: Verdict, changes: Sequence[Change], *, place: Place, event: str
+) -> int:
     """Words a verdict that is not clear, records it, and returns the exit code its mode and GUARD_SKIP ask for."""
+    from guard.refusal import Situation, refusal_text
+    from guard.repo.situation import of_commit, of_push
+
     verb = by_name(event).verb
     mode = softened(settings.mode, os.environb, by=store.kind.mode_variable)
     now = _now_ms()
@@ -145,12 +150,14 @@ def conclude(store: Store, settings: Settings, answer: Verdict, *, event: str) -
         to_stderr(f"guard: {variable} is set: this {verb} goes past what is reserved by {names}{recorded}.")
         return _recorded(store, actor, "bypassed", rows, what, EXIT_DONE)
     if mode.value == "warn":
-        to_stderr(refusal(answer.conflicts, verb=verb, me=actor.holder, now=now, refused=False))
+        warned = Situation(verb, "", "guard check")
+        to_stderr(refusal_text(answer.conflicts, warned, me=actor.holder, now=now, refused=False))
         return _recorded(store, actor, "warned", rows, what, EXIT_DONE)
     if mode.value != "block":
         unknown = safe(mode.value[:40])
         to_stderr(f"guard: unknown mode '{unknown}' (from {mode.source}), treated as block: use block, warn or off.")
-    to_stderr(refusal(answer.conflicts, verb=verb, me=actor.holder, now=now, kind=store.kind))
+    situation = of_push() if verb == "push" else of_commit(place, os.environb, changes, paths, verb=verb)
+    to_stderr(refusal_text(answer.conflicts, situation, me=actor.holder, now=now, kind=store.kind))
     return _recorded(store, actor, "refused", rows, what, EXIT_REFUSED)
 
 

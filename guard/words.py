@@ -11,13 +11,18 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from guard.model import Conflict, GuardError, Reservation
-    from guard.stores.interface import Kind
 
 PATHS_SHOWN = 20
 """Paths listed for one reservation; how many more there are is said."""
+
+PROGRAMS = ("claude", "codex", "copilot", "gemini", "opencode")
+"""Coding agents whose sessions are holders, named "PROGRAM-SESSION"."""
+
+REASON_SHOWN = 200
+"""Characters of a reason that a message shows."""
 
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./_-")
 
@@ -58,6 +63,11 @@ def length(ms: int) -> str:
     return " ".join(shown[:2])
 
 
+def clipped(text: str) -> str:
+    """A text that others wrote, safe to show, and at most :data:`REASON_SHOWN` characters of it."""
+    return safe(text if len(text) <= REASON_SHOWN else text[: REASON_SHOWN - 1] + "…")
+
+
 def until(row: Reservation, *, now: int) -> str:
     """Until when a reservation holds, as clock time and as what remains."""
     if row.expires_at is None:
@@ -72,12 +82,12 @@ def pattern(row: Reservation) -> str:
     return stored if typed in ("", stored) or "/" + typed.rstrip("/") == stored else f"{stored} (typed as {typed})"
 
 
-def held(row: Reservation, *, now: int) -> str:
-    """Who holds what, until when and why, in one line."""
+def held(row: Reservation, *, now: int, among: Iterable[str] = ()) -> str:
+    """Who holds what, until when and why, in one line; ``among`` are the holders that must not look alike."""
     kind = "" if row.exclusive else ", shared"
-    reason = f": {safe(row.reason)}" if row.reason else ""
+    reason = f": {clipped(row.reason)}" if row.reason else ""
     fault = f" [{safe(row.fault)}]" if row.fault else ""
-    return f"{safe(row.holder)} holds {pattern(row)} {until(row, now=now)}{kind}{reason}{fault}"
+    return f"{safe(shown_name(row.holder, among))} holds {pattern(row)} {until(row, now=now)}{kind}{reason}{fault}"
 
 
 def notice(row: Reservation, *, now: int) -> str:
@@ -94,6 +104,45 @@ def quoted(path: bytes) -> str:
     if text and not text.startswith("-") and all(letter in _PLAIN for letter in text):
         return text
     return "'" + text.replace("'", "'\\''") + "'" if not text.startswith("-") else f"./{text}"
+
+
+def pasted(word: bytes) -> str:
+    """A word of a shell command that can be copied from a terminal and pasted into any sh.
+
+    "" for an empty word and for one with control characters or bytes that are not UTF-8: the terminal would show
+    something else than the word.
+    """
+    try:
+        text = word.decode("utf-8")
+    except UnicodeDecodeError:
+        return ""
+    if not text.isprintable():
+        return ""
+    if text and not text.startswith(("-", "~", "=")) and all(letter in _PLAIN for letter in text):
+        return text
+    return "'" + text.replace("'", "'\\''") + "'" if text else ""
+
+
+def shown_name(holder: str, among: Iterable[str]) -> str:
+    """A holder's name for people: a coding agent's session is shown as its program and its first four digits.
+
+    ``claude-7f3a91c2-…`` becomes ``claude-7f3a``, with more digits where two of the names in ``among`` would look
+    alike. Every other name is shown as it is. The full name stays what is stored and compared.
+    """
+    program, dash, session = holder.partition("-")
+    if program not in PROGRAMS or not dash or not _is_session(session):
+        return holder
+    others = [name for name in among if name != holder and name.startswith(program + "-")]
+    for digits in range(4, len(session)):
+        short = f"{program}-{session[:digits]}"
+        if session[digits - 1] != "-" and not any(name.startswith(short) for name in others):
+            return short
+    return holder
+
+
+def _is_session(text: str) -> bool:
+    """Is it an id that a program made up: at least eight letters and digits in all, with hyphens between them?"""
+    return len(text) >= 8 and text.isascii() and text.replace("-", "").isalnum() and any(map(str.isdigit, text))
 
 
 def by_reservation(conflicts: Sequence[Conflict]) -> list[tuple[Reservation, list[Conflict]]]:
@@ -124,52 +173,6 @@ def of_commit(conflict: Conflict) -> str:
     # A commit's time is in whole seconds: within the same second nobody knows which came first.
     older = conflict.at is not None and conflict.at + 1000 <= conflict.reservation.created_at
     return f" ({deed} {conflict.commit[:12]}{', made before the reservation' if older else ''})"
-
-
-def refusal(
-    conflicts: Sequence[Conflict], *, verb: str, me: str, now: int, refused: bool = True, kind: Kind | None = None
-) -> str:
-    """What somebody sees whose commit, merge or push touches what others hold; ``verb`` names which of them.
-
-    ``kind`` is that of the store, which says whether guard can wait and break there; needed when ``refused``.
-    """
-    paths = sorted({conflict.path for conflict in conflicts})
-    rows = [row for row, _ in by_reservation(conflicts)]
-    count = "1 path that is" if len(paths) == 1 else f"{len(paths)} paths that are"
-    verdict = f"{verb} refused" if refused else f"warning, this {verb} goes through (mode warn)"
-    lines = [f"guard: {verdict}: it changes {count} reserved by {_holders(rows)}.", ""]
-    lines += [*conflicts_in_words(conflicts, now=now), ""]
-    if refused:
-        lines += _ways_forward(paths, rows, verb, kind=kind)
-    lines.append(f"  (you are {safe(me)}; not you? guard whoami)")
-    return "\n".join(lines)
-
-
-def _holders(rows: Sequence[Reservation]) -> str:
-    names = list(dict.fromkeys(safe(row.holder) for row in rows))
-    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
-
-
-def _ways_forward(paths: Sequence[bytes], rows: Sequence[Reservation], verb: str, *, kind: Kind | None) -> list[str]:
-    top = [quoted(b":/" + path) for path in paths[:5]]
-    some = " ".join(top) + (" …" if len(paths) > 5 else "")
-    ids = " ".join(str(row.id) for row in rows)
-    lines = []
-    if verb == "commit":
-        lines.append(f"  leave it out:   git restore --staged {some}")
-    if kind is not None and not kind.writable:
-        skip = kind.skip_variables[0].decode() if kind.skip_variables else "GUARD_SKIP"
-        return [
-            *lines,
-            f"  wait for it:    guard check {some}   (ask {_holders(rows)} through {kind.ask_through})",
-            f"  once around it: {skip}=1 git {verb} …",
-        ]
-    return [
-        *lines,
-        f"  wait for it:    guard reserve --wait 1h {some}",
-        f"  end theirs:     guard break {ids} --reason 'why'   (ask first; they are told)",
-        f"  once around it: GUARD_SKIP=1 git {verb} …   (recorded)",
-    ]
 
 
 def unjudged(error: GuardError, *, verb: str, passes: str) -> str:

@@ -22,6 +22,7 @@ from guard import judge, words
 from guard.commands import render
 from guard.model import Change, UsageError
 from guard.patterns.grammar import fault, prefix, stored
+from guard.refusal import Situation, refusal_text
 from guard.repo import changes, git
 from guard.stores.sqlite import SqliteStore
 from tests.support.git_check_ignore import Git, Maker
@@ -250,7 +251,7 @@ def test_bad_rows_disable_no_good_one(stage: Stage, rows: list[dict[str, object]
         lines += render.listing(everything, me="bob", now=NOW, width=100, style=lambda text, **_: text)
         lines += render.ended_listing(ended.reservations, now=NOW, width=None)
         lines += [words.notice(row, now=NOW) for row in store.notices(stage.project, "bob")]
-        lines += words.refusal(verdict.conflicts, verb="commit", me="bob", now=NOW).split("\n")
+        lines += refusal_text(verdict.conflicts, Situation("commit", "", ""), me="bob", now=NOW).split("\n")
         assert not [line for line in lines if not line.isprintable()]
     finally:
         store.close()

@@ -60,7 +60,7 @@ def test_reserved_refused_released_committed_pushed(team: tuple[Repository, Repo
     assert "alice holds /src/module7 until " in refused.text
     assert "new parser" in refused.text
     assert "src/module7/part3.py" in refused.text
-    assert "git restore --staged :/src/module7/part3.py" in refused.text
+    assert "git restore --staged -- :/src/module7/part3.py" in refused.text
     before = bob.head()
 
     bob.commit("src/module8/part3.py", who="bob", expect=1)  # what is refused is still staged

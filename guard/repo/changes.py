@@ -34,20 +34,27 @@ def of_commit(place: Place) -> list[Change]:
 
 
 def of_merge(place: Place, environment: Mapping[bytes, bytes]) -> list[Change]:
-    """What a merge changes that none of its parents has, before git has recorded the parents.
+    """What a merge changes that none of its parents has, before git has recorded the parents."""
+    return _from_parents([_head(), *merge_heads(place, environment)])
 
-    git merge names them in GITHEAD_OID variables, and drops those that another one contains.
+
+def merge_heads(place: Place, environment: Mapping[bytes, bytes]) -> list[bytes]:
+    """What is being merged into HEAD, as hex oids; none when no merge is under way.
+
+    MERGE_HEAD lists them once git has recorded the merge. Before that, git merge names them in GITHEAD_OID variables,
+    and drops those that another one contains.
     """
-    parents: list[bytes] = list(_merge_heads(place))
-    if not parents:
-        oids = [name.removeprefix(b"GITHEAD_") for name in environment if name.startswith(b"GITHEAD_")]
-        # Run in a hook of another repository's merge, we are told of its heads too.
-        named = git.commits_here(oid for oid in oids if published.is_oid(oid))
-        if named:
-            independent = git.run(["merge-base", "--independent", "HEAD", *sorted(named)]).split()
-            head = git.run(["rev-parse", "HEAD"]).strip()
-            parents = [oid for oid in independent if oid != head]
-    return _from_parents([_head(), *parents])
+    recorded = _merge_heads(place)
+    if recorded:
+        return recorded
+    oids = [name.removeprefix(b"GITHEAD_") for name in environment if name.startswith(b"GITHEAD_")]
+    # Run in a hook of another repository's merge, we are told of its heads too.
+    named = git.commits_here(oid for oid in oids if published.is_oid(oid)) if oids else []
+    if not named:
+        return []
+    independent = git.run(["merge-base", "--independent", "HEAD", *sorted(named)]).split()
+    head = git.run(["rev-parse", "HEAD"]).strip()
+    return [oid for oid in independent if oid != head]
 
 
 def of_push(lines: bytes, place: Place) -> list[Change]:

@@ -141,7 +141,24 @@ def staged(against: bytes | str) -> list[bytes]:
     return _names(_listed([*index, *LISTING, against, "--"]))
 
 
-def between(old: str, new: str) -> list[bytes]:
+def staged_renames() -> list[tuple[bytes, bytes]]:
+    """(old path, new path) of every rename that git sees between HEAD and the index."""
+    index = ("-c", "core.fsmonitor=", "diff-index", "--cached", "--ita-invisible-in-index", "--no-ext-diff", "-z")
+    words = _listed([*index, "--find-renames", "--diff-filter=R", "--name-status", "HEAD", "--"]).split(b"\0")
+    return list(zip(words[1::3], words[2::3], strict=False))
+
+
+def unstaged() -> list[bytes]:
+    """Tracked paths whose file in the work tree differs from the index."""
+    return _names(_listed(["-c", "core.fsmonitor=", "diff-files", *LISTING, "--"]))
+
+
+def merge_base(one: bytes, other: bytes) -> bytes:
+    """The hex oid of a best common ancestor, b"" when there is none."""
+    return run(["merge-base", one, other], accept=(0, 1)).strip()
+
+
+def between(old: bytes | str, new: bytes | str) -> list[bytes]:
     """Paths in which two tree-ishes differ."""
     return _names(_listed(["-c", "core.fsmonitor=", "diff-tree", "-r", *LISTING, old, new, "--"]))
 
