@@ -58,6 +58,9 @@ def hermetic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         '[advice]\n\tdetachedHead = false\n[gc]\n\tauto = 0\n[protocol "file"]\n\tallow = always\n'
     )
     age(config)
+    found = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    without_guard = [each for each in found if not os.path.exists(os.path.join(each, "guard"))]
+    monkeypatch.setenv("PATH", os.pathsep.join(without_guard))  # a hook falls back on the guard there
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
