@@ -123,10 +123,40 @@ def verdict(event: str, arguments: Sequence[str]) -> int:
 
     answer = judged(store, changes, project=project, me=holder, fold=settings.fold)
     tell(store, project, holder)
+    _say_dropped(store, settings, place, event=event)
     if answer.clear:
         union.renew(store)  # what matched had ended: so that the next hook need not ask
         return EXIT_DONE
     return conclude(store, settings, answer, changes, place=place, event=event)
+
+
+def _say_dropped(store: Store, settings: Settings, place: Place, *, event: str) -> None:
+    """Says and records when a merge drops what somebody changed in a path that others hold."""
+    merging = event == "pre-merge-commit" or os.path.exists(os.path.join(place.git_dir, b"MERGE_HEAD"))
+    if event == "pre-push" or not merging:
+        return
+    from guard.judge import verdict as judged
+    from guard.model import Change
+    from guard.repo import changes
+
+    one_sided = [Change(path) for path in changes.taken_from_one_side(place, os.environb)]
+    project, holder = settings.project.value, settings.holder.value
+    held = judged(store, one_sided, project=project, me=holder, fold=settings.fold).conflicts
+    lost = changes.dropped(place, os.environb, {conflict.path for conflict in held}) if held else []
+    if not lost:
+        return
+    from guard.refusal import dropped_text
+
+    paths = {one.path for one in lost}
+    rows = list({each.reservation.id: each.reservation for each in held if each.path in paths}.values())
+    to_stderr(dropped_text(lost, rows))
+    _recorded(store, Actor(project, holder, principal()), "dropped", rows, _summary("merge", sorted(paths)), EXIT_DONE)
+
+
+def _summary(verb: str, paths: Sequence[bytes]) -> str:
+    """For the log: what was done, and the first paths."""
+    named = b", ".join(paths[:3]).decode("utf-8", "backslashreplace")
+    return f"{verb}: {named}" + (", …" if len(paths) > 3 else "")
 
 
 def conclude(
@@ -141,7 +171,7 @@ def conclude(
     now = _now_ms()
     rows = list({conflict.reservation.id: conflict.reservation for conflict in answer.conflicts}.values())
     paths = sorted({conflict.path for conflict in answer.conflicts})
-    what = f"{verb}: {b', '.join(paths[:3]).decode('utf-8', 'backslashreplace')}" + (", …" if len(paths) > 3 else "")
+    what = _summary(verb, paths)
     actor = Actor(settings.project.value, settings.holder.value, principal())
     variable = skipped(os.environb, also=store.kind.skip_variables)
     if variable:

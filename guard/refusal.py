@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from guard.model import Conflict, Reservation
+    from guard.repo.changes import OneSided
     from guard.stores.interface import Kind
 
 LINES_MAX = 25
@@ -22,6 +23,7 @@ LINES_MAX = 25
 PATHS_TYPED = 5
 """Paths in the longest command that names paths one by one."""
 IDS_TYPED = 12
+DROPPED_SHOWN = 10
 WAIT = "5m"
 """How long the suggested command waits: coding agents' shells end a command that takes longer."""
 
@@ -83,6 +85,18 @@ def refusal_text(
     lines = [f"guard: {verdict}: it changes {count} reserved by {holders(rows, me=me)}.", ""]
     lines += [*_conflict_lines(conflicts, now=now, room=room, see_all=situation.see_all), ""]
     return "\n".join([*lines, *steps, last])
+
+
+def dropped_text(lost: Sequence[OneSided], rows: Sequence[Reservation]) -> str:
+    """What is said of a merge that goes through and loses a change of a reserved path; ``rows`` reserve the paths."""
+    count = "a path" if len(lost) == 1 else f"{len(lost)} paths"
+    lines = [f"guard: this merge takes one side of {count} reserved by {holders(rows)}, and so drops a change."]
+    for one in lost[:DROPPED_SHOWN]:
+        commit = one.commit[:12]
+        lines.append(f"  it drops what {safe(one.author)} changed in {safe(one.path)} (git show {commit})")
+    if len(lost) > DROPPED_SHOWN:
+        lines.append(f"  … and what was changed in {len(lost) - DROPPED_SHOWN} more")
+    return "\n".join([*lines, "  It is not refused, but recorded (guard log). Meant? If not, ask before you push it."])
 
 
 def holders(rows: Sequence[Reservation], *, me: str = "") -> str:

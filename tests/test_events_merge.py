@@ -5,9 +5,11 @@ alice holds ``held`` and worked on the branch ``hers``; bob merges. Each row's s
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from tests.support.event_cases import Case, check
+from tests.support.event_cases import Case, check, play
 from tests.support.stage import Stage
 
 BRANCHES = """
@@ -26,14 +28,18 @@ change third src/b.py
 change mine free.txt
 """
 
+CONFLICT = "change mine held/x.txt"
+TAKEN = f"{CONFLICT}; git merge hers || git checkout -q"
+TWO = ["held/new", "held/x.txt"]
+
 CLEAN = [
     Case("their work is carried in", "git merge hers", quick=False),
     Case("other work is carried in", "git merge third"),
     Case("their work is carried in, with --no-ff", "git checkout -q main; git merge --no-ff hers", quick=False),
     Case("fast-forward, which has no hook", "git checkout -q main; git merge hers"),
     Case("up to date", "git merge main"),
-    Case("in two steps", "git merge --no-commit hers; git commit -m m"),
-    Case("in two steps, with --continue", "git merge --no-commit hers; GIT_EDITOR=: git merge --continue"),
+    Case("in two steps", "git merge --no-commit hers; git commit -m m", quick=False),
+    Case("in two steps, with --continue", "git merge --no-commit hers; GIT_EDITOR=: git merge --continue", quick=False),
     Case("of an annotated tag", "git tag -m tag v1 hers; git merge v1", quick=False),
     Case("of an oid", "git merge $(git rev-parse hers)", quick=False),
     Case("on a detached head", "git checkout -q --detach; git merge hers", quick=False),
@@ -44,7 +50,7 @@ CLEAN = [
         "change more src/b.py; git checkout -q mine; git merge hers more",
         quick=False,
     ),
-    Case("of several branches, in two steps", "git merge --no-commit hers third; git commit -m m"),
+    Case("of several branches, in two steps", "git merge --no-commit hers third; git commit -m m", quick=False),
     Case(
         "they deleted",
         "git checkout -q hers; git rm -qr held; git commit -qnm m; git checkout -q mine; git merge hers",
@@ -62,25 +68,35 @@ CLEAN = [
         "git merge --allow-unrelated-histories root",
         quick=False,
     ),
-    Case("with a strategy that keeps ours", "git merge -s ours hers"),
     Case(
         "a conflict elsewhere",
         "change hers free.txt; git checkout -q mine; git merge hers || echo both >free.txt; "
         "git add -A; git commit -m m",
-    ),
-    Case(
-        "a conflict in a held file, theirs taken",
-        "change mine held/x.txt; git merge hers || git checkout -q --theirs held/x.txt; git add -A; git commit -m m",
-        quick=False,
-    ),
-    Case(
-        "a conflict in a held file, ours taken",
-        "change mine held/x.txt; git merge hers || git checkout -q --ours held/x.txt; git add -A; git commit -m m",
         quick=False,
     ),
     Case(
         "nobody else's file is changed in between",
         "git merge --no-commit hers; echo new >src/b.py; git add -A; git commit -m m",
+        quick=False,
+    ),
+]
+
+DROPS = [
+    # what, script, the held paths in which a change is lost
+    ("a strategy that keeps ours", "git merge -s ours hers", ["held/new", "held/x.txt"]),
+    ("a strategy that keeps ours, in two steps", "git merge -s ours --no-commit hers; git commit -m m", TWO),
+    ("an option that keeps ours in conflicts", f"{CONFLICT}; git merge -X ours hers", ["held/x.txt"]),
+    ("an option that takes theirs in conflicts", f"{CONFLICT}; git merge -X theirs hers", ["held/x.txt"]),
+    ("a conflict, ours taken", f"{TAKEN} --ours held/x.txt; git add -A; git commit -m m", ["held/x.txt"]),
+    ("a conflict, theirs taken", f"{TAKEN} --theirs held/x.txt; git commit -am m", ["held/x.txt"]),
+    ("a file put back", "git merge --no-commit hers; git checkout HEAD held/x.txt; git commit -m m", ["held/x.txt"]),
+    ("a file taken out", "git merge --no-commit hers; git rm -qf held/new; git commit -m m", ["held/new"]),
+    ("everything of theirs", f"{CONFLICT}; git merge hers || git checkout hers .; git commit -am m", TWO[1:]),
+    (
+        "a deletion undone",
+        "git checkout -q hers; git rm -q held/deep/y.txt; git commit -qnm m; git checkout -q mine; "
+        "git merge --no-commit hers; git checkout HEAD held/deep/y.txt; git commit -m m",
+        ["held/deep/y.txt"],
     ),
 ]
 
@@ -190,6 +206,26 @@ def test_a_merge_nobody_minds(stage: Stage, case: Case) -> None:
 @pytest.mark.parametrize("case", EVIL, ids=str)
 def test_a_merge_that_changes_what_is_held(stage: Stage, case: Case) -> None:
     check(stage.repository, before(case, BRANCHES))
+
+
+@pytest.mark.parametrize(("what", "script", "lost"), DROPS)
+def test_a_merge_that_drops_a_change_is_told_and_recorded(
+    stage: Stage, what: str, script: str, lost: list[str]
+) -> None:
+    """It is not refused: one may have the right to. But silence would mean that nothing is lost."""
+    done = play(stage.repository, BRANCHES + script)
+    assert done.code == 0, done.text
+    told = re.findall(r"it drops what Nobody changed in (\S+) \(git show ([0-9a-f]{12})\)", done.text)
+    assert [path for path, _ in told] == lost, done.text
+    for path, commit in told:
+        assert path in stage.repository.git("show", "--name-only", "--format=", commit).out.decode().split()
+    log = stage.repository.guard("log", "--json", who="bob").json()["log"]
+    assert [(entry["event"], entry["whose"]) for entry in log if entry["event"] != "reserved"] == [("dropped", "alice")]
+
+
+@pytest.mark.parametrize("script", ["git merge -s ours third", "change mine src/b.py; git merge -X ours third"])
+def test_a_merge_that_drops_what_nobody_holds_is_not_mentioned(stage: Stage, script: str) -> None:
+    check(stage.repository, Case("", BRANCHES + script))
 
 
 @pytest.mark.parametrize("case", PULLS, ids=str)

@@ -10,7 +10,7 @@ from guard.repo import git, published
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from guard.repo.place import Place
 
@@ -55,6 +55,38 @@ def merge_heads(place: Place, environment: Mapping[bytes, bytes]) -> list[bytes]
     independent = git.run(["merge-base", "--independent", "HEAD", *sorted(named)]).split()
     head = git.run(["rev-parse", "HEAD"]).strip()
     return [oid for oid in independent if oid != head]
+
+
+class OneSided(Record):
+    """A path that a merge takes from one parent, though the other had changed it since they parted.
+
+    ``commit`` is the last commit of the other side that changed the path, ``author`` who wrote it.
+    """
+
+    path: bytes
+    commit: str
+    author: str
+
+
+def taken_from_one_side(place: Place, environment: Mapping[bytes, bytes]) -> list[bytes]:
+    """In a merge of two: the paths in which the result is one parent's, and differs from the other's."""
+    heads = merge_heads(place, environment)
+    if len(heads) != 1 or not git.has_head():
+        return []
+    return sorted(set(git.staged("HEAD")) ^ set(git.staged(heads[0])))
+
+
+def dropped(place: Place, environment: Mapping[bytes, bytes], paths: Collection[bytes]) -> list[OneSided]:
+    """Those of ``paths``, as :func:`taken_from_one_side` gives them, in which a change of the other side is lost."""
+    other = merge_heads(place, environment)[0]
+    base = git.merge_base(b"HEAD", other)
+    if not base:
+        return []
+    lost = []
+    for side in (b"HEAD", other):
+        given_up = set(paths) & set(git.staged(side)) & set(git.between(base, side))
+        lost += [OneSided(path, *last) for path, last in sorted(git.last_changes(base, side, given_up).items())]
+    return lost
 
 
 def of_push(lines: bytes, place: Place) -> list[Change]:

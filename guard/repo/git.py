@@ -13,7 +13,7 @@ from guard.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 LISTING = ("--no-renames", "--no-ext-diff", "--name-only", "-z", "--no-relative", "--ignore-submodules=none")
 """How every list of changed paths is asked for: both sides of a rename, submodule pointers too, no quoting."""
@@ -175,6 +175,25 @@ def history(tips: Iterable[bytes], *, without: Iterable[bytes], remotes: bool = 
     # --ignore-missing goes first: git reads stdin where it meets --stdin.
     log = ("-c", "log.showRoot=true", "log", "--ignore-missing", "--stdin")
     return _commits(_listed([*log, *flags, *LISTING, *(("--not", "--remotes") if remotes else ())], stdin=asked))
+
+
+def last_changes(base: bytes, tip: bytes, paths: Collection[bytes]) -> dict[bytes, tuple[str, str]]:
+    """For each path the last commit that changed it after ``base`` on the way to ``tip``: its hex oid and author."""
+    if not paths:
+        return {}
+    flags = ("--no-color", "--no-show-signature", "--no-notes", "--encoding=UTF-8", "--format=/%H %an", "-m")
+    log: list[bytes | str] = ["log", *flags, *LISTING, b"%b..%b" % (base, tip), "--"]
+    commit = author = ""
+    found: dict[bytes, tuple[str, str]] = {}
+    # The paths are looked up here, not given to git: they may be more than a command line takes.
+    for word in _listed(log).split(b"\0"):
+        if word.startswith(b"/"):
+            commit, _, author = word[1:].decode("utf-8", "replace").partition(" ")
+            continue
+        path = word.removeprefix(b"\n")
+        if path in paths:
+            found.setdefault(path, (commit, author))
+    return found
 
 
 def tracking_refs() -> list[tuple[bytes, bytes]]:
