@@ -32,14 +32,16 @@ HOOKS = ("pre-commit", "pre-merge-commit", "pre-push")
 QUICK = {
     "commit": ["git check-ignore", "git diff-index"],
     "merge": ["git check-ignore", "git diff-index"],
-    "push": ["git check-ignore", "git log"],
+    "push": ["git check-ignore", "git log", "git log"],
 }
-"""What a clear verdict takes."""
+"""What a clear verdict takes. A ref that is updated is also asked for what it discards."""
 FULL = {
     "commit": sorted([*QUICK["commit"], "python verdict", "git config", "git diff-index", "git rev-parse"]),
-    "push": sorted([*QUICK["push"], "python verdict", "git config", "git log"]),
+    "push": sorted([*QUICK["push"], "python verdict", "git config", "git log", "git log"]),
 }
-"""What a refusal takes."""
+"""What a verdict in Python takes."""
+SAID = {"commit": ["git diff-index", "git rev-parse"], "push": []}
+"""What it takes to find next steps that work: is there a commit yet, and what was renamed?"""
 
 FREE = {
     "commit": "date +%N >free.txt; git commit -qam m",
@@ -156,12 +158,12 @@ def test_nothing_is_started_when_no_commit_is_pushed(counter: Counter, push: str
 
 
 @verbs
-def test_two_gits_and_no_python_for_a_clear_verdict(counter: Counter, verb: str) -> None:
+def test_a_few_gits_and_no_python_for_a_clear_verdict(counter: Counter, verb: str) -> None:
     assert counter.started(FREE[verb]) == QUICK[verb]
 
 
 @verbs
-def test_one_python_then_two_gits_after_the_store_has_changed(counter: Counter, verb: str) -> None:
+def test_one_python_then_a_few_gits_after_the_store_has_changed(counter: Counter, verb: str) -> None:
     with sqlite3.connect(counter.stage.store) as connection:  # a program that knows nothing of unions
         connection.execute("UPDATE reservation SET reason = 'another'")
     connection.close()
@@ -175,16 +177,21 @@ def test_the_configuration_is_asked_for_once_after_it_has_changed(counter: Count
     assert counter.started(FREE["push"]) == QUICK["push"]
 
 
+def expected(verb: str, *, refused: bool) -> list[str]:
+    return sorted(FULL[verb] + SAID[verb]) if refused else QUICK[verb]
+
+
 @refusable
 def test_a_refusal(counter: Counter, verb: str) -> None:
-    assert counter.started(HELD[verb]) == FULL[verb]
+    assert counter.started(HELD[verb]) == sorted(FULL[verb] + SAID[verb])
 
 
 @refusable
 @pytest.mark.parametrize("setting", ["GUARD_SKIP=1", "GUARD_ON_ERROR=allow"])
 def test_a_setting_for_conflicts_starts_nothing_more(counter: Counter, verb: str, setting: str) -> None:
     name, _, value = setting.partition("=")
-    assert counter.started(HELD[verb], **{name: value}) == FULL[verb]
+    refused = "SKIP" not in name
+    assert counter.started(HELD[verb], **{name: value}) == sorted(FULL[verb] + (SAID[verb] if refused else []))
 
 
 # Does it grow
@@ -239,7 +246,7 @@ def test_it_does_not_grow_with(counter: Counter, what: str, path: str) -> None:
         counter.stage.restore()
         shutil.rmtree(counter.stage.base)
         shutil.copytree(_kept[0], counter.stage.base, symlinks=True)
-        assert counter.started(script(count, path)) == (FULL if path.startswith("held") else QUICK)[verb]
+        assert counter.started(script(count, path)) == expected(verb, refused=path.startswith("held"))
 
 
 @pytest.mark.parametrize("count", [1, ONE_FILE_MAX, ONE_FILE_MAX + 1, 500])
@@ -254,7 +261,7 @@ def test_it_does_not_grow_with_reservations(counter: Counter, count: int) -> Non
     for verb in ("commit", "push"):
         assert counter.started(FREE[verb]) == QUICK[verb]
     script = "mkdir module0; date +%N >module0/x.py; git add -A; git commit -m m"
-    assert counter.started(script) == FULL["commit"]
+    assert counter.started(script) == expected("commit", refused=True)
     assert blamed(counter.last(script.replace("mkdir module0; ", ""))) == ["module0/x.py"]
 
 
@@ -292,7 +299,11 @@ REFRESH_OURS = {
     *("guard.stores.agent_mail", "guard.stores.agent_mail.kind"),
     *("guard.stores.sqlite", "guard.stores.sqlite_file"),
 }
-VERDICT_OURS = {*REFRESH_OURS, "guard.repo.changes", "guard.judge", "guard.patterns.match"}
+VERDICT_OURS = {
+    *REFRESH_OURS,
+    *("guard.repo.changes", "guard.repo.published", "guard.repo.situation"),
+    *("guard.judge", "guard.patterns.match", "guard.refusal"),
+}
 REFRESH_STANDARD = {
     *("__future__", "_collections", "_collections_abc", "_functools", "_operator", "_sqlite3", "_stat", "collections"),
     *("fcntl", "functools", "gc", "genericpath", "itertools", "keyword", "operator", "os", "posixpath", "reprlib"),

@@ -104,22 +104,24 @@ def of_push(lines: bytes, place: Place) -> list[Change]:
     changes = [Change(path, commit.oid, commit.at) for commit in new for path in commit.paths]
     return changes + [
         Change(path, commit.oid, commit.at, discarded=True)
-        for commit in _discarded(refs, tips, replaced)
+        for commit in _discarded(refs, tips)
         for path in commit.paths
     ]
 
 
-def _discarded(refs: list[PushedRef], tips: list[bytes], replaced: list[bytes]) -> list[git.Commit]:
+def _discarded(refs: list[PushedRef], tips: list[bytes]) -> list[git.Commit]:
     """The commits that forced updates take away, and that no other remote-tracking ref is known to keep.
 
     A ref that tracks an updated one does not count, whatever its remote is called: ``refs/remotes/origin/main`` for
     ``refs/heads/main``.
     """
-    if not replaced or not git.history(replaced, without=tips):
+    # With "..." git finds where the two parted, also when commits have impossible times.
+    both = [b"%b...%b" % (ref.local_oid, ref.remote_oid) for ref in refs if not is_zero(ref.remote_oid)]
+    if not both or not git.history(both, without=tips):
         return []
     updated = [b"/" + ref.remote.removeprefix(b"refs/heads/") for ref in refs if not is_zero(ref.remote_oid)]
     kept = [oid for oid, name in git.tracking_refs() if not name.endswith(tuple(updated))]
-    return git.history(replaced, without=[*tips, *kept])
+    return git.history(both, without=[*tips, *kept])
 
 
 def pushed_by_manager(environment: Mapping[bytes, bytes]) -> bytes:

@@ -166,6 +166,8 @@ def between(old: bytes | str, new: bytes | str) -> list[bytes]:
 def history(tips: Iterable[bytes], *, without: Iterable[bytes], remotes: bool = False) -> list[Commit]:
     """The commits that ``tips`` reach and ``without`` do not, newest first; both are hex oids. One process.
 
+    A tip may also be "OID...OID" (gitrevisions(7)): what either reaches and not both.
+
     ``remotes``: what any remote-tracking ref reaches is left out too. An oid that is unknown here is passed over. A
     merge counts for the paths in which it differs from all its parents (git-diff-tree(1), -c), a root commit for all
     of its paths.
