@@ -28,6 +28,7 @@ COMMANDS = {
     "install": "guard.commands.installing:install",
     "uninstall": "guard.commands.installing:uninstall",
     "status": "guard.commands.installing:status",
+    "map": "guard.commands.mapping:map_",
     "agent": "guard.commands.agents:agent",
     "demo": "guard.commands.installing:demo",
     "hook": "guard.commands.installing:hook",

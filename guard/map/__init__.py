@@ -1,0 +1,1 @@
+"""The repository as a picture: who holds what, and where."""
