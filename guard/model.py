@@ -61,6 +61,7 @@ class Reservation(Record):
     ``pattern`` is what is matched, ``typed`` what its holder wrote. ``expires_at`` is None when the store's
     row has no readable time: such a row counts as active. ``end`` is "released", "expired" or "broken" for
     one that has ended, at ``ended_at``, by ``ended_by``. ``fault`` says what could not be read in the row.
+    ``end_reason`` is what somebody who broke it gave as the reason.
     """
 
     id: int
@@ -77,6 +78,7 @@ class Reservation(Record):
     ended_by: str | None = None
     end: str | None = None
     fault: str = ""
+    end_reason: str = ""
 
 
 class Overlap(Record):

@@ -295,7 +295,8 @@ REFRESH_OURS = {
     *("guard.repo", "guard.repo.defaults", "guard.repo.git", "guard.repo.place", "guard.repo.settings"),
     "guard.repo.known_settings",
     *("guard.stores", "guard.stores.choose", "guard.stores.freshness", "guard.stores.interface"),
-    *("guard.stores.kinds", "guard.stores.sqlite_kind"),
+    *("guard.stores.kinds", "guard.stores.sqlite_kind", "guard.stores.sqlite_place", "guard.stores.sqlite_rows"),
+    *("guard.stores.sqlite_versions", "guard.stores.waiting_process"),
     *("guard.stores.agent_mail", "guard.stores.agent_mail.kind"),
     *("guard.stores.sqlite", "guard.stores.sqlite_file"),
 }

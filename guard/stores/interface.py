@@ -6,6 +6,7 @@ guard/stores/kinds.py.
 
 from __future__ import annotations
 
+from guard.model import GuardError
 from guard.record import Record
 
 TYPE_CHECKING = False
@@ -89,11 +90,51 @@ class Entry(Record):
 
 
 class Source(Record):
-    """What a union is made from: every pattern that could refuse a holder, and the stamps that prove it current."""
+    """What a union is made from: every pattern that could refuse a holder, and the stamps that prove it current.
+
+    ``mine_until`` is when the first of the holder's own reservations runs out, in Unix ms; None when there is none.
+    """
 
     patterns: tuple[bytes, ...]
     generation: int
     stamps: tuple[Stamp, ...]
+    mine_until: int | None = None
+
+
+class Description(Record):
+    """What ``guard store show`` says of a store; ``size`` is in bytes, None where that cannot be told."""
+
+    kind: str
+    address: str
+    written_by: int
+    readable_since: int
+    size: int | None
+    projects: int
+    active: int
+    ended: int
+    log: int
+
+
+class Kept(Record):
+    """A reservation as a copy of the store keeps it. ``told``: has its holder heard how it ended?"""
+
+    reservation: Reservation
+    told: bool
+
+
+class Contents(Record):
+    """All that a store keeps, as of one instant, except who waits: what a move to another store carries over.
+
+    ``projects`` are names with generations, ``roots`` root commits with projects, ``publications`` directories with
+    projects. ``last_id`` is the highest number that a reservation ever had, so that none is given twice.
+    """
+
+    projects: tuple[tuple[str, int], ...]
+    reservations: tuple[Kept, ...]
+    log: tuple[Entry, ...]
+    roots: tuple[tuple[str, str], ...]
+    publications: tuple[tuple[bytes, str], ...]
+    last_id: int
 
 
 class Chosen(Record):
@@ -140,6 +181,20 @@ class Kind(Record):
     ask_through: str = ""
 
 
+class Damaged(GuardError):
+    """The store is there and cannot be read as one: only a backup, or a new start, helps."""
+
+
+class Moved(GuardError):
+    """The store was moved to another address; everybody must go on there."""
+
+    def __init__(self, old: str, address: str) -> None:
+        super().__init__(
+            f"the reservations in {old} were moved to {address}", hint=f"git config --global guard.db {address}"
+        )
+        self.address = address
+
+
 class Store(Protocol):
     """Reservations, their history, and the proof that a union made from them is current.
 
@@ -156,8 +211,12 @@ class Store(Protocol):
     def active(self, project: str) -> Snapshot:
         """Every active reservation; what expired meanwhile is recorded as expired first."""
 
-    def covering(self, project: str, paths: Sequence[bytes]) -> Snapshot:
-        """The active reservations that can match one of the paths: a superset, found by literal prefix."""
+    def covering(self, project: str, paths: Sequence[bytes], *, everything: bool = False) -> Snapshot:
+        """The active reservations that can match one of the paths: a superset, found by literal prefix.
+
+        With ``everything`` all active ones, whatever another program wrote into the columns that guard derives: for a
+        caller who knows that a path is touched and has found nothing that explains it.
+        """
 
     def ended(self, project: str) -> Snapshot:
         """Reservations that have ended and are still remembered."""
@@ -204,6 +263,12 @@ class Store(Protocol):
     def union_source(self, project: str, holder: str) -> Source:
         """What could refuse this holder's changes, with the proof of its freshness."""
 
+    def remember_roots(self, project: str, oids: Sequence[str]) -> None:
+        """Remembers the root commits (hex) of a repository of this project."""
+
+    def projects_with_roots(self, oids: Sequence[str]) -> dict[str, int]:
+        """The projects that share one of these root commits, each with how many active reservations it has."""
+
     def publish_in(self, directory: bytes, project: str) -> None:
         """Remembers that a union of this store is published there."""
 
@@ -212,5 +277,27 @@ class Store(Protocol):
 
     def forget(self, directory: bytes) -> None:
         """Drops a publication that is there no more."""
+
+    def describe(self) -> Description:
+        """What the store is, and how much is in it."""
+
+    def contents(self) -> Contents:
+        """All that is kept, read in one transaction."""
+
+    def take_in(self, contents: Contents, *, formerly: str = "") -> None:
+        """Puts these contents in the place of all that is kept, in one transaction.
+
+        Publications that are known stay known, and no generation goes back. ``formerly`` is the address of a store that
+        was moved here: a union that names it is then one of this store.
+        """
+
+    def move_out(self, to: str, carry: Callable[[Contents], None]) -> None:
+        """Hands all that is kept to ``carry`` while nobody else can write, and then leaves a mark that it is at ``to``.
+
+        Whoever opens this store from then on gets :class:`Moved`. When ``carry`` raises, nothing has changed.
+        """
+
+    def backup(self, to: str) -> None:
+        """Writes a copy, as of one instant, to a new file, while others go on working."""
 
     def close(self) -> None: ...

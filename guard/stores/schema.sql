@@ -1,12 +1,27 @@
--- The guard store, version 1. Times are Unix milliseconds (UTC).
+-- The guard store, as version 2 makes it. Times are Unix milliseconds (UTC).
 --
--- Other programs may write here. A reservation is active while ended_at is NULL and expires_at lies ahead; to end
--- one, set ended_at, ended_by and "end". Leave prefix NULL unless you compute it as guard/patterns/grammar.py does: such a
--- row is looked at always. The triggers count every change of a project's reservations in its generation.
+-- Versions: PRAGMA user_version says since which version guard can read and write the file ("readable since"); the
+-- table `version` says which version has written it. A change that only adds something leaves user_version alone, so
+-- that an older guard goes on working. guard/stores/sqlite_versions.py brings an older file up to date.
+--
+-- Other programs may write here. A reservation is active while ended_at is NULL and expires_at lies ahead. To end
+-- one, set ended_at, ended_by and "end". Leave prefix and prefix_checked alone: guard computes them, and until then it
+-- looks at the row always. The triggers count every change of a project's reservations in its generation.
+
+CREATE TABLE version (
+    written_by INTEGER NOT NULL
+);
 
 CREATE TABLE project (
     name TEXT PRIMARY KEY,
     generation INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+
+-- The commits without parents of a project's repositories, by which two projects with one history are found.
+CREATE TABLE root (
+    oid TEXT NOT NULL,
+    project TEXT NOT NULL,
+    PRIMARY KEY (oid, project)
 ) WITHOUT ROWID;
 
 CREATE TABLE reservation (
@@ -24,12 +39,15 @@ CREATE TABLE reservation (
     ended_at INTEGER CHECK (ended_at IS NULL OR typeof(ended_at) = 'integer'),
     ended_by TEXT,
     "end" TEXT CHECK ("end" IN ('released', 'expired', 'broken')),
-    told INTEGER NOT NULL DEFAULT 1                                 -- 0: its holder has yet to hear how it ended
+    told INTEGER NOT NULL DEFAULT 1,                                -- 0: its holder has yet to hear how it ended
+    end_reason TEXT NOT NULL DEFAULT '',                            -- why somebody else ended it
+    prefix_checked INTEGER NOT NULL DEFAULT 0                       -- 1: guard itself computed the prefix
 );
 
 CREATE INDEX reservation_by_prefix ON reservation (project, prefix) WHERE ended_at IS NULL;
 CREATE INDEX reservation_by_expiry ON reservation (project, expires_at) WHERE ended_at IS NULL;
 CREATE INDEX reservation_by_holder ON reservation (project, holder) WHERE ended_at IS NULL;
+CREATE INDEX reservation_by_pattern ON reservation (project, pattern, holder, exclusive) WHERE ended_at IS NULL;
 CREATE INDEX reservation_ended ON reservation (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX reservation_untold ON reservation (project, holder) WHERE told = 0;
 
@@ -48,6 +66,18 @@ END;
 -- Dropping what ended long ago changes nothing anybody can see; dropping an active one does.
 CREATE TRIGGER reservation_dropped AFTER DELETE ON reservation WHEN OLD.ended_at IS NULL BEGIN
     UPDATE project SET generation = generation + 1 WHERE name = OLD.project;
+END;
+
+-- A prefix that guard has not computed may be wrong, and a wrong one would hide the row. Without one it is looked at
+-- always. guard says that it has computed one by setting prefix_checked to 1 in the same statement.
+CREATE TRIGGER prefix_made AFTER INSERT ON reservation
+WHEN NEW.prefix IS NOT NULL AND NEW.prefix_checked <> 1 BEGIN
+    UPDATE reservation SET prefix = NULL WHERE id = NEW.id;
+END;
+
+CREATE TRIGGER prefix_changed AFTER UPDATE OF pattern, prefix ON reservation
+WHEN NEW.prefix IS NOT NULL AND NOT (OLD.prefix_checked = 0 AND NEW.prefix_checked = 1) BEGIN
+    UPDATE reservation SET prefix = NULL, prefix_checked = 0 WHERE id = NEW.id;
 END;
 
 CREATE TABLE log (
@@ -73,8 +103,9 @@ CREATE TABLE waiter (
     project TEXT NOT NULL,
     holder TEXT NOT NULL,
     principal TEXT NOT NULL,
-    process INTEGER NOT NULL,             -- its id on that host
-    until INTEGER NOT NULL                -- gives up then
+    process INTEGER NOT NULL,             -- its id on that host, in that namespace
+    until INTEGER NOT NULL,               -- gives up then
+    namespace TEXT NOT NULL DEFAULT ''    -- of process ids: two containers on one host count their processes apart
 );
 
 CREATE TABLE waiter_pattern (
@@ -88,4 +119,14 @@ CREATE TABLE publication (
     directory TEXT PRIMARY KEY,
     project TEXT NOT NULL,
     since INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- Where the store was moved to, and from where it came. Once it was moved away, user_version is 1000, so that no
+-- guard, however old, goes on writing here.
+CREATE TABLE moved_to (
+    address TEXT NOT NULL
+);
+
+CREATE TABLE moved_from (
+    address TEXT PRIMARY KEY
 ) WITHOUT ROWID;

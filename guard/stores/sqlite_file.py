@@ -8,10 +8,12 @@ from __future__ import annotations
 import time
 
 from guard.model import EXIT_UNKNOWN, GuardError
+from guard.stores.interface import Damaged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3 as sqlite3
+    from collections.abc import Callable
 else:
     try:
         import _sqlite3 as sqlite3  # all of sqlite3 but its converters for dates, whose import takes 2 ms
@@ -35,7 +37,57 @@ def connect(path: str, how: str, *, patience_s: float) -> sqlite3.Connection:
     )
     connection.text_factory = bytes
     connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA fullfsync = ON")  # else macOS leaves what was written in the drive's cache (fcntl(2))
     return connection
+
+
+class Transaction:
+    """A transaction as a context manager: it commits at the end, and rolls back when something is raised in it.
+
+    ``first`` runs inside before the body, ``last`` after it. An error of SQLite is raised as what ``explain`` makes of
+    it.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        begin: str,
+        *,
+        explain: Callable[[sqlite3.Error], GuardError],
+        first: Callable[[], None],
+        last: Callable[[], None] | None = None,
+    ) -> None:
+        self._connection = connection
+        self._begin = begin
+        self._explain = explain
+        self._first = first
+        self._last = last
+
+    def __enter__(self) -> None:
+        try:
+            self._connection.execute(self._begin)
+            self._first()
+        except BaseException as error:
+            self._undo(error)
+            raise
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is not None:
+            self._undo(error)
+            return
+        try:
+            if self._last:
+                self._last()
+            self._connection.execute("COMMIT")
+        except BaseException as failed:
+            self._undo(failed)
+            raise
+
+    def _undo(self, error: BaseException) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+        if isinstance(error, sqlite3.Error):
+            raise self._explain(error) from error
 
 
 def explained(error: sqlite3.Error, path: str, patience_s: float) -> GuardError:
@@ -53,7 +105,8 @@ def explained(error: sqlite3.Error, path: str, patience_s: float) -> GuardError:
         sqlite3.SQLITE_FULL: ("cannot be written: the disk is full", f"df {path}"),
         sqlite3.SQLITE_IOERR: ("cannot be read or written: input/output error", f"df {path}"),
     }.get(code, ("gave no answer", look))
-    return GuardError(f"the store {path} {what} ({error})", hint=hint, code=EXIT_UNKNOWN)
+    raised = Damaged if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT) else GuardError
+    return raised(f"the store {path} {what} ({error})", hint=hint, code=EXIT_UNKNOWN)
 
 
 def as_bytes(value: object) -> bytes:

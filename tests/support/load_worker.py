@@ -33,20 +33,17 @@ class CarelessStore(SqliteStore):
     """Broken on purpose: looks whether somebody is in the way in one transaction, and reserves in another."""
 
     def reserve(self, actor: Actor, wanted: Sequence[Wanted], terms: Terms, *, ticket: int | None = None) -> Outcome:
-        def look() -> Outcome:
+        with self._reading():
             way = [
                 Overlap(want.pattern, other)
                 for want in wanted
                 for other in self._in_the_way(actor, want.pattern, exclusive=terms.exclusive, fold=terms.fold)
             ]
-            return Outcome(self._generation(actor.project), conflicts=tuple(way))
-
-        def write() -> Outcome:
+            if way:
+                return Outcome(self._generation(actor.project), conflicts=tuple(way))
+        with self._writing(actor.project):
             granted = [self._grant(actor, want, terms) for want in wanted]
             return Outcome(self._generation(actor.project), tuple(granted))
-
-        looked = self._reading(look)
-        return looked if looked.conflicts else self._writing(actor.project, write)
 
 
 class Member:

@@ -23,7 +23,19 @@ from guard.stores.agent_mail import rows as mail_rows
 from guard.stores.agent_mail import wal
 from guard.stores.agent_mail.kind import AGENT_MAIL
 from guard.stores.agent_mail.pattern import Site, protects_nothing, translated
-from guard.stores.interface import RETENTION_MS, Actor, Chosen, Entry, Outcome, Snapshot, Source, Terms, Wanted
+from guard.stores.interface import (
+    RETENTION_MS,
+    Actor,
+    Chosen,
+    Contents,
+    Description,
+    Entry,
+    Outcome,
+    Snapshot,
+    Source,
+    Terms,
+    Wanted,
+)
 from guard.stores.sqlite_file import connect, explained, now_ms, sqlite3, with_parents
 
 TYPE_CHECKING = False
@@ -82,7 +94,9 @@ class AgentMailStore:
     def active(self, project: str) -> Snapshot:
         return self._answered(project, lambda _: True)
 
-    def covering(self, project: str, paths: Sequence[bytes]) -> Snapshot:
+    def covering(self, project: str, paths: Sequence[bytes], *, everything: bool = False) -> Snapshot:
+        if everything:
+            return self.active(project)
         above = {each for path in paths for each in with_parents(path.lower())}
         return self._answered(project, lambda pattern: prefix(pattern).lower() in above)
 
@@ -202,6 +216,36 @@ class AgentMailStore:
             hint=instead,
             code=EXIT_REFUSED,
         )
+
+    def remember_roots(self, project: str, oids: Sequence[str]) -> None:
+        """Nothing is remembered here."""
+
+    def projects_with_roots(self, oids: Sequence[str]) -> dict[str, int]:
+        """None: which of its projects concern a checkout is told by their directories."""
+        return {}
+
+    def describe(self) -> Description:
+        def read(connection: sqlite3.Connection) -> tuple[int, int, int]:
+            found = mail_rows.projects(connection)
+            every = [each.id for each in found]
+            active = mail_rows.held(connection, every, now=self._clock())
+            return len(found), len(active), len(mail_rows.held(connection, every, now=None))
+
+        projects, active, ever = self._asked(read)
+        size = os.path.getsize(self.address)
+        return Description(self.kind.title, self.address, 0, 0, size, projects, active, ever - active, 0)
+
+    def contents(self) -> NoReturn:
+        self._refuse("copied", "its own programs back it up and move it")
+
+    def take_in(self, contents: Contents, *, formerly: str = "") -> None:
+        self._refuse("restored", "its own programs back it up and move it")
+
+    def move_out(self, to: str, carry: Callable[[Contents], None]) -> None:
+        self._refuse("moved", "its own programs back it up and move it")
+
+    def backup(self, to: str) -> None:
+        self._refuse("copied", "its own programs back it up and move it")
 
     # Asking
 

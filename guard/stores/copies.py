@@ -1,0 +1,101 @@
+"""Backup, restore and move of a store, whatever its kind, while others go on working."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from guard.model import GuardError
+from guard.record import Record
+from guard.stores.choose import open_store
+from guard.stores.interface import Damaged
+from guard.stores.kinds import kind_of
+
+if TYPE_CHECKING:
+    from guard.model import Reservation
+    from guard.stores.interface import Store
+
+
+class Restored(Record):
+    """What a restore did.
+
+    ``kept``: the file in which what was there before is kept; "" when nothing was there. ``active``: how many
+    reservations are active now. ``lost``: those that were active before and no longer are.
+    """
+
+    kept: str
+    active: int
+    lost: tuple[Reservation, ...]
+
+
+def backup(store: Store, to: str) -> None:
+    """Writes a copy of the store, as of one instant, to a new file. Raises :class:`GuardError`."""
+    store.backup(os.path.abspath(to))
+
+
+def restore(address: str, source: str, *, patience_s: float) -> Restored:
+    """Puts what a backup holds in the place of what a store holds. ``source`` is a file that :func:`backup` wrote.
+
+    What was there is kept in a file beside: a copy of a sound store, whose file stays, so that nobody who has it open
+    goes on writing elsewhere; or the damaged file itself, under another name. Raises :class:`GuardError`.
+    """
+    source = os.path.abspath(source)
+    copy = open_store(_guard_store(source), patience_s=patience_s)
+    try:
+        contents = copy.contents()
+    finally:
+        copy.close()
+    kept = f"{address}.before-restore-{time.strftime('%Y%m%d-%H%M%S')}"
+    store, before = _opened_or_moved_aside(address, kept, patience_s)
+    try:
+        store.take_in(contents)
+        now = store.everywhere().reservations
+    finally:
+        store.close()
+    there = {row.id for row in now}
+    lost = tuple(row for row in before if row.id not in there)
+    return Restored(kept if os.path.lexists(kept) else "", len(now), lost)
+
+
+def move(store: Store, to: str, *, patience_s: float) -> None:
+    """Moves everything to a new store at an address, and leaves a mark at the old one.
+
+    Nobody can write to the old store while its contents are carried over; whoever opens it afterwards is sent on.
+    Raises :class:`GuardError` when something is there already; then nothing has changed.
+    """
+    if os.path.isabs(to) and os.path.lexists(to):
+        raise GuardError(f"{to} exists; nothing was moved", hint="name a file that does not exist yet")
+    made = open_store(to, patience_s=patience_s, create=True)
+    try:
+        moved = False
+        store.move_out(made.address, lambda contents: made.take_in(contents, formerly=store.address))
+        moved = True
+    finally:
+        made.close()
+        if not moved and os.path.isabs(to):
+            os.unlink(to)
+
+
+def _guard_store(source: str) -> str:
+    if kind_of(source).name != "sqlite" or not os.path.lexists(source):
+        raise GuardError(
+            f"{source} is no backup of a guard store" if os.path.lexists(source) else f"{source} does not exist",
+            hint="guard store backup FILE writes one",
+        )
+    return source
+
+
+def _opened_or_moved_aside(address: str, kept: str, patience_s: float) -> tuple[Store, tuple[Reservation, ...]]:
+    """The store at an address, and what was active in it; a new one where there is none, or where it is damaged."""
+    if not os.path.lexists(address) and os.path.isabs(address):
+        return open_store(address, patience_s=patience_s, create=True), ()
+    try:
+        store = open_store(address, patience_s=patience_s)
+        store.backup(kept)
+        return store, store.everywhere().reservations
+    except Damaged:
+        for suffix in ("-journal", "-wal", "-shm", ""):  # a journal left behind would be played back into the new file
+            if os.path.lexists(address + suffix):
+                os.rename(address + suffix, kept + suffix)
+    return open_store(address, patience_s=patience_s, create=True), ()

@@ -1,0 +1,125 @@
+"""The rows of a guard store in SQLite, as anybody may have written them.
+
+A value that cannot be read makes its row count as active and exclusive, and is reported; it hides no other row.
+Loaded by the hook's refresh: imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from guard.model import Reservation
+from guard.patterns.grammar import covering, fault
+from guard.record import Record
+from guard.stores.interface import Entry
+from guard.stores.sqlite_file import as_bytes, as_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+LATEST_MS = 253_402_300_799_999
+"""The end of the year 9999."""
+
+
+class ReservationRow(Record):
+    """A row of the table ``reservation``: the columns that are read, in this order, as SQLite gives them."""
+
+    id: Any
+    project: Any
+    holder: Any
+    pattern: Any
+    typed: Any
+    exclusive: Any
+    reason: Any
+    principal: Any
+    created_at: Any
+    expires_at: Any
+    ended_at: Any
+    ended_by: Any
+    end: Any
+    end_reason: Any
+
+    def reservation(self) -> Reservation:
+        """The row as a reservation. What could not be read is said in its ``fault``."""
+        pattern, typed = as_bytes(self.pattern), as_bytes(self.typed)
+        expires_at = instant(self.expires_at)
+        odd = fault(pattern)
+        faults = ""
+        if odd or expires_at is None:
+            pattern, typed, faults = self._with_faults(pattern, typed, odd, expires_at)
+        return Reservation(
+            self.id,
+            as_text(self.project),
+            as_text(self.holder),
+            pattern,
+            typed,
+            self.exclusive != 0,  # what cannot be read counts as exclusive
+            as_text(self.reason),
+            as_text(self.principal),
+            instant(self.created_at) or 0,
+            expires_at,
+            instant(self.ended_at),
+            None if self.ended_by is None else as_text(self.ended_by),
+            None if self.end is None else as_text(self.end),
+            faults,
+            as_text(self.end_reason),
+        )
+
+    def _with_faults(self, pattern: bytes, typed: bytes, odd: str, expires_at: int | None) -> tuple[bytes, bytes, str]:
+        """The pattern that stands for one on which git and pathspec differ, what was typed, and what is odd."""
+        faults = []
+        wide = covering(pattern) if odd else b""
+        if wide:
+            faults.append(f"taken for all that its pattern could cover, for {odd}")
+            pattern, typed = wide, pattern
+        if expires_at is None:
+            faults.append(f"its expiry cannot be read: {self.expires_at!r:.60}")
+        return pattern, typed, "; ".join(faults)
+
+
+class LogRow(Record):
+    """A row of the table ``log``, all of its columns."""
+
+    id: Any
+    at: Any
+    project: Any
+    generation: Any
+    event: Any
+    holder: Any
+    principal: Any
+    reservation: Any
+    whose: Any
+    pattern: Any
+    reason: Any
+
+    def entry(self) -> Entry:
+        return Entry(
+            id=self.id,
+            at=instant(self.at) or 0,
+            generation=self.generation if isinstance(self.generation, int) else 0,
+            event=as_text(self.event),
+            holder=as_text(self.holder),
+            principal=as_text(self.principal),
+            reservation=self.reservation if isinstance(self.reservation, int) else None,
+            whose=None if self.whose is None else as_text(self.whose),
+            pattern=None if self.pattern is None else as_bytes(self.pattern),
+            reason=as_text(self.reason),
+        )
+
+
+def columns(row: type[tuple[Any, ...]]) -> str:
+    """The columns of a kind of row, as SQL."""
+    fields: tuple[str, ...] = row._fields  # type: ignore[attr-defined]
+    return ", ".join(f'"{name}"' for name in fields)
+
+
+def instant(value: object) -> int | None:
+    """A time in Unix ms; None for what is none, or lies outside of the years that can be written with four digits."""
+    return value if isinstance(value, int) and 0 <= value <= LATEST_MS else None
+
+
+def storable(value: bytes) -> str | bytes:
+    """Text where it is UTF-8, so that people and other programs can read it; else the bytes."""
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value
