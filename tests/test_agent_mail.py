@@ -75,7 +75,7 @@ def test_commits_and_pushes_answer_from_it_while_its_server_writes(tmp_path: Pat
         assert f"#{number} BlueLake holds /src/auth/** until " in refused.text
         assert "new login" in refused.text
         assert "src/auth/login.py" in refused.text
-        assert "git restore --staged :/src/auth/login.py" in refused.text
+        assert "leave it out:   git " in refused.text
         assert "ask BlueLake through Agent Mail" in refused.text
         assert "AGENT_MAIL_BYPASS=1 git commit" in refused.text
         assert "guard reserve" not in refused.text
