@@ -1,4 +1,8 @@
-"""What was typed: the one reading of paths and patterns that every command shares."""
+"""What was typed: the one reading of paths and patterns that every command shares (design: "As typed").
+
+An argument is relative to the current directory. ``:/`` at its beginning means the top, and so does ``/`` unless it
+begins an existing path inside this checkout. What no commit here could touch is refused with the right words.
+"""
 
 from __future__ import annotations
 
@@ -6,46 +10,313 @@ import os
 from typing import TYPE_CHECKING
 
 from guard.model import UsageError
-from guard.patterns.grammar import stored
+from guard.patterns import slips
+from guard.patterns.grammar import EVERYTHING, Malformed, is_literal, literal, prefix, stored
+from guard.record import Record
+from guard.repo.index import composed, specs
 from guard.stores.interface import Chosen, Wanted
+from guard.words import quoted, safe
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    from guard.model import Reservation
     from guard.work.here import Here
+
+_SPECIAL = b"*?[\\"
+
+
+# What to reserve, and what to ask about
 
 
 def wanted(here: Here, typed: Sequence[bytes]) -> list[Wanted]:
-    """What was typed, as patterns; each once. Raises :class:`guard.model.UsageError`."""
+    """What was typed, as patterns; each once.
+
+    A pattern that covers all of a directory also covers the submodule that stands there: git sees a submodule as one
+    entry, of that name. Raises :class:`guard.model.UsageError` for what no commit in this repository can touch.
+    """
     found: dict[bytes, Wanted] = {}
     for text in typed:
-        pattern = stored(text, cwd=here.place.prefix, exists=here.exists)
-        found.setdefault(pattern, Wanted(pattern, text))
+        try:
+            for pattern in _patterns(here, text):
+                found.setdefault(pattern, Wanted(pattern, text))
+        except Malformed as odd:
+            raise UsageError(f"cannot reserve '{safe(text[:200])}': {odd.reason}", hint=odd.hint) from None
     return list(found.values())
 
 
-def chosen(here: Here, typed: Sequence[bytes], *, ids: Sequence[int] = (), everything: bool = False) -> Chosen:
-    """Which reservations are meant by what was typed. Raises :class:`guard.model.UsageError`."""
-    return Chosen(ids=tuple(ids), patterns=tuple(wanted(here, typed)), everything=everything)
+def pattern(here: Here, typed: bytes) -> bytes:
+    """The pattern that an argument stands for. Raises :class:`guard.model.UsageError`."""
+    return wanted(here, [typed])[0].pattern
 
 
-def path(here: Here, typed: bytes) -> bytes:
-    """A path given relative to the current directory, relative to the top; a leading ":/" means the top.
+def path(here: Here, name: bytes) -> bytes:
+    """A path as git or another program names it, without wildcards, relative to the top; b"" for the top itself.
 
-    Raises :class:`guard.model.UsageError` when it lies outside.
+    Raises :class:`guard.model.UsageError` when it lies outside of the repository.
     """
-    top = here.place.top or b""
-    if typed.startswith(b":/"):
-        typed, start = typed[2:] or b".", b""
-    else:
-        start = here.place.prefix
-    if os.path.isabs(typed):
-        where = os.path.join(os.path.realpath(os.path.dirname(typed)), os.path.basename(typed))
-        relative = os.path.relpath(where, os.path.realpath(top or b"/"))
-    else:
-        relative = os.path.normpath(os.path.join(start, typed))
+    text = _placed(here, name)
+    start, rest = (b"", text[2:]) if text.startswith(b":/") else (here.place.prefix, text)
+    relative = os.path.normpath(os.path.join(start, rest.lstrip(b"/") if start == b"" else rest))
     if relative == b".." or relative.startswith(b"../"):
-        raise UsageError(
-            f"{os.fsdecode(typed)!a} lies outside this repository", hint=f"its top is {os.fsdecode(top)!a}"
-        )
-    return b"" if relative == b"." else relative
+        top = os.fsdecode(here.place.top or here.place.git_dir)
+        raise UsageError(f"{os.fsdecode(name)!a} lies outside this repository", hint=f"its top is {top!a}")
+    found = b"" if relative == b"." else relative
+    return here.index.spelled(found) if here.settings.fold and found else found
+
+
+def _patterns(here: Here, typed: bytes) -> list[bytes]:
+    """The pattern for an argument, and the submodules that it covers beside. Raises Malformed."""
+    if here.precompose:
+        typed = composed(typed)
+    slips.check(typed, lambda name: _is_there(here, name))
+    _check_outside(here, typed)
+    found = _stored(here, _placed(here, typed), here.exists)
+    _check_reachable(here, found)
+    return _with_submodules(here, found)
+
+
+def _stored(here: Here, text: bytes, exists: Callable[[bytes], bool]) -> bytes:
+    found = stored(text, cwd=here.place.prefix, exists=exists)
+    lead = prefix(found) if here.settings.fold else b""
+    if lead and (spelled := here.index.spelled(lead)) != lead:
+        found = literal(spelled) + found[len(literal(lead)) :]
+    return found
+
+
+def _is_there(here: Here, name: bytes) -> bool:
+    """Does an argument, read as a path, name something that exists?"""
+    text = _placed(here, name)
+    start, rest = (b"", text[2:]) if text.startswith(b":/") else (here.place.prefix, text)
+    relative = os.path.normpath(os.path.join(start, rest.lstrip(b"/") if start == b"" else rest))
+    if relative == b"..":
+        return False
+    return relative == b"." or (not relative.startswith(b"../") and here.exists(relative))
+
+
+def _placed(here: Here, typed: bytes) -> bytes:
+    """An argument with ":/" in front where it means the top."""
+    if here.precompose:
+        typed = composed(typed)
+    if typed.startswith(b":/"):
+        return typed
+    if typed.startswith(b"/"):
+        inside = _below_top(here, typed)
+        return typed if inside is None else b":/" + inside
+    return _as_git_prints(here, typed)
+
+
+def _below_top(here: Here, typed: bytes) -> bytes | None:
+    """What follows the top in an absolute path inside this checkout, whichever name led to the top; else None."""
+    top = here.place.top
+    if top is None:
+        return None
+    try:
+        ours = os.stat(top)
+    except OSError:
+        return None
+    names = typed.split(b"/")
+    for count in range(1, len(names) + 1):
+        try:
+            found = os.stat(b"/".join(names[:count]) or b"/")
+        except (OSError, ValueError):
+            return None
+        if os.path.samestat(found, ours):
+            return b"/".join(names[count:])
+    return None
+
+
+def _as_git_prints(here: Here, typed: bytes) -> bytes:
+    """``git diff --name-only`` names paths from the top in whichever directory it is asked.
+
+    Such a name is taken for one from the top when something is there, and from here not even its directory.
+    """
+    cwd = here.place.prefix
+    directory = typed.rpartition(b"/")[0]
+    if not cwd or not directory or typed.startswith((b"./", b"../")):
+        return typed
+    lead = typed if typed.translate(None, _SPECIAL) == typed else directory
+    if here.exists(os.path.normpath(os.path.join(cwd, typed.partition(b"/")[0]))):
+        return typed
+    return b":/" + typed if here.exists(os.path.normpath(lead)) else typed
+
+
+# Refused, though it is a pattern
+
+
+def _check_outside(here: Here, typed: bytes) -> None:
+    """Refuses an absolute path of another place; "/x" that is no path of this machine means the top."""
+    names = typed.strip(b"/").split(b"/")
+    if not typed.startswith(b"/") or len(names) < 2 or _below_top(here, typed) is not None:
+        return
+    if here.exists(names[0]) or not os.path.lexists(typed):
+        return
+    there = typed if os.path.isdir(typed) else os.path.dirname(typed)
+    raise Malformed(
+        f"it lies outside of this repository, whose top is {safe(here.place.top or here.place.git_dir)}",
+        f"guard -C {quoted(there)} reserve {quoted(typed)}   (below this top: {quoted(b':' + typed)})",
+    )
+
+
+def _check_reachable(here: Here, found: bytes) -> None:
+    """Refuses what lies beyond a symbolic link, or in a repository of its own: no commit here can touch it."""
+    top = here.place.top
+    lead = prefix(found)
+    if top is None or not lead:
+        return
+    names = lead.split(b"/")
+    last = len(names) if is_literal(found) else len(names) + 1
+    for count in range(1, last):
+        above = b"/".join(names[:count])
+        place = os.path.join(top, above)
+        rest = b"/".join(names[count:])
+        if os.path.islink(place):
+            raise _beyond_link(here, above, found)
+        if _covers_whole(found, above):
+            return  # the submodule's pointer is meant too
+        if os.path.lexists(os.path.join(place, b".git")) or above in here.index.submodules:
+            raise _in_another(here, above, rest or b".")
+
+
+def _beyond_link(here: Here, link: bytes, found: bytes) -> Malformed:
+    top = os.path.realpath(here.place.top or b"/")
+    target = os.path.relpath(os.path.realpath(os.path.join(top, link)), top)
+    reason = f"'{safe(link)}' is a symbolic link, and git tracks nothing beyond one"
+    if target == b".." or target.startswith(b"../"):
+        return Malformed(reason, f"it leads out of this repository; the link itself: {quoted(b':/' + link)}")
+    rest = found[len(literal(link)) :]
+    meant = (literal(target) if target != b"." else b"") + rest
+    return Malformed(reason, f"type where it leads to: {quoted(b':' + meant)}")
+
+
+def _in_another(here: Here, repository: bytes, rest: bytes) -> Malformed:
+    place = os.path.relpath(os.path.join(here.place.top or b"", repository), here.cwd or b".")
+    return Malformed(
+        f"'{safe(repository)}' is a repository of its own, and commits here change only which commit of it is used",
+        f"guard -C {quoted(place)} reserve {quoted(rest)}   (its entry here: guard reserve {quoted(b':/' + repository)})",
+    )
+
+
+# Submodules
+
+
+def _covers_whole(found: bytes, directory: bytes) -> bool:
+    return found in (literal(directory) + b"/**", literal(directory) + b"/")
+
+
+def _with_submodules(here: Here, found: bytes) -> list[bytes]:
+    """The pattern, and the submodules whose place it covers wholly: `dir/**` means a submodule at `dir` too."""
+    if found == EVERYTHING or here.place.top is None:
+        return [found]
+    whole = found.removesuffix(b"/**").removesuffix(b"/")
+    if whole == found:
+        return [found]
+    if is_literal(whole):
+        place = os.path.join(here.place.top, prefix(whole))
+        is_repository = os.path.lexists(os.path.join(place, b".git")) or prefix(whole) in here.index.submodules
+        return [whole] if is_repository else [found]
+    if not here.index.submodules:
+        return [found]
+    from guard.patterns.match import Union
+
+    covered = Union([whole], fold=here.settings.fold)
+    return [found, *(literal(place) for place in here.index.submodules if covered.matches(place))]
+
+
+# What is there already
+
+
+class Named(Record):
+    """Reservations that were named, by id, and the words that name none."""
+
+    rows: tuple[Reservation, ...]
+    missing: tuple[str, ...]
+
+
+def named(here: Here, typed: Iterable[bytes]) -> Named:
+    """The holder's own reservations that arguments name, whatever exists now.
+
+    The words with which something was reserved name it also when a file has come or gone meanwhile: an argument is
+    read as if it existed and as if it did not. Case is folded as enforcement folds it.
+    """
+    words = list(typed)
+    readings = {text: _readings(here, text) for text in words}
+    leads = [prefix(each) for found in readings.values() for each in found]
+    snapshot = here.store.covering(here.project, leads)
+    rows: dict[int, Reservation] = {}
+    missing = []
+    mine = [row for row in snapshot.reservations if row.holder == here.me]
+    for text in words:
+        found = _first_held(here, readings[text], text, mine)
+        rows |= {row.id: row for row in found}
+        if not found:
+            missing.append(os.fsdecode(text))
+    return Named(tuple(rows.values()), tuple(missing))
+
+
+def _first_held(here: Here, readings: Sequence[bytes], text: bytes, mine: Sequence[Reservation]) -> list[Reservation]:
+    for reading in readings:
+        found = [row for row in mine if _same(here, row.pattern, reading)]
+        if found:
+            beside = [row for row in mine if row.typed == text and row not in found and _is_beside(reading, row)]
+            return found + beside
+    return []
+
+
+def _is_beside(reading: bytes, row: Reservation) -> bool:
+    """Is this the reservation of a submodule that was made with the pattern?"""
+    return reading.endswith((b"/**", b"/")) and is_literal(row.pattern)
+
+
+def _same(here: Here, one: bytes, two: bytes) -> bool:
+    return one == two or (here.settings.fold and one.lower() == two.lower())
+
+
+def _readings(here: Here, typed: bytes) -> list[bytes]:
+    """Every pattern that an argument can have stood for, the present one first."""
+    text = composed(typed) if here.precompose else typed
+    texts = dict.fromkeys([_placed(here, text), text, b":/" + text.lstrip(b"/")])
+    found: dict[bytes, None] = {}
+    for exists in (here.exists, lambda _: True, lambda _: False):
+        for each in texts:
+            try:
+                reading = _stored(here, each, exists)
+            except UsageError:
+                continue
+            found |= dict.fromkeys([reading, reading.removesuffix(b"/**").removesuffix(b"/") or EVERYTHING])
+    if not found:
+        raise UsageError(f"'{safe(text[:200])}' can name no reservation", hint="guard list --mine")
+    return list(found)
+
+
+def chosen(here: Here, typed: Sequence[bytes], *, ids: Sequence[int] = (), everything: bool = False) -> Chosen:
+    """Which of the holder's reservations are meant: by words, by number, or all of them."""
+    meant = named(here, typed) if typed else Named((), ())
+    return Chosen(
+        ids=tuple(dict.fromkeys([*ids, *(row.id for row in meant.rows)])),
+        everything=everything,
+        missing=meant.missing,
+    )
+
+
+# What it matches
+
+
+def unmatched(here: Here, wanted: Sequence[Wanted]) -> list[Wanted]:
+    """Those of the patterns that match no file, neither in the index nor in the work tree."""
+    open_ = [want for want in wanted if not (is_literal(want.pattern) and here.exists(prefix(want.pattern)))]
+    open_ = [want for want in open_ if want.pattern != EVERYTHING]
+    for untracked in (False, True):
+        if open_:
+            asked = specs([want.pattern for want in open_], fold=here.settings.fold)
+            listed = here.index.matching(asked, untracked=untracked)
+            open_ = [want for want in open_ if not _any_matches(here, want.pattern, listed, alone=len(open_) == 1)]
+    return open_
+
+
+def _any_matches(here: Here, pattern: bytes, listed: Sequence[bytes], *, alone: bool) -> bool:
+    if alone or not listed:
+        return bool(listed)
+    from guard.patterns.overlap import overlap
+
+    return any(overlap(literal(name), pattern, fold=here.settings.fold) for name in listed)

@@ -1,0 +1,126 @@
+"""What is in the index: which paths there are, how they are spelled, where submodules stand. Asked by commands."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from guard.repo import git
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from guard.repo.place import Place
+
+_PATHSPEC_VARIABLES = (
+    b"GIT_LITERAL_PATHSPECS",
+    b"GIT_GLOB_PATHSPECS",
+    b"GIT_NOGLOB_PATHSPECS",
+    b"GIT_ICASE_PATHSPECS",
+)
+
+
+class Index:
+    """The index of one worktree. Each list is read when it is first asked for: one ``git ls-files`` for it.
+
+    Paths are relative to the top. A bare repository has no index: then every list is empty.
+    """
+
+    def __init__(self, place: Place, environment: Mapping[bytes, bytes]) -> None:
+        self._place = place
+        self._environment = environment
+
+    @cached_property
+    def names(self) -> list[bytes]:
+        """Every path in the index, sorted, each once."""
+        return sorted(set(self.listed("--cached")))
+
+    @cached_property
+    def submodules(self) -> list[bytes]:
+        """Where submodules stand, as far as ``.gitmodules`` is there to tell of any."""
+        top = self._place.top
+        if top is None or not os.path.lexists(os.path.join(top, b".gitmodules")):
+            return []
+        entries = self.listed("--cached", "--stage")
+        return sorted({entry.partition(b"\t")[2] for entry in entries if entry.startswith(b"160000 ")})
+
+    @cached_property
+    def _spellings(self) -> dict[str, bytes]:
+        """Each path of the index, and each directory above one, by what it is when case and composition are dropped."""
+        spellings: dict[str, bytes] = {}
+        for name in self.names:
+            at = len(name)
+            while at > 0 and (key := same_name(name[:at])) not in spellings:
+                spellings[key] = name[:at]
+                at = name.rfind(b"/", 0, at)
+        return spellings
+
+    def has(self, path: bytes) -> bool:
+        """Is there such a path in the index, or anything below it?"""
+        at = bisect_left(self.names, path)
+        if self.names[at : at + 1] == [path]:
+            return True
+        at = bisect_left(self.names, path + b"/")
+        return any(name.startswith(path + b"/") for name in self.names[at : at + 1])
+
+    def spelled(self, path: bytes) -> bytes:
+        """A path with as many of its leading names as the index knows spelled as they are there.
+
+        For a file system that takes names which differ in case for the same one (core.ignoreCase in git-config(1)):
+        git then goes on using the spelling of the index.
+        """
+        names = path.split(b"/")
+        for count in range(len(names), 0, -1):
+            known = self._spellings.get(same_name(b"/".join(names[:count])))
+            if known is not None:
+                return b"/".join([known, *names[count:]])
+        return path
+
+    def matching(self, specs: Sequence[bytes], *, untracked: bool) -> list[bytes]:
+        """Paths that a pathspec matches; ``untracked``: those that git would add, else those in the index."""
+        kind = ("--others", "--exclude-standard") if untracked else ("--cached",)
+        return self.listed(*kind, "--", *specs)
+
+    def listed(self, *arguments: bytes | str) -> list[bytes]:
+        """What ``git ls-files -z`` lists, from the top. Raises :class:`guard.repo.git.GitError`."""
+        place = self._place
+        if place.top is None:
+            return []
+        environment = {name: value for name, value in self._environment.items() if name not in _PATHSPEC_VARIABLES}
+        environment |= {b"GIT_DIR": place.git_dir, b"GIT_WORK_TREE": place.top}
+        asked = ["-c", "core.fsmonitor=", "ls-files", "-z", *arguments]
+        return [name for name in git.run(asked, directory=place.top, environment=environment).split(b"\0") if name]
+
+
+def same_name(path: bytes) -> str:
+    """What two names have in common that a case-insensitive, normalizing file system takes for the same one."""
+    import unicodedata
+
+    return unicodedata.normalize("NFC", path.decode("utf-8", "surrogateescape")).casefold()
+
+
+def composed(path: bytes) -> bytes:
+    """A name as git stores it where core.precomposeUnicode is true: in NFC (git-config(1)); not UTF-8: as it is."""
+    if path.isascii():
+        return path
+    import unicodedata
+
+    try:
+        return unicodedata.normalize("NFC", path.decode("utf-8")).encode("utf-8")
+    except UnicodeDecodeError:
+        return path
+
+
+def specs(patterns: Iterable[bytes], *, fold: bool) -> list[bytes]:
+    """Pathspecs that match what stored patterns cover (gitglossary(7), pathspec): the match, and all below it."""
+    magic = b":(top,glob,icase)" if fold else b":(top,glob)"
+    found = []
+    for pattern in patterns:
+        line = pattern.lstrip(b"/") if pattern.startswith(b"/") else pattern
+        if line.endswith((b"/**", b"/")) or line == b"**":
+            found.append(magic + line.rstrip(b"/") + (b"/**" if line.endswith(b"/") else b""))
+        else:
+            found += [magic + line, magic + line + b"/**"]
+    return found
