@@ -22,15 +22,16 @@ from guard.commands.shared import (
     wait_ms,
 )
 from guard.model import EXIT_DONE, EXIT_REFUSED, Reservation, UsageError
-from guard.words import pattern, safe, to_stderr
+from guard.words import pattern, quoted, safe, to_stderr
 from guard.work import arguments, leases
 from guard.work.here import Here, now_ms
-from guard.work.leases import Wish
+from guard.work.leases import Choice, Wish
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from guard.stores.interface import Chosen, Outcome
+    from guard.stores.interface import Outcome
+    from guard.work.leases import Reserved
 
 
 class _WithCommand(click.Command):
@@ -70,16 +71,18 @@ def reserve(
     a leading "/" or ":/" means the repository's top.
     """
     wish = Wish(exclusive=not shared, reason=reason, ttl_ms=ttl_ms(ttl), wait_ms=wait_ms(wait))
-    outcome = _reserved(here, patterns, wish, wait=wait or "")
+    reserved = _reserved(here, patterns, wish, wait=wait or "")
+    outcome = reserved.outcome
     if as_json:
         print_json(render.outcome_json("granted", outcome, me=here.me))
     else:
         for row in outcome.reservations:
-            click.echo(render.granted(row, now=now_ms()))
+            note = "   (matches no file yet)" if row.pattern in reserved.unmatched else ""
+            click.echo(render.granted(row, now=now_ms()) + note)
     return EXIT_DONE if outcome.reservations else _not_granted(outcome, patterns)
 
 
-def _reserved(here: Here, typed: Sequence[str], wish: Wish, *, wait: str) -> Outcome:
+def _reserved(here: Here, typed: Sequence[str], wish: Wish, *, wait: str) -> Reserved:
     words = list(map(os.fsencode, typed))
     arguments.wanted(here, words)  # what cannot be reserved is said before anything else
     leases.checked_reason(wish.reason)
@@ -119,9 +122,9 @@ def _not_granted(outcome: Outcome, typed: Sequence[str]) -> int:
 @example("guard release src/auth", "guard release --id 7 --id 8", "guard release --all")
 def release(here: Here, patterns: tuple[str, ...], ids: tuple[int, ...], everything: bool, as_json: bool) -> int:
     """End reservations of yours."""
-    chosen = _chosen(here, patterns, ids, everything, "release")
+    choice = _choice(patterns, ids, everything, "release")
     tell(here)
-    return answer_changed(here, "released", leases.release(here, chosen), as_json=as_json)
+    return answer_changed(here, "released", leases.release(here, choice), as_json=as_json)
 
 
 @click.command()
@@ -136,16 +139,21 @@ def renew(
     here: Here, patterns: tuple[str, ...], ids: tuple[int, ...], everything: bool, ttl: str | None, as_json: bool
 ) -> int:
     """Give reservations of yours more time; what has ended is said, not revived."""
-    chosen = _chosen(here, patterns, ids, everything, "renew")
+    choice = _choice(patterns, ids, everything, "renew")
     length = ttl_ms(ttl)
     tell(here)
-    return answer_changed(here, "renewed", leases.renew(here, chosen, ttl_ms=length), as_json=as_json)
+    return answer_changed(here, "renewed", leases.renew(here, choice, ttl_ms=length), as_json=as_json)
 
 
-def _chosen(here: Here, patterns: Sequence[str], ids: Sequence[int], everything: bool, verb: str) -> Chosen:
+def _choice(patterns: Sequence[str], ids: Sequence[int], everything: bool, verb: str) -> Choice:
     if not (patterns or ids or everything):
         raise UsageError(f"say what to {verb}: patterns, --id N or --all", hint="guard list --mine")
-    return arguments.chosen(here, list(map(os.fsencode, patterns)), ids=ids, everything=everything)
+    if everything and (patterns or ids):
+        raise UsageError(
+            f"--all stands alone: it would {verb} everything that you hold, not only {' '.join(patterns) or 'that'}",
+            hint=f"guard {verb} {' '.join(quoted(os.fsencode(each)) for each in patterns) or '--all'}",
+        )
+    return Choice(tuple(map(os.fsencode, patterns)), tuple(ids), everything)
 
 
 @click.command(cls=_WithCommand, options_metavar="[OPTIONS]")
@@ -172,7 +180,7 @@ def hold(
     why = reason or " ".join(command)[:200]
     length = ttl_ms(ttl)
     wish = Wish(exclusive=not shared, reason=why, ttl_ms=length, wait_ms=wait_ms(wait))
-    outcome = _reserved(here, patterns, wish, wait=wait or "")
+    outcome = _reserved(here, patterns, wish, wait=wait or "").outcome
     if not outcome.reservations:
         return _not_granted(outcome, patterns)
     assert length is not None

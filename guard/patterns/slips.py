@@ -49,40 +49,44 @@ def check(typed: bytes, exists: Exists) -> None:
 def _quotes(typed: bytes, exists: Exists) -> Malformed | None:
     if len(typed) > 2 and typed[:1] in _QUOTES and typed[-1:] == typed[:1]:
         sign = typed[:1].decode()
-        return Malformed(f"the signs {sign} are part of the name", f"leave them out: {quoted(typed[1:-1])}")
+        return Malformed(f"the signs {sign} are part of the name", f"guard reserve {quoted(typed[1:-1])}")
     return None
 
 
 def _spaces(typed: bytes, exists: Exists) -> Malformed | None:
     bare = typed.strip(b" ")
     if bare != typed and bare and exists(bare):
-        return Malformed("it begins or ends with a space", f"leave it out: {quoted(bare)}")
+        return Malformed("it begins or ends with a space", f"guard reserve {quoted(bare)}")
     return None
 
 
 def _shell(typed: bytes, exists: Exists) -> Malformed | None:
     """What a shell would have replaced, had it not been quoted."""
     if _HOME.match(typed):
-        return Malformed("no shell has replaced '~'", f"leave the quotes out, or type '\\{safe(typed)}' for the name")
+        meant = quoted(b":/" + typed)
+        return Malformed(
+            "no shell has replaced '~'",
+            f"guard reserve {safe(typed)}   (without quotes; a file of that very name: {meant})",
+        )
     if _VARIABLE.match(typed):  # only where a path begins: `routes/$id.tsx` is a usual name
-        return Malformed("no shell has replaced the variable", "use double quotes, or type the path itself")
+        return Malformed("no shell has replaced the variable", f'guard reserve "{safe(typed)}"   (in double quotes)')
     if b"$(" in typed or (typed.count(b"`") >= 2 and not typed.startswith(b"`")):
-        return Malformed("no shell has run the command in it", "use double quotes, or type the path itself")
+        return Malformed("no shell has run the command in it", f'guard reserve "{safe(typed)}"   (in double quotes)')
     return None
 
 
 def _address(typed: bytes, exists: Exists) -> Malformed | None:
     """Words of git's that name something else than a path."""
     if _URL.match(typed):
-        return Malformed("it is an address, not a path", "name paths below the repository's top")
+        return Malformed("it is an address, not a path", "guard reserve src   (a path below the repository's top)")
     magic = _MAGIC.match(typed)
     if magic is not None:
         rest = typed[magic.end() :]
-        return Malformed("guard does not know git's pathspec magic", f"type the pattern alone: {quoted(rest or b'.')}")
+        return Malformed("guard does not know git's pathspec magic", f"guard reserve {quoted(rest or b'.')}")
     revision = _REVISION.fullmatch(typed)
     if revision is not None and exists(revision["file"]):
         file = revision["file"]
-        return Malformed("it names a file in a revision", f"type the path alone: {quoted(file)}")
+        return Malformed("it names a file in a revision", f"guard reserve {quoted(file)}")
     return None
 
 
@@ -95,7 +99,7 @@ def _lines(typed: bytes, exists: Exists) -> Malformed | None:
     file = found["file"]
     if _is_escaped(typed, len(file)):
         return None
-    return Malformed("a reservation covers whole files, not lines", f"type the file alone: {quoted(file)}")
+    return Malformed("a reservation covers whole files, not lines", f"guard reserve {quoted(file)}")
 
 
 def _braces(typed: bytes, exists: Exists) -> Malformed | None:
@@ -106,7 +110,7 @@ def _braces(typed: bytes, exists: Exists) -> Malformed | None:
     meant = re.sub(rb"(?<!\\)([{}])", rb"\\\1", typed)
     return Malformed(
         "braces have no meaning in a pattern, so it would match nothing",
-        f"type them apart: {shown}   (a file of that very name: {quoted(meant)})",
+        f"guard reserve {shown}   (a file of that very name: {quoted(meant)})",
     )
 
 
@@ -156,14 +160,14 @@ def _range(listed: bytes) -> list[bytes]:
 
 def _words(typed: bytes, exists: Exists) -> Malformed | None:
     """Several paths in one argument: each of them is there, or is a pattern for what is there."""
-    for between in (rb"(?<!\\)[ ]+", rb"(?<!\\),[ ]*", rb"(?<!\\);[ ]*", rb"(?<!\\):"):
+    for between in (rb"(?<!\\),[ ]*", rb"(?<!\\);[ ]*", rb"(?<!\\)[ ]+", rb"(?<!\\):"):
         words = [word for word in re.split(between, typed) if word]
         if len(words) > 1 and all(_leads_somewhere(word, exists) for word in words):
             shown = " ".join(map(quoted, words[:SHOWN])) + (" …" if len(words) > SHOWN else "")
             meant = re.sub(rb"(?<!\\)([ ,;:])", rb"\\\1", typed)
             return Malformed(
                 "it holds several words, and would be one name",
-                f"type them as words of their own: {shown}   (one name: {quoted(meant)})",
+                f"guard reserve {shown}   (one name: {quoted(meant)})",
             )
     return None
 
@@ -182,7 +186,7 @@ def _difference(typed: bytes, exists: Exists) -> Malformed | None:
     found = _DIFF.fullmatch(typed)
     if found is not None and not exists(typed[:1]) and exists(found["file"]):
         file = found["file"]
-        return Malformed(f"'{safe(typed[:2])}' is what a patch puts before a path", f"type {quoted(file)}")
+        return Malformed(f"'{safe(typed[:2])}' is what a patch puts before a path", f"guard reserve {quoted(file)}")
     return None
 
 

@@ -153,7 +153,7 @@ def read(
         on_error=on_error,
         ttl=first(TTL, Setting(TTL.default, "the default")),
         retention=first(RETENTION, Setting(RETENTION.default, "the default")),
-        fold=fold is not None and _true(fold.value),
+        fold=fold is not None and is_true(fold.value),
         watched=_watched(environment, entries, place),
     )
 
@@ -348,7 +348,7 @@ def _lower(setting: Setting) -> Setting:
     return setting._replace(value=setting.value.lower())
 
 
-def _true(value: bytes | None) -> bool:
+def is_true(value: bytes | None) -> bool:
     return value is None or value.lower() in (b"true", b"yes", b"on", b"1")
 
 

@@ -14,11 +14,11 @@ from guard.patterns import slips
 from guard.patterns.grammar import EVERYTHING, Malformed, is_literal, literal, prefix, stored
 from guard.record import Record
 from guard.repo.index import composed, specs
-from guard.stores.interface import Chosen, Wanted
+from guard.stores.interface import Wanted
 from guard.words import quoted, safe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from guard.model import Reservation
     from guard.work.here import Here
@@ -29,11 +29,12 @@ _SPECIAL = b"*?[\\"
 # What to reserve, and what to ask about
 
 
-def wanted(here: Here, typed: Sequence[bytes]) -> list[Wanted]:
+def wanted(here: Here, typed: Sequence[bytes], *, verb: str = "reserve") -> list[Wanted]:
     """What was typed, as patterns; each once.
 
     A pattern that covers all of a directory also covers the submodule that stands there: git sees a submodule as one
-    entry, of that name. Raises :class:`guard.model.UsageError` for what no commit in this repository can touch.
+    entry, of that name. ``verb`` is the command's, for the error. Raises :class:`guard.model.UsageError` for what no
+    commit in this repository can touch.
     """
     found: dict[bytes, Wanted] = {}
     for text in typed:
@@ -41,7 +42,10 @@ def wanted(here: Here, typed: Sequence[bytes]) -> list[Wanted]:
             for pattern in _patterns(here, text):
                 found.setdefault(pattern, Wanted(pattern, text))
         except Malformed as odd:
-            raise UsageError(f"cannot reserve '{safe(text[:200])}': {odd.reason}", hint=odd.hint) from None
+            hint = odd.hint.replace("guard reserve", f"guard {verb}") if odd.hint.startswith("guard ") else odd.hint
+            raise UsageError(f"cannot {verb} '{safe(text[:200])}': {odd.reason}", hint=hint) from None
+        except UsageError as error:
+            raise UsageError(error.what.replace("cannot reserve", f"cannot {verb}"), hint=error.hint) from None
     return list(found.values())
 
 
@@ -183,17 +187,20 @@ def _beyond_link(here: Here, link: bytes, found: bytes) -> Malformed:
     target = os.path.relpath(os.path.realpath(os.path.join(top, link)), top)
     reason = f"'{safe(link)}' is a symbolic link, and git tracks nothing beyond one"
     if target == b".." or target.startswith(b"../"):
-        return Malformed(reason, f"it leads out of this repository; the link itself: {quoted(b':/' + link)}")
+        return Malformed(
+            reason, f"guard reserve {quoted(b':/' + link)}   (the link itself; it leads out of this repository)"
+        )
     rest = found[len(literal(link)) :]
     meant = (literal(target) if target != b"." else b"") + rest
-    return Malformed(reason, f"type where it leads to: {quoted(b':' + meant)}")
+    return Malformed(reason, f"guard reserve {quoted(b':' + meant)}   (where it leads to)")
 
 
 def _in_another(here: Here, repository: bytes, rest: bytes) -> Malformed:
     place = os.path.relpath(os.path.join(here.place.top or b"", repository), here.cwd or b".")
+    entry = quoted(b":/" + repository)
     return Malformed(
         f"'{safe(repository)}' is a repository of its own, and commits here change only which commit of it is used",
-        f"guard -C {quoted(place)} reserve {quoted(rest)}   (its entry here: guard reserve {quoted(b':/' + repository)})",
+        f"guard -C {quoted(place)} reserve {quoted(rest)}   (its entry here: guard reserve {entry})",
     )
 
 
@@ -227,45 +234,51 @@ def _with_submodules(here: Here, found: bytes) -> list[bytes]:
 
 
 class Named(Record):
-    """Reservations that were named, by id, and the words that name none."""
+    """Reservations that were named, the words that name none, and the generation of the state they were found in."""
 
     rows: tuple[Reservation, ...]
     missing: tuple[str, ...]
+    generation: int
 
 
-def named(here: Here, typed: Iterable[bytes]) -> Named:
+def named(here: Here, typed: Sequence[bytes]) -> Named:
     """The holder's own reservations that arguments name, whatever exists now.
 
     The words with which something was reserved name it also when a file has come or gone meanwhile: an argument is
-    read as if it existed and as if it did not. Case is folded as enforcement folds it.
+    read as things are, then as if it existed, then as if it did not. Case is folded as enforcement folds it.
+    Raises :class:`guard.model.UsageError` for what can name nothing.
     """
-    words = list(typed)
-    readings = {text: _readings(here, text) for text in words}
-    leads = [prefix(each) for found in readings.values() for each in found]
+    readings = {text: _readings(here, text) for text in typed}
+    leads = sorted({prefix(each) for found in readings.values() for each in found})
     snapshot = here.store.covering(here.project, leads)
+    mine = [row for row in snapshot.reservations if row.holder == here.me]
     rows: dict[int, Reservation] = {}
     missing = []
-    mine = [row for row in snapshot.reservations if row.holder == here.me]
-    for text in words:
-        found = _first_held(here, readings[text], text, mine)
+    for text in typed:
+        found = _held(here, readings[text], text, mine)
         rows |= {row.id: row for row in found}
         if not found:
             missing.append(os.fsdecode(text))
-    return Named(tuple(rows.values()), tuple(missing))
+    return Named(tuple(rows.values()), tuple(missing), snapshot.generation)
 
 
-def _first_held(here: Here, readings: Sequence[bytes], text: bytes, mine: Sequence[Reservation]) -> list[Reservation]:
+def _held(here: Here, readings: Sequence[bytes], text: bytes, mine: Sequence[Reservation]) -> list[Reservation]:
+    """What is held by the first reading by which anything is held, with what the same words reserved beside it."""
     for reading in readings:
+        whole = reading.removesuffix(b"/**").removesuffix(b"/")
         found = [row for row in mine if _same(here, row.pattern, reading)]
+        if whole != reading:
+            found += [row for row in mine if row.typed == text and _is_submodule_of(here, row.pattern, whole)]
         if found:
-            beside = [row for row in mine if row.typed == text and row not in found and _is_beside(reading, row)]
-            return found + beside
+            return found
     return []
 
 
-def _is_beside(reading: bytes, row: Reservation) -> bool:
-    """Is this the reservation of a submodule that was made with the pattern?"""
-    return reading.endswith((b"/**", b"/")) and is_literal(row.pattern)
+def _is_submodule_of(here: Here, pattern: bytes, whole: bytes) -> bool:
+    """Was this reserved for a submodule, beside a pattern that covers wholly what ``whole`` matches?"""
+    from guard.patterns.overlap import overlap
+
+    return is_literal(pattern) and bool(whole) and overlap(pattern, whole, fold=here.settings.fold)
 
 
 def _same(here: Here, one: bytes, two: bytes) -> bool:
@@ -275,28 +288,20 @@ def _same(here: Here, one: bytes, two: bytes) -> bool:
 def _readings(here: Here, typed: bytes) -> list[bytes]:
     """Every pattern that an argument can have stood for, the present one first."""
     text = composed(typed) if here.precompose else typed
-    texts = dict.fromkeys([_placed(here, text), text, b":/" + text.lstrip(b"/")])
+    texts = [_placed(here, text), text]
+    if b"/" in text and not text.startswith(b":/"):
+        texts.append(b":/" + text.lstrip(b"/"))
     found: dict[bytes, None] = {}
+    refused: UsageError | None = None
     for exists in (here.exists, lambda _: True, lambda _: False):
-        for each in texts:
+        for each in dict.fromkeys(texts):
             try:
-                reading = _stored(here, each, exists)
-            except UsageError:
-                continue
-            found |= dict.fromkeys([reading, reading.removesuffix(b"/**").removesuffix(b"/") or EVERYTHING])
-    if not found:
-        raise UsageError(f"'{safe(text[:200])}' can name no reservation", hint="guard list --mine")
+                found[_stored(here, each, exists)] = None
+            except UsageError as error:
+                refused = refused or error
+    if refused is not None and not found:
+        raise UsageError(refused.what.replace("cannot reserve", "no reservation is called"), hint=refused.hint)
     return list(found)
-
-
-def chosen(here: Here, typed: Sequence[bytes], *, ids: Sequence[int] = (), everything: bool = False) -> Chosen:
-    """Which of the holder's reservations are meant: by words, by number, or all of them."""
-    meant = named(here, typed) if typed else Named((), ())
-    return Chosen(
-        ids=tuple(dict.fromkeys([*ids, *(row.id for row in meant.rows)])),
-        everything=everything,
-        missing=meant.missing,
-    )
 
 
 # What it matches

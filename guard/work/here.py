@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from guard.model import GuardError
 from guard.repo import settings as settings_
 from guard.repo.defaults import noted_store, store_path
-from guard.repo.git import config
+from guard.repo.git import Configured, config
+from guard.repo.index import Index
 from guard.repo.place import Place, discover
 from guard.repo.settings import Settings
 from guard.stores.choose import open_store
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 30.0
 """How long a command waits for another program that has the store locked, unless GUARD_PATIENCE says otherwise."""
+
+
+_WILDCARDS = b"*?[\\!"
 
 
 class Here:
@@ -43,7 +47,23 @@ class Here:
     @cached_property
     def settings(self) -> Settings:
         default = noted_store(self.place.own_dir, self.environment) or store_path()
-        return settings_.read(self.environment, config(), self.place, default_store=default)
+        return settings_.read(self.environment, self.entries, self.place, default_store=default)
+
+    @cached_property
+    def entries(self) -> list[Configured]:
+        """git's configuration as it holds here."""
+        return config()
+
+    @property
+    def precompose(self) -> bool:
+        """Are names composed before they are stored (core.precomposeUnicode in git-config(1))?"""
+        values = [entry.value for entry in self.entries if entry.key == b"core.precomposeunicode"]
+        return bool(values) and settings_.is_true(values[-1])
+
+    @cached_property
+    def index(self) -> Index:
+        """What is in the index."""
+        return Index(self.place, self.environment)
 
     @cached_property
     def store(self) -> Store:
@@ -70,8 +90,15 @@ class Here:
         return Writing(self.store)
 
     def exists(self, path: bytes) -> bool:
-        """Is there something at a path relative to the top?"""
-        return self.place.top is not None and os.path.lexists(os.path.join(self.place.top, path))
+        """Is there something at a path relative to the top, in the work tree or in the index?
+
+        The index is read only for a name that a pattern could be mistaken for: for any other it makes no difference.
+        """
+        if self.place.top is None:
+            return False
+        if os.path.lexists(os.path.join(self.place.top, path)):
+            return True
+        return bool(path) and path.translate(None, _WILDCARDS) != path and self.index.has(path)
 
 
 class Writing:

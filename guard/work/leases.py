@@ -15,6 +15,7 @@ from guard.work.waiting import reserve_in_turn
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from guard.work.arguments import Named
     from guard.work.here import Here
 
 REASON_MAX = 2000
@@ -30,9 +31,24 @@ class Wish(Record):
     wait_ms: int = 0
 
 
+class Choice(Record):
+    """Which of the holder's reservations are meant: by the words that name them, by number, or all of them."""
+
+    typed: tuple[bytes, ...] = ()
+    ids: tuple[int, ...] = ()
+    everything: bool = False
+
+
+class Reserved(Record):
+    """What came of a reserve: the outcome, and those of the granted patterns that match no file yet."""
+
+    outcome: Outcome
+    unmatched: tuple[bytes, ...] = ()
+
+
 def reserve(
     here: Here, typed: Sequence[bytes], wish: Wish, *, waiting: Callable[[Outcome], None] = lambda seen: None
-) -> Outcome:
+) -> Reserved:
     """Reserves every pattern, or none when somebody else is in the way; then the outcome has conflicts.
 
     With ``wish.wait_ms``, waits that long for its turn; ``waiting`` is called with what it waits for.
@@ -59,20 +75,37 @@ def reserve(
                 sleep=time.sleep,
                 waiting=waiting,
             )
-    return outcome
+    unmatched = arguments.unmatched(here, wanted) if outcome.reservations else []
+    return Reserved(outcome, tuple(want.pattern for want in unmatched))
 
 
-def release(here: Here, chosen: Chosen) -> Outcome:
+def release(here: Here, choice: Choice) -> Outcome:
     """Ends reservations of the holder's own."""
+    chosen, named = _chosen(here, choice)
+    if named is not None and not (chosen.ids or chosen.everything):
+        return Outcome(named.generation, not_found=named.missing)
     with here.writing() as store:
-        return store.release(here.actor, chosen)
+        return _with_missing(store.release(here.actor, chosen), named)
 
 
-def renew(here: Here, chosen: Chosen, *, ttl_ms: int | None = None) -> Outcome:
+def renew(here: Here, choice: Choice, *, ttl_ms: int | None = None) -> Outcome:
     """Gives the holder's own reservations ``ttl_ms`` from now, or the configured length."""
     length = here.settings.ttl_ms() if ttl_ms is None else ttl_ms
+    chosen, named = _chosen(here, choice)
+    if named is not None and not (chosen.ids or chosen.everything):
+        return Outcome(named.generation, not_found=named.missing)
     with here.writing() as store:
-        return store.renew(here.actor, chosen, ttl_ms=length)
+        return _with_missing(store.renew(here.actor, chosen, ttl_ms=length), named)
+
+
+def _chosen(here: Here, choice: Choice) -> tuple[Chosen, Named | None]:
+    named = arguments.named(here, choice.typed) if choice.typed else None
+    ids = [*choice.ids, *(row.id for row in named.rows)] if named else list(choice.ids)
+    return Chosen(ids=tuple(dict.fromkeys(ids)), everything=choice.everything), named
+
+
+def _with_missing(outcome: Outcome, named: Named | None) -> Outcome:
+    return outcome._replace(not_found=(*outcome.not_found, *named.missing)) if named else outcome
 
 
 def break_(here: Here, ids: Sequence[int], *, reason: str) -> Outcome:
