@@ -16,7 +16,7 @@ from guard.stores.interface import Actor, Chosen
 from guard.stores.sqlite import SqliteStore
 from tests.support.repositories import GUARD, PACKAGE, Repository, run
 
-RESERVATION = {"id", "holder", "pattern", "exclusive", "reason", "created_at", "expires_at", "mine"}
+RESERVATION = {"id", "holder", "pattern", "exclusive", "reason", "created_at", "expires_at", "expires_in_s", "mine"}
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
@@ -60,7 +60,10 @@ def test_every_command_helps_with_an_example(tmp_path: Path, name: str) -> None:
 
 def test_json_has_the_promised_shapes(repository: Repository) -> None:
     granted = repository.guard("reserve", "src/auth", "*.md", "--reason", "why", "--json", who="alice").json()
-    assert set(granted) == {"schema", "generation", "granted", "conflicts"}
+    told = {"warnings", "notices"}
+    assert set(granted) == {"schema", "generation", "granted", "conflicts"} | told
+    assert granted["warnings"] == ["**/*.md matches no file yet"]
+    assert 3590 <= granted["granted"][0]["expires_in_s"] <= 3600
     assert granted["schema"] == 1
     assert granted["conflicts"] == []
     assert [set(row) for row in granted["granted"]] == [RESERVATION, RESERVATION]
@@ -76,30 +79,29 @@ def test_json_has_the_promised_shapes(repository: Repository) -> None:
     ]
 
     listed = repository.guard("list", "--json", who="bob").json()
-    assert set(listed) == {"schema", "generation", "project", "holder", "reservations"}
+    assert set(listed) == {"schema", "generation", "project", "holder", "reservations"} | told
     assert listed["holder"] == "bob"
     assert [row["mine"] for row in listed["reservations"]] == [False, False]
 
     repository.write("src/auth/login.py", "x")
     repository.git("add", "-A")
     checked = repository.guard("check", "--json", who="bob", expect=1).json()
-    assert set(checked) == {"schema", "generation", "verdict", "conflicts"}
+    assert set(checked) == {"schema", "generation", "verdict", "conflicts", "reservations"} | told
     assert checked["verdict"] == "reserved"
-    assert [(found["path"], found["commit"], found["reservation"]["id"]) for found in checked["conflicts"]] == [
-        ("src/auth/login.py", None, 1)
-    ]
+    assert checked["conflicts"] == [{"path": "src/auth/login.py", "commit": None, "reservation_id": 1}]
+    assert [row["id"] for row in checked["reservations"]] == [1]
     assert repository.guard("check", "--json", who="alice").json()["verdict"] == "clear"
 
     renewed = repository.guard("renew", "src/auth", "nothing", "--json", who="alice", expect=1).json()
-    assert set(renewed) == {"schema", "generation", "renewed", "not_found"}
+    assert set(renewed) == {"schema", "generation", "renewed", "not_found", "next"} | told
     assert renewed["not_found"] == ["nothing"]
     broken = repository.guard("break", "2", "--reason", "hurry", "--json", who="bob").json()
-    assert set(broken) == {"schema", "generation", "broken", "not_found"}
+    assert set(broken) == {"schema", "generation", "broken", "not_found"} | told
     assert {key: broken["broken"][0][key] for key in ("end", "ended_by")} == {"end": "broken", "ended_by": "bob"}
     released = repository.guard("release", "--all", "--json", who="alice").json()
     assert [row["end"] for row in released["released"]] == ["released"]
     ended = repository.guard("list", "--ended", "--json").json()["reservations"]
-    assert all(set(row) == RESERVATION | {"ended_at", "ended_by", "end"} for row in ended)
+    assert all(set(row) == RESERVATION | {"ended_at", "ended_by", "end", "end_reason"} for row in ended)
     generations = [answer["generation"] for answer in (granted, listed, renewed, broken, released)]
     assert generations == [2, 2, 3, 4, 5]
 
@@ -131,11 +133,22 @@ def test_json_has_the_promised_shapes(repository: Repository) -> None:
         (["check", "-z"], 2, "--stdin"),
         (["check", "--staged", "x"], 2, "together"),
         (["check", "--from", "main"], 2, "together"),
-        (["check", "--from", "nowhere", "--to", "main"], 3, "nowhere"),
+        (["check", "--from", "nowhere", "--to", "main"], 2, "nowhere"),
         (["hold", "x"], 2, "guard hold src/auth -- make test"),
         (["hold", "x", "--", "/no/such/command"], 2, "cannot be started"),
         (["hook", "post-commit"], 2, "pre-commit"),
         (["nothing"], 2, "No such command"),
+        (["reserv", "x"], 2, "guard reserve --help"),
+        (["list", "--min"], 2, "guard list --mine"),
+        (["check", "--stage"], 2, "guard check --staged"),
+        (["release", "--all", "docs"], 2, "guard release docs"),
+        (["renew", "--all", "docs", "src"], 2, "guard renew docs src"),
+        (["list", "--ended", "--all-projects"], 2, "together"),
+        (["list", "--soon", "never"], 2, "not a duration"),
+        (["log", "--since", "never"], 2, "not a duration"),
+        (["reserve", "--staged"], 1, "nothing is staged"),
+        (["reserve", "--changed"], 1, "nothing is changed"),
+        (["-C", "nowhere", "list"], 2, "cannot go to"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else None,
 )

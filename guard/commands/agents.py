@@ -11,6 +11,7 @@ import click
 from guard.agents import install as agents
 from guard.agents.files import PROJECT, SHARED, USER
 from guard.agents.programs import PROGRAMS
+from guard.commands.shared import example
 from guard.model import EXIT_DONE, EXIT_REFUSED, GuardError
 from guard.words import to_stderr
 
@@ -24,6 +25,7 @@ _names = click.argument("programs", nargs=-1, metavar="[PROGRAM]...", shell_comp
 
 
 @click.group()
+@example("guard agent install claude", "guard agent status --check")
 def agent() -> None:
     """Have coding agents ask guard before they edit: Claude Code, Codex, Copilot, Gemini, opencode, Cursor."""
 

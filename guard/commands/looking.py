@@ -4,61 +4,125 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from guard.commands import render
-from guard.commands.shared import as_json_option, example, pass_here, print_json, print_lines, tell, terminal_width
+from guard.commands.shared import Reply, as_json_option, example, pass_here, terminal_width
 from guard.model import EXIT_DONE, EXIT_REFUSED, UsageError, Verdict
+from guard.repo import settings
 from guard.words import conflicts_in_words, safe, to_stderr
 from guard.work import questions
 from guard.work.here import Here, now_ms
+from guard.work.questions import Filter
+
+if TYPE_CHECKING:
+    from guard.commands.render import Json
+    from guard.stores.interface import Snapshot
 
 
 @click.command(name="list")
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
 @click.option("--mine", is_flag=True, help="Only yours.")
 @click.option("--theirs", is_flag=True, help="Only others'.")
 @click.option("--ended", is_flag=True, help="What was released, expired or broken.")
-@click.option("--all-projects", is_flag=True, help="Every project in this store.")
+@click.option("--soon", metavar="DURATION", help="Only what ends within that time; yours, unless --theirs is given.")
+@click.option("--all-projects", is_flag=True, help="Every project in this store; works anywhere.")
+@click.option("--watch", is_flag=True, help="Show it again whenever it changes, until you interrupt.")
 @as_json_option
 @pass_here
-@example("guard list", "guard list --theirs --json")
-def list_(here: Here, mine: bool, theirs: bool, ended: bool, all_projects: bool, as_json: bool) -> int:
-    """Who holds what, until when, and why."""
-    if ended and all_projects:
-        raise UsageError("--ended and --all-projects do not go together", hint="guard list --ended")
+@example(
+    "guard list",
+    "guard list src/auth/login.py         who holds this file?",
+    "guard list --soon 10m                what of mine ends soon?",
+    "guard list --all-projects --json",
+)
+def list_(
+    here: Here,
+    paths: tuple[str, ...],
+    mine: bool,
+    theirs: bool,
+    ended: bool,
+    soon: str | None,
+    all_projects: bool,
+    watch: bool,
+    as_json: bool,
+) -> int:
+    """Who holds what, until when, and why; with PATHs, who holds those."""
+    if sum((ended, all_projects, soon is not None)) > 1 or (all_projects and paths) or (watch and ended):
+        raise UsageError(
+            "these do not go together: --ended, --all-projects (without PATHs), --soon, --watch", hint="guard list"
+        )
+    if all_projects:
+        here = here.anywhere()
+    soon_ms = None if soon is None else settings.duration(soon, what="--soon")
+    mine = mine or (soon is not None and not theirs)
+    only = Filter(mine=mine, theirs=theirs, soon_ms=soon_ms, paths=tuple(map(os.fsencode, paths)))
+    if watch:
+        return _watch(here, only, all_projects=all_projects, as_json=as_json)
+    reply = Reply(here, as_json=as_json)
+    if not all_projects:
+        reply.tell()
+        reply.warn_unless_in_force()
+    found = questions.held(here, only, ended=ended, all_projects=all_projects)
+    if not found.reservations:
+        what = "has ended" if ended else "is reserved" if only == Filter() else "like that is reserved"
+        to_stderr(f"guard: nothing {what} {'here' if all_projects else f'in {safe(here.project)}'}.")
+    reply.say(
+        lambda: _list_json(here, found, all_projects=all_projects),
+        lambda: _list_lines(here, found, ended=ended, all_projects=all_projects),
+    )
+    return EXIT_DONE
+
+
+def _list_json(here: Here, found: Snapshot, *, all_projects: bool) -> Json:
+    rows, generation = found.reservations, found.generation
+    return render.list_json(rows, project=here.project, me=here.me, generation=generation, all_projects=all_projects)
+
+
+def _list_lines(here: Here, found: Snapshot, *, ended: bool, all_projects: bool) -> list[str]:
     me, project, width = here.me, here.project, terminal_width()
-    tell(here)
-    found = questions.held(here, ended=ended, all_projects=all_projects)
-    rows = [row for row in found.reservations if mine == theirs or (row.holder == me) == mine]
-    if as_json:
-        generation = found.generation
-        print_json(render.list_json(rows, project=project, me=me, generation=generation, all_projects=all_projects))
-    elif not rows:
-        to_stderr(f"guard: nothing {'has ended' if ended else 'is reserved'} in {safe(project)}.")
-    elif ended:
-        print_lines(render.ended_listing(rows, now=now_ms(), width=width))
-    else:
-        for name in sorted({row.project for row in rows}, key=lambda name: (name != project, name)):
-            if all_projects:
-                click.echo(f"{safe(name)}:")
-            some = [row for row in rows if row.project == name]
-            print_lines(render.listing(some, me=me, now=now_ms(), width=width, style=click.style))
+    if ended:
+        return render.ended_listing(found.reservations, now=now_ms(), width=width)
+    lines = []
+    for name in sorted({row.project for row in found.reservations}, key=lambda name: (name != project, name)):
+        lines += [f"{safe(name)}:"] if all_projects else []
+        some = [row for row in found.reservations if row.project == name]
+        lines += render.listing(some, me=me, now=now_ms(), width=width, style=click.style)
+    return lines
+
+
+def _watch(here: Here, only: Filter, *, all_projects: bool, as_json: bool) -> int:
+    """Shows the list at each change, on a terminal in place of the one before; ends when interrupted."""
+    redraw = not as_json and terminal_width() is not None and os.environ.get("TERM") != "dumb"
+    for found in questions.changes_of(here, only, all_projects=all_projects):
+        if redraw:
+            click.echo("\x1b[H\x1b[2J", nl=False)
+        reply = Reply(here, as_json=as_json)
+        if not found.reservations and not as_json:
+            click.echo("nothing is reserved")
+        reply.say(
+            lambda found=found: _list_json(here, found, all_projects=all_projects),  # type: ignore[misc]
+            lambda found=found: _list_lines(here, found, ended=False, all_projects=all_projects),  # type: ignore[misc]
+        )
+        sys.stdout.flush()
     return EXIT_DONE
 
 
 @click.command()
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @click.option("--staged", is_flag=True, help="What is staged for the next commit (the default without PATHs).")
-@click.option("--stdin", "from_stdin", is_flag=True, help="Paths from standard input, one a line.")
+@click.option("--changed", is_flag=True, help="What is changed in the work tree, staged or not.")
+@click.option("--stdin", "from_stdin", is_flag=True, help="Paths from standard input, one a line, as git prints them.")
 @click.option("-z", "nul", is_flag=True, help="With --stdin: each path ends with a NUL.")
 @click.option("--from", "old", metavar="A", help="With --to: what differs between two commits.")
 @click.option("--to", "new", metavar="B")
 @as_json_option
 @pass_here
 @example(
-    "guard check                                 would this commit be refused?",
-    "guard check src/auth/login.py docs",
+    "guard check                          would this commit be refused?",
+    "guard check src/auth/login.py docs   mine, shared, free, or held by whom?",
     "git diff --name-only -z | guard check --stdin -z",
     "guard check --from main --to HEAD --json",
 )
@@ -66,6 +130,7 @@ def check(
     here: Here,
     paths: tuple[str, ...],
     staged: bool,
+    changed: bool,
     from_stdin: bool,
     nul: bool,
     old: str | None,
@@ -74,55 +139,125 @@ def check(
 ) -> int:
     """Would changing these paths be refused? Says so, and changes nothing.
 
-    A directory stands for everything below it.
+    A directory stands for everything below it. Exits 1 when it would be refused, 0 when it would pass.
     """
-    ways = [bool(paths), staged, from_stdin, old is not None or new is not None]
+    ways = [bool(paths), staged, changed, from_stdin, old is not None or new is not None]
     if sum(ways) > 1:
-        raise UsageError("PATHs, --staged, --stdin and --from/--to do not go together", hint="guard check --help")
+        raise UsageError(
+            "PATHs, --staged, --changed, --stdin and --from/--to do not go together", hint="guard check --help"
+        )
     if nul and not from_stdin:
         raise UsageError("-z goes with --stdin", hint="guard check --help")
-    tell(here)
+    reply = Reply(here, as_json=as_json)
+    reply.tell()
+    reply.warn_unless_in_force()
     if from_stdin:
-        data = sys.stdin.buffer.read()
-        names = [name for name in data.split(b"\0" if nul else b"\n") if name]
-        answer = questions.check_paths(here, names)
-    elif paths:
-        answer = questions.check_paths(here, list(map(os.fsencode, paths)))
-    else:
-        answer = _check_commits(here, old, new)
-    if as_json:
-        print_json(render.check_json(answer.conflicts, generation=answer.generation, me=here.me))
-    elif answer.clear:
-        click.echo("clear")
-    else:
-        print_lines(conflicts_in_words(answer.conflicts, now=now_ms()))
-    return EXIT_DONE if answer.clear else EXIT_REFUSED
+        return _answer_asked(reply, questions.check_paths(here, _names(nul=nul), as_named=True), named=False)
+    if paths:
+        return _answer_asked(reply, questions.check_paths(here, list(map(os.fsencode, paths))), named=True)
+    if changed:
+        return _answer_asked(reply, questions.check_changed(here), named=False)
+    return _answer_verdict(reply, _check_commits(reply, old, new))
 
 
-def _check_commits(here: Here, old: str | None, new: str | None) -> Verdict:
+def _names(*, nul: bool) -> list[bytes]:
+    """Paths on standard input; without ``-z`` git quotes unusual ones as in C (core.quotePath in git-config(1))."""
+    from guard.repo.index import unquoted
+
+    data = sys.stdin.buffer.read()
+    if nul:
+        return [name for name in data.split(b"\0") if name]
+    return [unquoted(name) for name in data.split(b"\n") if name]
+
+
+def _check_commits(reply: Reply, old: str | None, new: str | None) -> Verdict:
     """The verdict on what is staged, or on what differs between two commits."""
+    here = reply.here
     if old is None and new is None:
-        return questions.check_changes(here, questions.staged(here))
+        changes = questions.staged(here)
+        if not changes:
+            to_stderr("guard: nothing is staged.")
+            reply.suggest("guard check --changed", note="what is changed in the work tree")
+        return questions.check_changes(here, changes)
     if old is None or new is None:
         raise UsageError("--from and --to go together", hint="guard check --from main --to HEAD")
-    return questions.check_changes(here, questions.between(old, new))
+    return questions.check_changes(here, questions.between(here, old, new))
+
+
+def _answer_asked(reply: Reply, checked: questions.Checked, *, named: bool) -> int:
+    """Says what each path is, when paths were named; else only what is in the way."""
+    verdict, me = checked.verdict(), checked.me
+    code = _code(reply, verdict)
+
+    def lines() -> list[str]:
+        shown = render.asked_lines(checked.asked, me=me, now=now_ms()) if named else []
+        if verdict.clear:
+            return [*shown, "clear"]
+        return shown or conflicts_in_words(verdict.conflicts, now=now_ms())
+
+    reply.say(lambda: render.check_json(verdict, me=me, asked=checked.asked), lines)
+    return code
+
+
+def _answer_verdict(reply: Reply, verdict: Verdict) -> int:
+    me, code = reply.here.me, _code(reply, verdict)
+
+    def lines() -> list[str]:
+        return ["clear"] if verdict.clear else conflicts_in_words(verdict.conflicts, now=now_ms())
+
+    reply.say(lambda: render.check_json(verdict, me=me), lines)
+    return code
+
+
+def _code(reply: Reply, verdict: Verdict) -> int:
+    """1 when a hook would refuse it now; what would pass, for whichever reason, is 0."""
+    if verdict.clear:
+        return EXIT_DONE
+    passes = questions.passes_because(reply.here)
+    if passes:
+        to_stderr(f"guard: a commit of this would pass all the same: {passes}.")
+        return EXIT_DONE
+    return EXIT_REFUSED
 
 
 @click.command()
 @click.option("-n", "limit", type=click.IntRange(1, 1_000_000), default=50, show_default=True, help="How many.")
+@click.option("--path", "paths", multiple=True, metavar="PATH", help="Only what concerned this path or pattern.")
+@click.option("--holder", "holders", multiple=True, metavar="NAME", help="Only what this holder did or underwent.")
+@click.option("--event", "events", multiple=True, metavar="WORD", help="Only these: reserved, broken, refused, ….")
+@click.option("--since", metavar="DURATION", help="Only what happened within that time: 2h, 3d.")
 @as_json_option
 @pass_here
-@example("guard log", "guard log -n 500 --json")
-def log(here: Here, limit: int, as_json: bool) -> int:
+@example(
+    "guard log",
+    "guard log --path src/auth --since 2d      who touched it?",
+    "guard log --holder alice --event broken --json",
+)
+def log(
+    here: Here,
+    limit: int,
+    paths: tuple[str, ...],
+    holders: tuple[str, ...],
+    events: tuple[str, ...],
+    since: str | None,
+    as_json: bool,
+) -> int:
     """What happened: reserved, renewed, released, expired, broken, refused, warned, bypassed; by whom and why."""
-    tell(here)
-    found = questions.log(here, limit=limit)
-    if as_json:
-        print_json(render.log_json(found.entries, project=here.project, generation=found.generation))
-    elif found.entries:
-        print_lines(render.log_lines(found.entries, now=now_ms(), width=terminal_width()))
-    else:
-        to_stderr(f"guard: nothing has happened yet in {safe(here.project)}.")
+    reply = Reply(here, as_json=as_json)
+    since_ms = None if since is None else settings.duration(since, what="--since")
+    reply.tell()
+    found = questions.log(
+        here,
+        limit=limit,
+        only=questions.LogFilter(tuple(map(os.fsencode, paths)), holders, events, since_ms),
+    )
+    if not found.entries:
+        like = " like that" if paths or holders or events or since else ""
+        to_stderr(f"guard: nothing{like} has happened yet in {safe(here.project)}.")
+    reply.say(
+        lambda: render.log_json(found.entries, project=here.project, generation=found.generation),
+        lambda: render.log_lines(found.entries, now=now_ms(), width=terminal_width()),
+    )
     return EXIT_DONE
 
 
@@ -132,18 +267,17 @@ def log(here: Here, limit: int, as_json: bool) -> int:
 @example("guard whoami", "GUARD_AGENT=carol guard whoami")
 def whoami(here: Here, as_json: bool) -> int:
     """Who guard takes you for, and where that name comes from."""
-    tell(here)
+    reply = Reply(here, as_json=as_json)
+    reply.tell()
     source = here.settings.holder.source
-    if as_json:
-        print_json(
-            {
-                "generation": questions.generation(here),
-                "holder": here.me,
-                "source": source,
-                "principal": here.actor.principal,
-                "project": here.project,
-            }
-        )
-    else:
-        click.echo(f"{safe(here.me)}  (from {safe(source)})")
+    reply.say(
+        lambda: {
+            "generation": questions.generation(here),
+            "holder": here.me,
+            "source": source,
+            "principal": here.actor.principal,
+            "project": here.project,
+        },
+        lambda: [f"{safe(here.me)}  (from {safe(source)})"],
+    )
     return EXIT_DONE

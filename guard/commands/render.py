@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from guard.model import SCHEMA, Conflict, Reservation
+from guard.model import SCHEMA, Reservation, Verdict
 from guard.words import clock, held, length, pattern, safe, until
+from guard.work.here import now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from guard.stores.interface import Entry, Outcome
+    from guard.work.questions import Asked
 
     Json = dict[str, Any]
     Style = Callable[..., str]
@@ -48,10 +50,16 @@ def reservation_json(row: Reservation, *, me: str) -> Json:
         "reason": row.reason,
         "created_at": iso(row.created_at),
         "expires_at": iso(row.expires_at),
+        "expires_in_s": None if row.expires_at is None else max(0, row.expires_at - now_ms()) // 1000,
         "mine": row.holder == me,
     }
     if row.end is not None or row.ended_at is not None:
-        answer |= {"ended_at": iso(row.ended_at), "ended_by": row.ended_by, "end": row.end}
+        answer |= {
+            "ended_at": iso(row.ended_at),
+            "ended_by": row.ended_by,
+            "end": row.end,
+            "end_reason": getattr(row, "end_reason", ""),
+        }
     if row.fault:
         answer["fault"] = row.fault
     return answer
@@ -77,13 +85,44 @@ def outcome_json(name: str, outcome: Outcome, *, me: str) -> Json:
     return answer | {"not_found": list(outcome.not_found)}
 
 
-def check_json(conflicts: Sequence[Conflict], *, generation: int, me: str) -> Json:
-    shown = [
-        bytes_json("path", found.path)
-        | {"commit": found.commit, "reservation": reservation_json(found.reservation, me=me)}
-        for found in conflicts
+def check_json(answer: Verdict, *, me: str, asked: Sequence[Asked] = ()) -> Json:
+    """A verdict; each reservation once, however many paths it covers. ``asked`` are the paths asked about."""
+    conflicts = [
+        bytes_json("path", found.path) | {"commit": found.commit, "reservation_id": found.reservation.id}
+        for found in answer.conflicts
     ]
-    return {"generation": generation, "verdict": "reserved" if shown else "clear", "conflicts": shown}
+    rows = {found.reservation.id: found.reservation for found in answer.conflicts}
+    shown: Json = {"generation": answer.generation, "verdict": "reserved" if conflicts else "clear"}
+    if asked:
+        rows |= {row.id: row for one in asked for row in one.reservations}
+        shown["paths"] = [
+            bytes_json("path", one.path)
+            | {"state": one.state(me), "reservation_ids": [row.id for row in one.reservations]}
+            for one in asked
+        ]
+    reservations = [reservation_json(rows[number], me=me) for number in sorted(rows)]
+    return shown | {"conflicts": conflicts, "reservations": reservations}
+
+
+def asked_lines(asked: Sequence[Asked], *, me: str, now: int) -> list[str]:
+    """What each path is to somebody, for people: held, yours, shared or free."""
+    width = min(40, max((len(safe(one.path)) for one in asked), default=0))
+    lines = []
+    for one in asked:
+        state = one.state(me)
+        rows = one.held_by_others(me) or one.reservations
+        first = f"{safe(one.path):<{width}}  "
+        if state == "free":
+            lines.append(first + "free")
+        for row in rows:
+            words = held(row, now=now)
+            if state == "mine":
+                words = f"yours, {pattern(row)} {until(row, now=now)}" if row.holder == me else f"shared, {words}"
+            elif state == "shared":
+                words = f"shared, {words}"
+            lines.append(f"{first}{words}  (#{row.id})")
+            first = " " * len(first)
+    return lines
 
 
 def log_json(entries: Iterable[Entry], *, project: str, generation: int) -> Json:

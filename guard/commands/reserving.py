@@ -9,6 +9,7 @@ import click
 
 from guard.commands import render
 from guard.commands.shared import (
+    Reply,
     answer_changed,
     as_json_option,
     everything_option,
@@ -16,14 +17,13 @@ from guard.commands.shared import (
     ids_option,
     pass_here,
     patterns_argument,
-    print_json,
     tell,
     ttl_ms,
     wait_ms,
 )
 from guard.model import EXIT_DONE, EXIT_REFUSED, Reservation, UsageError
 from guard.words import pattern, quoted, safe, to_stderr
-from guard.work import arguments, leases
+from guard.work import leases
 from guard.work.here import Here, now_ms
 from guard.work.leases import Choice, Wish
 
@@ -44,7 +44,9 @@ class _WithCommand(click.Command):
 
 
 @click.command()
-@click.argument("patterns", nargs=-1, required=True, metavar="PATTERN...")
+@click.argument("patterns", nargs=-1, metavar="PATTERN...")
+@click.option("--changed", is_flag=True, help="What you have changed: staged, not staged, and new files.")
+@click.option("--staged", is_flag=True, help="What you have staged.")
 @click.option("--shared", is_flag=True, help="Others may hold the same, shared too; it refuses nobody's commits.")
 @click.option("--ttl", metavar="DURATION", help="How long: 45m, 8h, 2d (from 1m to 30d; else guard.ttl, 1h).")
 @click.option("--reason", default="", metavar="TEXT", help="Why; others see it.")
@@ -52,13 +54,16 @@ class _WithCommand(click.Command):
 @as_json_option
 @pass_here
 @example(
-    "guard reserve src/auth                      the directory and everything below it",
+    "guard reserve src/auth               the directory and everything below it",
     "guard reserve 'src/**/*.sql' --ttl 2h --reason 'new schema'",
     "guard reserve docs README.md --wait 10m",
+    "guard reserve --changed",
 )
 def reserve(
     here: Here,
     patterns: tuple[str, ...],
+    changed: bool,
+    staged: bool,
     shared: bool,
     ttl: str | None,
     reason: str,
@@ -70,24 +75,53 @@ def reserve(
     A PATTERN is a file, a directory, or a glob as in .gitignore, relative to the current directory;
     a leading "/" or ":/" means the repository's top.
     """
-    wish = Wish(exclusive=not shared, reason=reason, ttl_ms=ttl_ms(ttl), wait_ms=wait_ms(wait))
-    reserved = _reserved(here, patterns, wish, wait=wait or "")
+    if not (patterns or changed or staged):
+        raise UsageError("Missing argument 'PATTERN...'", hint="guard reserve src/auth   (or --changed, --staged)")
+    reply = Reply(here, as_json=as_json)
+    wish = Wish(
+        exclusive=not shared,
+        reason=reason,
+        ttl_ms=ttl_ms(ttl),
+        wait_ms=wait_ms(wait),
+        changed=changed,
+        staged=staged,
+    )
+    reserved = _reserved(reply, patterns, wish, wait=wait or "")
     outcome = reserved.outcome
-    if as_json:
-        print_json(render.outcome_json("granted", outcome, me=here.me))
-    else:
-        for row in outcome.reservations:
-            note = "   (matches no file yet)" if row.pattern in reserved.unmatched else ""
-            click.echo(render.granted(row, now=now_ms()) + note)
-    return EXIT_DONE if outcome.reservations else _not_granted(outcome, patterns)
+    if not outcome.reservations:
+        _say_not_granted(reply, outcome, _options(patterns, shared=shared, ttl=ttl, reason=reason), waited=wait)
+
+    def lines() -> list[str]:
+        notes = dict.fromkeys(reserved.unmatched, "   (matches no file yet)")
+        rows = outcome.reservations
+        return [render.granted(row, now=now_ms()) + notes.get(row.pattern, "") for row in rows]
+
+    for unmatched in reserved.unmatched:
+        reply.note(f"{safe(unmatched)} matches no file yet")
+    reply.say(lambda: render.outcome_json("granted", outcome, me=here.me), lines)
+    return EXIT_DONE if outcome.reservations else EXIT_REFUSED
 
 
-def _reserved(here: Here, typed: Sequence[str], wish: Wish, *, wait: str) -> Reserved:
+def _options(typed: Sequence[str], *, shared: bool, ttl: str | None, reason: str) -> str:
+    """The same request, as words to paste."""
+    words = [*(["--shared"] if shared else []), *(["--ttl", ttl] if ttl else [])]
+    words += ["--reason", reason] if reason else []
+    return " ".join(quoted(os.fsencode(word)) for word in [*words, *typed])
+
+
+def _reserved(reply: Reply, typed: Sequence[str], wish: Wish, *, wait: str) -> Reserved:
     words = list(map(os.fsencode, typed))
-    arguments.wanted(here, words)  # what cannot be reserved is said before anything else
-    leases.checked_reason(wish.reason)
-    tell(here)
-    return leases.reserve(here, words, wish, waiting=lambda seen: _say_waiting(seen, wait))
+    leases.checked_wish(reply.here, words, wish)  # what cannot be reserved is said before anything else
+    reply.tell()
+    reply.warn_unless_in_force()
+    said: list[str] = []
+
+    def say_waiting(seen: Outcome) -> None:
+        if not said:
+            said.append(wait)
+            _say_waiting(seen, wait)
+
+    return leases.reserve(reply.here, words, wish, waiting=say_waiting)
 
 
 def _say_waiting(outcome: Outcome, wait: str) -> None:
@@ -99,18 +133,19 @@ def _say_waiting(outcome: Outcome, wait: str) -> None:
         to_stderr(f"guard: waiting, {wait} at most: {outcome.ahead} came earlier and want some of the same.")
 
 
-def _not_granted(outcome: Outcome, typed: Sequence[str]) -> int:
-    to_stderr("guard: nothing was reserved: others are in the way.")
+def _say_not_granted(reply: Reply, outcome: Outcome, again: str, *, waited: str | None) -> None:
+    """Says who is in the way and what to type next; after waiting, those who were named then are not named again."""
+    after = f" after {waited}" if waited else ""
+    to_stderr(f"guard: nothing was reserved{after}: others are in the way.")
     for line in render.in_the_way(outcome, now=now_ms()):
         to_stderr(line)
     if outcome.ahead:
         to_stderr(f"  {outcome.ahead} came earlier and want some of the same.")
     ids = " ".join(dict.fromkeys(str(found.reservation.id) for found in outcome.conflicts))
-    again = " ".join(safe(text) if text.isidentifier() else f"'{safe(text)}'" for text in typed[:3])
-    to_stderr(f"  next: guard reserve --wait 1h {again}" + (" …" if len(typed) > 3 else ""))
-    if ids:
-        to_stderr(f"  or, after asking them: guard break {ids} --reason 'why'")
-    return EXIT_REFUSED
+    if reply.here.store.kind.writable:
+        reply.suggest(f"guard reserve --wait 5m {again}", note="wait for your turn; try again later if it is in vain")
+        if ids:
+            reply.suggest(f"guard break {ids} --reason 'why'", note="ask them first; they are told")
 
 
 @click.command()
@@ -123,8 +158,9 @@ def _not_granted(outcome: Outcome, typed: Sequence[str]) -> int:
 def release(here: Here, patterns: tuple[str, ...], ids: tuple[int, ...], everything: bool, as_json: bool) -> int:
     """End reservations of yours."""
     choice = _choice(patterns, ids, everything, "release")
-    tell(here)
-    return answer_changed(here, "released", leases.release(here, choice), as_json=as_json)
+    reply = Reply(here, as_json=as_json)
+    reply.tell()
+    return answer_changed(reply, "released", leases.release(here, choice))
 
 
 @click.command()
@@ -141,8 +177,9 @@ def renew(
     """Give reservations of yours more time; what has ended is said, not revived."""
     choice = _choice(patterns, ids, everything, "renew")
     length = ttl_ms(ttl)
-    tell(here)
-    return answer_changed(here, "renewed", leases.renew(here, choice, ttl_ms=length), as_json=as_json)
+    reply = Reply(here, as_json=as_json)
+    reply.tell()
+    return answer_changed(reply, "renewed", leases.renew(here, choice, ttl_ms=length))
 
 
 def _choice(patterns: Sequence[str], ids: Sequence[int], everything: bool, verb: str) -> Choice:
@@ -180,9 +217,11 @@ def hold(
     why = reason or " ".join(command)[:200]
     length = ttl_ms(ttl)
     wish = Wish(exclusive=not shared, reason=why, ttl_ms=length, wait_ms=wait_ms(wait))
-    outcome = _reserved(here, patterns, wish, wait=wait or "").outcome
+    reply = Reply(here, as_json=False)
+    outcome = _reserved(reply, patterns, wish, wait=wait or "").outcome
     if not outcome.reservations:
-        return _not_granted(outcome, patterns)
+        _say_not_granted(reply, outcome, _options(patterns, shared=shared, ttl=None, reason=reason), waited=wait)
+        return EXIT_REFUSED
     assert length is not None
     with here.writing() as store:
         return run_holding(
@@ -209,5 +248,6 @@ def _say_lost(here: Here, rows: Sequence[Reservation]) -> None:
 @example("guard break 7 --reason 'alice is on holiday, hotfix for the release'")
 def break_(here: Here, ids: tuple[int, ...], reason: str, as_json: bool) -> int:
     """End somebody else's reservation. It is recorded, and they are told by their next guard command."""
-    tell(here)
-    return answer_changed(here, "broken", leases.break_(here, ids, reason=reason), as_json=as_json)
+    reply = Reply(here, as_json=as_json)
+    reply.tell()
+    return answer_changed(reply, "broken", leases.break_(here, ids, reason=reason))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from guard.commands import render
+from guard.install.remarks import remarks_in_force
 from guard.model import EXIT_DONE, EXIT_REFUSED, GuardError
 from guard.repo import settings
 from guard.words import notice, pattern, safe, to_stderr, until
@@ -53,36 +54,88 @@ def wait_ms(text: str | None) -> int:
     return 0 if text is None else settings.duration(text, what="--wait")
 
 
-def tell(here: Here) -> None:
-    """Tells the holder, once, what others broke and what expired."""
+class Reply:
+    """One command's answer: what goes to stdout at the end, and what is said beside it.
+
+    Data goes to stdout, once and whole; everything else goes to stderr at once, and into the JSON answer too.
+    """
+
+    def __init__(self, here: Here, *, as_json: bool) -> None:
+        self.here = here
+        self.as_json = as_json
+        self.warnings: list[str] = []
+        self.notices: list[str] = []
+        self.next: list[str] = []
+
+    def tell(self) -> None:
+        """Tells the holder, once, what others broke and what expired."""
+        self.notices += tell(self.here)
+
+    def warn(self, *texts: str) -> None:
+        """Says what is not as it should be, though the answer stands."""
+        for text in texts:
+            self.warnings.append(text)
+            to_stderr(f"guard: {safe(text)}")
+
+    def note(self, text: str) -> None:
+        """Puts a remark into the JSON answer; lines for people have it beside what it is about."""
+        self.warnings.append(text)
+
+    def warn_unless_in_force(self) -> None:
+        """Says when reservations are not enforced here."""
+        here = self.here
+        self.warn(*remarks_in_force(here.place, here.entries, mode=here.settings.mode.value))
+
+    def suggest(self, command: str, *, note: str = "") -> None:
+        """Names a command to type next."""
+        first = "  next: " if not self.next else "    or: "
+        self.next.append(command)
+        to_stderr(first + command + (f"   ({note})" if note else ""))
+
+    def say(self, answer: Callable[[], Json], lines: Callable[[], Sequence[str]]) -> None:
+        """Prints the answer, as JSON or as lines; only the one that is asked for is made."""
+        if not self.as_json:
+            print_lines(lines())
+            return
+        shown = answer() | {"warnings": self.warnings, "notices": self.notices}
+        print_json(shown | ({"next": self.next} if self.next else {}))
+
+
+def tell(here: Here) -> list[str]:
+    """Tells the holder, once, what others broke and what expired; returns what was said."""
     rows = notices.unread(here)
-    for row in rows:
-        to_stderr(notice(row, now=now_ms()))
+    said = [notice(row, now=now_ms()) for row in rows]
+    for line in said:
+        to_stderr(line)
     try:
         notices.mark_read(here, rows)
     except GuardError as error:
         to_stderr(f"guard: not recorded that you were told: {safe(error.what)}")
+    return [line.removeprefix("guard: ") for line in said]
 
 
-def answer_changed(here: Here, deed: str, outcome: Outcome, *, as_json: bool) -> int:
+def answer_changed(reply: Reply, deed: str, outcome: Outcome) -> int:
     """Says what was released, renewed or broken, and what was not there; returns the exit code."""
-    me = safe(here.me)
-    if as_json:
-        print_json(render.outcome_json(deed, outcome, me=here.me))
-    else:
+    me, here = safe(reply.here.me), reply.here
+
+    def lines() -> list[str]:
+        shown = []
         for row in outcome.reservations:
             remains = f" {until(row, now=now_ms())}" if deed == "renewed" else ""
             whose = f" of {safe(row.holder)}" if deed == "broken" else ""
-            click.echo(f"{deed} #{row.id}{whose} {pattern(row)}{remains}")
+            shown.append(f"{deed} #{row.id}{whose} {pattern(row)}{remains}")
+        return shown
+
     for missing in outcome.not_found:
         holder = "nobody else holds" if deed == "broken" else f"you ({me}) do not hold"
         to_stderr(f"guard: {holder} {safe(missing)} here.")
     if not outcome.reservations and not outcome.not_found:
         to_stderr(f"guard: nothing was {deed}: you ({me}) hold nothing here.")
-    if not outcome.reservations or outcome.not_found:
-        to_stderr("  next: guard list")
-        return EXIT_REFUSED
-    return EXIT_DONE
+    failed = not outcome.reservations or bool(outcome.not_found)
+    if failed:
+        reply.suggest("guard list")
+    reply.say(lambda: render.outcome_json(deed, outcome, me=here.me), lines)
+    return EXIT_REFUSED if failed else EXIT_DONE
 
 
 def print_json(answer: Json) -> None:
@@ -93,11 +146,16 @@ def print_json(answer: Json) -> None:
 def print_lines(lines: Sequence[str]) -> None:
     """Prints an answer for people."""
     for line in lines:
-        click.echo(line, color=_colours())
+        click.echo(line, color=colours())
 
 
-def _colours() -> bool | None:
-    return False if os.environ.get("NO_COLOR") else None
+def colours() -> bool | None:
+    """True: always, False: never, None: on a terminal (https://no-color.org, https://bixense.com/clicolors)."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("CLICOLOR_FORCE", "0") not in ("", "0"):
+        return True
+    return False if os.environ.get("TERM") == "dumb" or os.environ.get("CLICOLOR") == "0" else None
 
 
 def terminal_width() -> int | None:

@@ -83,15 +83,41 @@ class Index:
         kind = ("--others", "--exclude-standard") if untracked else ("--cached",)
         return self.listed(*kind, "--", *specs)
 
+    def changed(self) -> list[bytes]:
+        """Paths that differ from HEAD in the index or the work tree, and new ones that git does not ignore."""
+        asked = ["status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=none"]
+        entries = self._asked(["-c", "core.fsmonitor=", *asked]).split(b"\0")
+        return sorted({entry[3:] for entry in entries if len(entry) > 3})
+
     def listed(self, *arguments: bytes | str) -> list[bytes]:
         """What ``git ls-files -z`` lists, from the top. Raises :class:`guard.repo.git.GitError`."""
+        asked = ["-c", "core.fsmonitor=", "ls-files", "-z", *arguments]
+        return [name for name in self._asked(asked).split(b"\0") if name]
+
+    def _asked(self, arguments: Sequence[bytes | str]) -> bytes:
         place = self._place
         if place.top is None:
-            return []
+            return b""
         environment = {name: value for name, value in self._environment.items() if name not in _PATHSPEC_VARIABLES}
         environment |= {b"GIT_DIR": place.git_dir, b"GIT_WORK_TREE": place.top}
-        asked = ["-c", "core.fsmonitor=", "ls-files", "-z", *arguments]
-        return [name for name in git.run(asked, directory=place.top, environment=environment).split(b"\0") if name]
+        environment |= {b"GIT_OPTIONAL_LOCKS": b"0"}
+        return git.run(arguments, directory=place.top, environment=environment)
+
+
+_ESCAPES = {b"a": 7, b"b": 8, b"t": 9, b"n": 10, b"v": 11, b"f": 12, b"r": 13, b'"': 34, b"\\": 92}
+
+
+def unquoted(name: bytes) -> bytes:
+    """A path as git prints it, without the quotes and escapes that it puts around an unusual one."""
+    import re
+
+    if len(name) < 2 or not (name.startswith(b'"') and name.endswith(b'"')):
+        return name
+
+    def byte(found: re.Match[bytes]) -> bytes:
+        return bytes([int(found[1], 8) & 0xFF if found[1] else _ESCAPES[found[2]]])
+
+    return re.sub(rb'\\(?:([0-7]{3})|([abtnvfr"\\]))', byte, name[1:-1])
 
 
 def same_name(path: bytes) -> str:

@@ -120,14 +120,15 @@ def _below_top(here: Here, typed: bytes) -> bytes | None:
     except OSError:
         return None
     names = typed.split(b"/")
+    inside: bytes | None = None
     for count in range(1, len(names) + 1):
         try:
             found = os.stat(b"/".join(names[:count]) or b"/")
         except (OSError, ValueError):
-            return None
+            break
         if os.path.samestat(found, ours):
-            return b"/".join(names[count:])
-    return None
+            inside = b"/".join(names[count:])
+    return inside
 
 
 def _as_git_prints(here: Here, typed: bytes) -> bytes:
@@ -250,7 +251,8 @@ def named(here: Here, typed: Sequence[bytes]) -> Named:
     """
     readings = {text: _readings(here, text) for text in typed}
     leads = sorted({prefix(each) for found in readings.values() for each in found})
-    snapshot = here.store.covering(here.project, leads)
+    beside = any(each.endswith((b"/", b"/**")) for found in readings.values() for each in found)
+    snapshot = here.store.active(here.project) if beside else here.store.covering(here.project, leads)
     mine = [row for row in snapshot.reservations if row.holder == here.me]
     rows: dict[int, Reservation] = {}
     missing = []
@@ -322,6 +324,6 @@ def unmatched(here: Here, wanted: Sequence[Wanted]) -> list[Wanted]:
 def _any_matches(here: Here, pattern: bytes, listed: Sequence[bytes], *, alone: bool) -> bool:
     if alone or not listed:
         return bool(listed)
-    from guard.patterns.overlap import overlap
+    from guard.patterns.match import Union
 
-    return any(overlap(literal(name), pattern, fold=here.settings.fold) for name in listed)
+    return bool(Union([pattern], fold=here.settings.fold).touched(listed))

@@ -7,7 +7,7 @@ import time
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from guard.model import GuardError
+from guard.model import GuardError, UsageError
 from guard.repo import settings as settings_
 from guard.repo.defaults import noted_store, store_path
 from guard.repo.git import Configured, config
@@ -43,6 +43,16 @@ class Here:
     def place(self) -> Place:
         """The repository around ``cwd``. Raises :class:`guard.model.UsageError` outside of one."""
         return discover()
+
+    def anywhere(self) -> Here:
+        """The same, or outside of a repository a view that knows the account's settings and store, and no project."""
+        try:
+            assert self.place
+        except UsageError:
+            outside = Here(self.environment, self.cwd)
+            outside.__dict__["place"] = Place(self.cwd, self.cwd, None)  # where the cached property keeps it
+            return outside
+        return self
 
     @cached_property
     def settings(self) -> Settings:

@@ -6,8 +6,9 @@ import time
 from typing import TYPE_CHECKING
 
 from guard.model import EXIT_REFUSED, GuardError, UsageError
+from guard.patterns.grammar import literal
 from guard.record import Record
-from guard.stores.interface import Chosen, Outcome, Terms
+from guard.stores.interface import Chosen, Outcome, Terms, Wanted
 from guard.work import arguments
 from guard.work.here import now_ms
 from guard.work.waiting import reserve_in_turn
@@ -23,12 +24,17 @@ REASON_MAX = 2000
 
 
 class Wish(Record):
-    """How somebody wants to reserve. ``ttl_ms`` is None for the configured length, ``wait_ms`` 0 for not waiting."""
+    """How somebody wants to reserve. ``ttl_ms`` is None for the configured length, ``wait_ms`` 0 for not waiting.
+
+    ``changed`` and ``staged`` mean, beside what is named, the paths that are changed in the work tree, or staged.
+    """
 
     exclusive: bool = True
     reason: str = ""
     ttl_ms: int | None = None
     wait_ms: int = 0
+    changed: bool = False
+    staged: bool = False
 
 
 class Choice(Record):
@@ -54,10 +60,10 @@ def reserve(
     With ``wish.wait_ms``, waits that long for its turn; ``waiting`` is called with what it waits for.
     Raises :class:`guard.model.UsageError` for a pattern that cannot be reserved.
     """
-    wanted = arguments.wanted(here, typed)
+    wanted = checked_wish(here, typed, wish)
     terms = Terms(
         exclusive=wish.exclusive,
-        reason=checked_reason(wish.reason),
+        reason=wish.reason,
         ttl_ms=here.settings.ttl_ms() if wish.ttl_ms is None else wish.ttl_ms,
         fold=here.settings.fold,
         shorten=wish.ttl_ms is not None,
@@ -77,6 +83,22 @@ def reserve(
             )
     unmatched = arguments.unmatched(here, wanted) if outcome.reservations else []
     return Reserved(outcome, tuple(want.pattern for want in unmatched))
+
+
+def checked_wish(here: Here, typed: Sequence[bytes], wish: Wish) -> list[Wanted]:
+    """The patterns that are wished for. Raises :class:`guard.model.GuardError` for what cannot be reserved."""
+    from guard.work.questions import staged
+
+    checked_reason(wish.reason)
+    paths = set(here.index.changed()) if wish.changed else set()
+    paths |= {change.path for change in staged(here)} if wish.staged else set()
+    found = {want.pattern: want for want in arguments.wanted(here, typed)}
+    for path in sorted(paths):
+        found.setdefault(literal(path), Wanted(literal(path), literal(path)))
+    if not found:
+        what = "staged" if wish.staged and not wish.changed else "changed"
+        raise GuardError(f"nothing is {what} here", hint="git status", code=EXIT_REFUSED)
+    return list(found.values())
 
 
 def release(here: Here, choice: Choice) -> Outcome:

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 from guard.model import Change, Conflict, UsageError, Verdict
 from guard.patterns.grammar import is_literal, literal, prefix
 from guard.record import Record
 from guard.work import arguments
+from guard.work.here import now_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from guard.model import Reservation
     from guard.stores.interface import Entry, Snapshot
     from guard.work.here import Here
 
+
+WATCH_LOOK_S = 0.2
+"""How often a watcher looks whether the store has changed, in seconds."""
+WATCH_MS = 15_000
+"""How often it asks again though nothing has changed."""
+LOG_MAX = 1_000_000
+"""How many entries are looked through for those that are asked for."""
 
 HELD, MINE, SHARED, FREE = "held", "mine", "shared", "free"
 """What a path can be to somebody: held by another exclusively, reserved by themselves, shared by others, or free."""
@@ -61,11 +70,60 @@ class Log(Record):
     generation: int
 
 
-def held(here: Here, *, ended: bool = False, all_projects: bool = False) -> Snapshot:
+class Filter(Record):
+    """Which reservations are asked for: whose, ending within how many ms, and on which paths as typed."""
+
+    mine: bool = False
+    theirs: bool = False
+    soon_ms: int | None = None
+    paths: tuple[bytes, ...] = ()
+
+
+class LogFilter(Record):
+    """Which entries of the log are asked for: on which paths, of which holders and events, since how many ms."""
+
+    paths: tuple[bytes, ...] = ()
+    holders: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
+    since_ms: int | None = None
+
+
+ALL, WHOLE_LOG = Filter(), LogFilter()
+
+
+def held(here: Here, only: Filter = ALL, *, ended: bool = False, all_projects: bool = False) -> Snapshot:
     """What is reserved in this project now, or what has ended, or what is reserved in all projects of the store."""
+    patterns = [want.pattern for want in arguments.wanted(here, only.paths, verb="list")]
     if all_projects:
-        return here.store.everywhere()
-    return here.store.ended(here.project) if ended else here.store.active(here.project)
+        found = here.store.everywhere()
+    else:
+        found = here.store.ended(here.project) if ended else here.store.active(here.project)
+    return found._replace(reservations=tuple(row for row in found.reservations if _is_asked(here, row, only, patterns)))
+
+
+def _is_asked(here: Here, row: Reservation, only: Filter, patterns: Sequence[bytes]) -> bool:
+    from guard.patterns.overlap import overlap
+
+    if only.mine != only.theirs and (row.holder == here.me) != only.mine:
+        return False
+    if only.soon_ms is not None and (row.expires_at is None or row.expires_at > now_ms() + only.soon_ms):
+        return False
+    return not patterns or any(overlap(each, row.pattern, fold=here.settings.fold) for each in patterns)
+
+
+def changes_of(here: Here, only: Filter, *, all_projects: bool) -> Iterator[Snapshot]:
+    """The list at once, and again whenever it has become another; never ends by itself."""
+    before: Snapshot | None = None
+    while True:
+        seen = here.store.version()
+        found = held(here, only, all_projects=all_projects)
+        if found != before:
+            yield found
+            before = found
+        expiries = [row.expires_at for row in found.reservations if row.expires_at is not None]
+        latest = min([now_ms() + WATCH_MS, *expiries])
+        while here.store.version() == seen and now_ms() < latest:
+            time.sleep(WATCH_LOOK_S)
 
 
 def check_paths(here: Here, typed: Iterable[bytes], *, as_named: bool = False) -> Checked:
@@ -135,20 +193,60 @@ def staged(here: Here) -> list[Change]:
     return changes.of_commit(here.place)
 
 
-def between(old: str, new: str) -> list[Change]:
-    """What differs between two commits. Raises :class:`guard.model.UsageError` for what can name none."""
-    from guard.repo import changes
+def between(here: Here, old: str, new: str) -> list[Change]:
+    """What differs between two commits or trees. Raises :class:`guard.model.UsageError` for what names none."""
+    from guard.repo import changes, git
 
     for name in (old, new):
-        if name.startswith("-"):
-            raise UsageError(f"{name!a} names no commit", hint="guard check --from main --to HEAD")
+        accepted = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{tree}}"]
+        if name.startswith("-") or git.answer(accepted, accept=(0, 1, 128))[0]:
+            raise UsageError(f"{name!a} names no commit here", hint="git log --oneline -5")
     return changes.between(old, new)
 
 
-def log(here: Here, *, limit: int) -> Log:
-    """The newest entries of this project's log."""
+def check_changed(here: Here) -> Checked:
+    """Would a commit of everything that is changed in the work tree be refused?"""
+    return check_paths(here, [b":/" + path for path in here.index.changed()], as_named=True)
+
+
+def passes_because(here: Here) -> str:
+    """Why a hook would let a conflict pass now, in words; "" when it would refuse."""
+    from guard.repo.settings import skipped, softened
+
+    kind, mode = here.store.kind, here.settings.mode
+    variable = skipped(here.environment, also=kind.skip_variables)
+    if variable:
+        return f"{variable} is set"
+    mode = softened(mode, here.environment, by=kind.mode_variable)
+    return f"the mode is {mode.value}, from {mode.source}" if mode.value in ("warn", "off") else ""
+
+
+def log(here: Here, *, limit: int, only: LogFilter = WHOLE_LOG) -> Log:
+    """The newest entries of this project's log that are asked for, the latest last."""
     generation = here.store.active(here.project).generation
-    return Log(tuple(here.store.log(here.project, limit=limit)), generation)
+    if only == WHOLE_LOG:
+        return Log(tuple(here.store.log(here.project, limit=limit)), generation)
+    patterns = [want.pattern for want in arguments.wanted(here, only.paths, verb="log")]
+    since = 0 if only.since_ms is None else now_ms() - only.since_ms
+    found = [
+        entry
+        for entry in here.store.log(here.project, limit=LOG_MAX)
+        if entry.at >= since and _is_asked_of_log(here, entry, only, patterns)
+    ]
+    return Log(tuple(found[-limit:]), generation)
+
+
+def _is_asked_of_log(here: Here, entry: Entry, only: LogFilter, patterns: Sequence[bytes]) -> bool:
+    from guard.patterns.overlap import overlap
+
+    if only.holders and not {entry.holder, entry.whose} & set(only.holders):
+        return False
+    if only.events and entry.event not in only.events:
+        return False
+    if not patterns:
+        return True
+    on = entry.pattern
+    return on is not None and any(overlap(each, on, fold=here.settings.fold) for each in patterns)
 
 
 def generation(here: Here) -> int:
