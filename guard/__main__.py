@@ -5,11 +5,15 @@ from __future__ import annotations
 import gc
 import sys
 
-from guard.words import open_closed_files
+from guard.system import why_unsupported
 
 
 def main() -> None:
     """Runs the command line; a hook's event goes past click, whose import takes longer than its verdict."""
+    if reason := why_unsupported():
+        sys.exit(_refused(reason))
+    from guard.words import open_closed_files
+
     open_closed_files()
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - None where it was closed
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
@@ -24,6 +28,14 @@ def main() -> None:
 
     gc.enable()
     run()
+
+
+def _refused(reason: str) -> int:
+    """Says why nothing can be done on this system; the exit code is that of "no answer could be reached"."""
+    from guard.model import EXIT_UNKNOWN
+
+    sys.stderr.write(f"guard: {reason}\n")
+    return EXIT_UNKNOWN
 
 
 if __name__ == "__main__":

@@ -5,9 +5,10 @@ Loaded by the hook's refresh: imports nothing heavy.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
+
+from guard.system import try_lock
 
 LOOK_S = 0.01
 
@@ -28,7 +29,7 @@ class Locked:
         self._file = os.open(self._path, self._flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         until = time.monotonic() + self._patience_s
         try:
-            while not self._try():
+            while not try_lock(self._file):
                 if time.monotonic() > until:
                     raise TimeoutError(f"{os.fsdecode(self._path)} has been locked for {self._patience_s:g} s")
                 time.sleep(LOOK_S)
@@ -38,10 +39,3 @@ class Locked:
 
     def __exit__(self, *_: object) -> None:
         os.close(self._file)
-
-    def _try(self) -> bool:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True

@@ -1,19 +1,17 @@
-"""No test sees the developer's git configuration, home, store or clock; warnings are errors."""
+"""No test sees the developer's environment, git configuration, home, store or clock; warnings are errors."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support import environment
 from tests.support.repositories import Repository, age
 from tests.support.stage import Stage
-
-HARNESS = ("CLAUDE_CODE_SESSION_ID", "CODEX_SESSION_ID", "CODEX_THREAD_ID", "COPILOT_AGENT_SESSION_ID")
-KEPT = ("GIT_SSL_CAINFO", "GIT_EXEC_PATH")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,14 +40,17 @@ def figure(record_property: Callable[[str, object], None]) -> Callable[[str], No
     return lambda text: record_property("figure", text)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Empties the environment for fixtures that serve several tests; :func:`hermetic` does it for each test."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        _set_environment(monkeypatch, environment.empty(str(tmp_path_factory.mktemp("home"))))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def hermetic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home of its own, with an identity for git in it; nothing else from outside. Returns the home."""
-    for name in list(os.environ):
-        if name.startswith(("GIT_", "GUARD_", "AGENT_", "XDG_")) and name not in KEPT:
-            monkeypatch.delenv(name)
-    for name in (*HARNESS, "USER", "LOGNAME", "NO_COLOR", "COLUMNS", "EMAIL"):
-        monkeypatch.delenv(name, raising=False)
+    """An empty environment, with a home of its own that has an identity for git in it. Returns the home."""
     home = tmp_path / "home"
     home.mkdir()
     config = home / ".gitconfig"
@@ -58,15 +59,17 @@ def hermetic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         '[advice]\n\tdetachedHead = false\n[gc]\n\tauto = 0\n[protocol "file"]\n\tallow = always\n'
     )
     age(config)
-    found = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    without_guard = [each for each in found if not os.path.exists(os.path.join(each, "guard"))]
-    monkeypatch.setenv("PATH", os.pathsep.join(without_guard))  # a hook falls back on the guard there
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    monkeypatch.setenv("LC_ALL", "C.UTF-8")
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
+    _set_environment(monkeypatch, environment.empty(str(home)))
     return home
+
+
+def _set_environment(monkeypatch: pytest.MonkeyPatch, wanted: dict[str, str]) -> None:
+    """Makes this the environment of the process, without the machine's own git configuration."""
+    for name in set(os.environ) - set(wanted):
+        monkeypatch.delenv(name)
+    for name, value in {**wanted, "GIT_CONFIG_NOSYSTEM": "1"}.items():
+        monkeypatch.setenv(name, value)
+    time.tzset()
 
 
 @pytest.fixture

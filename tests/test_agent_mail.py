@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -101,9 +101,9 @@ def test_the_commands_answer_from_it(tmp_path: Path, kind: str) -> None:
     mail.release(gone)
     over = mail.reserve("old/**", holder="BlueLake", expires_ts=mail.at(-5))
     repository = guarded(tmp_path / "repository", mail)
-    me = {"env": {"AGENT_NAME": "RedFox"}}
+    me = {"AGENT_NAME": "RedFox"}
 
-    listed = repository.guard("list", "--json", **me).json()
+    listed = repository.guard("list", "--json", env=me).json()
     assert [
         (row["id"], row["holder"], row["pattern"], row["exclusive"], row["mine"]) for row in listed["reservations"]
     ] == [
@@ -113,25 +113,25 @@ def test_the_commands_answer_from_it(tmp_path: Path, kind: str) -> None:
     created = listed["reservations"][0]["created_at"]
     assert created.startswith("20")
     assert created.endswith("Z")
-    checked = repository.guard("check", "src/auth/login.py", "docs/a.md", "--json", expect=1, **me).json()
+    checked = repository.guard("check", "src/auth/login.py", "docs/a.md", "--json", expect=1, env=me).json()
     assert [row["path"] for row in checked["conflicts"]] == ["src/auth/login.py"]
-    assert repository.guard("check", "src/b.py", **me).out == b"clear\n"
-    assert repository.guard("check", "src", expect=1, **me).code == 1
-    ended = repository.guard("list", "--ended", "--json", **me).json()["reservations"]
+    assert repository.guard("check", "src/b.py", env=me).out == b"clear\n"
+    assert repository.guard("check", "src", expect=1, env=me).code == 1
+    ended = repository.guard("list", "--ended", "--json", env=me).json()["reservations"]
     assert {(row["id"], row["end"]) for row in ended} == {(gone, "released"), (over, "expired")}
-    assert "BlueLake" in repository.guard("list", "--all-projects", **me).text
-    assert repository.guard("whoami", "--json", **me).json()["holder"] == "RedFox"
-    log = repository.guard("log", "--json", **me).json()["log"]
+    assert "BlueLake" in repository.guard("list", "--all-projects", env=me).text
+    assert repository.guard("whoami", "--json", env=me).json()["holder"] == "RedFox"
+    log = repository.guard("log", "--json", env=me).json()["log"]
     assert {(entry["event"], entry["reservation"]) for entry in log} == {
         *(("reserved", number) for number in (theirs, mine, gone, over)),
         ("released", gone),
         ("expired", over),
     }
-    status = repository.guard("status", **me).text
+    status = repository.guard("status", env=me).text
     assert "MCP Agent Mail's database" in status
     assert f"its project shop ({repository.path})" in status
     assert "others hold 1:" in status
-    remarks = repository.guard("status", "--json", **me).json()["remarks"]
+    remarks = repository.guard("status", "--json", env=me).json()["remarks"]
     assert len(remarks) == 2
 
 
@@ -241,7 +241,7 @@ def test_a_projects_directory_may_be_spelled_otherwise(tmp_path: Path) -> None:
     (real / "web").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "real")
     mail = Mail.make(tmp_path / "mail.db")
-    keys = {
+    keys: dict[str, tuple[Path | str, bytes]] = {
         "itself": (real, b"/x"),
         "with a slash": (f"{real}/", b"/x"),
         "with dots": (f"{real}/web/..", b"/x"),
@@ -315,7 +315,7 @@ def test_a_worktree_that_was_moved_is_looked_at_anew(repository: Repository, mai
     mail.settle()
     for file in (linked.path / ".git", repository.common_dir / "config"):
         age(file)
-    hook = [str(repository.common_dir / "hooks/pre-commit")]
+    hook = (str(repository.common_dir / "hooks/pre-commit"),)
     environment = {"GUARD_AGENT": "bob", "GIT_DIR": str(linked.git_dir)}
     for _ in range(2):
         assert run(hook, cwd=linked.path, env=environment).code == 0
@@ -354,7 +354,7 @@ def test_a_retired_agent_holds_until_release_or_expiry(mail: Mail, tmp_path: Pat
 # Rows, as anybody may have written them
 
 NEVER = 9_000_000_000_000_000
-ACTIVE: list[tuple[str, object]] = [
+ACTIVE: list[tuple[str, Any]] = [
     ("released_ts", None),
     ("released_ts", 0),
     ("released_ts", -1),
@@ -369,7 +369,7 @@ ACTIVE: list[tuple[str, object]] = [
     ("expires_ts", "2999-01-01T00:00:00.5Z"),
     ("expires_ts", "2999-01-01 00:00:00.123456+02:00"),
 ]
-UNREADABLE: list[tuple[str, object]] = [
+UNREADABLE: list[tuple[str, Any]] = [
     ("released_ts", "yesterday"),
     ("released_ts", b"\xff\xfe"),
     ("expires_ts", None),
@@ -386,7 +386,7 @@ UNREADABLE: list[tuple[str, object]] = [
     ("exclusive", b"\x01"),
     ("agent_id", 999),
 ]
-ENDED: list[tuple[str, object]] = [
+ENDED: list[tuple[str, Any]] = [
     ("released_ts", 1_600_000_000_000_000),
     ("released_ts", "1600000000000000"),
     ("released_ts", "2020-01-01 00:00:00.000001"),
@@ -553,7 +553,7 @@ def test_bypass_is_said_and_passes_once(repository: Repository, mail: Mail, word
 def test_modes(repository: Repository, mail: Mail, settings: dict[str, str], code: int) -> None:
     mail.reserve("src/auth/**")
     stage(repository, "src/auth/login.py")
-    done = run_hook(repository, "pre-commit", **settings)
+    done = run_hook(repository, "pre-commit", env=settings)
     assert done.code == code
     assert "BlueLake holds /src/auth/**" in done.text
     assert ("goes through (mode warn)" in done.text) == (code == 0)

@@ -21,6 +21,7 @@ import pathspec
 import pytest
 
 from guard.stores import freshness
+from tests.support.databases import connected
 from tests.support.repositories import PACKAGE, Done, run
 from tests.support.stage import NOBODY, Stage, contents, readable_python, strangers_directory
 from tests.support.strace import why_not
@@ -61,11 +62,10 @@ def replace(stage: Stage, make: Callable[[str], object]) -> None:
 
 def table_page(stage: Stage) -> int:
     """Where in the file the reservations' table begins."""
-    with sqlite3.connect(stage.store) as connection:
+    with connected(stage.store) as connection:
         root, size = connection.execute(
             "SELECT rootpage, (SELECT page_size FROM pragma_page_size) FROM sqlite_master WHERE name = 'reservation'"
         ).fetchone()
-    connection.close()
     return (int(root) - 1) * int(size)
 
 
@@ -75,19 +75,17 @@ def garbage_in_the_table(stage: Stage) -> None:
 
 def anothers_database(stage: Stage, application: int = 0) -> None:
     def make(path: str) -> None:
-        with sqlite3.connect(path) as connection:
+        with connected(path) as connection:
             connection.execute(f"PRAGMA application_id = {application}")
             connection.execute("CREATE TABLE bookmarks (url TEXT)")
             connection.execute("INSERT INTO bookmarks VALUES ('https://example.com')")
-        connection.close()
 
     replace(stage, make)
 
 
 def newer(stage: Stage) -> None:
-    with sqlite3.connect(stage.store) as connection:
+    with connected(stage.store) as connection:
         connection.execute("PRAGMA user_version = 99")
-    connection.close()
 
 
 def locked(stage: Stage) -> sqlite3.Connection:
@@ -295,7 +293,7 @@ def test_a_real_commit_and_a_real_push_are_stopped(broken: tuple[Stage, Broken, 
 def test_a_suspended_program_delays_a_hook_and_does_not_hang_it(stage: Stage) -> None:
     """It stopped (Ctrl-Z) while it held the union's lock: the hook judges without the union."""
     code = "import fcntl, sys; f = open(sys.argv[1]); fcntl.flock(f, fcntl.LOCK_EX); print(flush=True); input()"
-    command = [sys.executable, "-c", code, stage.slot / "lock"]
+    command = [sys.executable, "-c", code, str(stage.slot / "lock")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout
         process.stdout.readline()
@@ -461,7 +459,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     place.mkdir()
     if os.geteuid() != 0 or not shutil.which("mount"):
         pytest.skip("mounting a small tmpfs takes root and mount(8)")
-    command = ["mount", "-t", "tmpfs", "-o", "size=300k", "none", place]
+    command = ["mount", "-t", "tmpfs", "-o", "size=300k", "none", str(place)]
     mounted = subprocess.run(command, check=False, capture_output=True)
     if mounted.returncode:
         pytest.skip(f"this machine mounts no tmpfs: {mounted.stderr.decode().strip()}")

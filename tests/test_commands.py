@@ -14,6 +14,7 @@ import pytest
 from guard.commands.cli import COMMANDS
 from guard.stores.interface import Actor, Chosen
 from guard.stores.sqlite import SqliteStore
+from tests.support.databases import connected
 from tests.support.repositories import GUARD, PACKAGE, Repository, run
 
 RESERVATION = {"id", "holder", "pattern", "exclusive", "reason", "created_at", "expires_at", "expires_in_s", "mine"}
@@ -369,12 +370,10 @@ def test_store_and_settings_come_from_where_they_were_set(repository: Repository
 
 
 def test_a_store_that_is_no_guard_store(repository: Repository, tmp_path: Path) -> None:
-    import sqlite3
 
     other = tmp_path / "other.db"
-    with sqlite3.connect(other) as connection:
+    with connected(other) as connection:
         connection.execute("CREATE TABLE mine (x)")
-    connection.close()
     before = other.read_bytes()
     done = repository.guard("list", env={"GUARD_DB": str(other)}, expect=3)
     assert "not a guard store" in done.text

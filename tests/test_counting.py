@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import sqlite3
 import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from guard.stores.interface import Actor, Terms, Wanted
 from guard.stores.sqlite import SqliteStore
 from guard.union.publish import ONE_FILE_MAX, renew
 from tests.support import strace
+from tests.support.databases import connected
 from tests.support.event_cases import blamed, play, settle
 from tests.support.repositories import Done, age
 from tests.support.stage import Stage
@@ -164,9 +164,8 @@ def test_a_few_gits_and_no_python_for_a_clear_verdict(counter: Counter, verb: st
 
 @verbs
 def test_one_python_then_a_few_gits_after_the_store_has_changed(counter: Counter, verb: str) -> None:
-    with sqlite3.connect(counter.stage.store) as connection:  # a program that knows nothing of unions
+    with connected(counter.stage.store) as connection:  # a program that knows nothing of unions
         connection.execute("UPDATE reservation SET reason = 'another'")
-    connection.close()
     assert counter.started(FREE[verb]) == sorted([*QUICK[verb], "python refresh"])
     assert counter.started("git commit -q --allow-empty -m m") == QUICK["commit"]
 
@@ -291,6 +290,7 @@ def test_a_quiet_hook_is_one_process(stage: Stage, event: str) -> None:
 
 REFRESH_OURS = {
     *("guard", "guard.events", "guard.hook", "guard.lock", "guard.model", "guard.record", "guard.words"),
+    "guard.system",
     *("guard.patterns", "guard.patterns.grammar", "guard.union", "guard.union.publish"),
     *("guard.repo", "guard.repo.defaults", "guard.repo.git", "guard.repo.place", "guard.repo.settings"),
     "guard.repo.known_settings",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
 
 from guard.stores.interface import Actor, Terms, Wanted
 from guard.stores.sqlite import SqliteStore
+from tests.support.databases import connected
 from tests.support.event_cases import assert_as_expected, blamed, no_python, play
 
 if TYPE_CHECKING:
@@ -127,13 +127,12 @@ def test_my_own_reservation_does_not_refuse_me(stage: Stage) -> None:
 
 def test_mine_within_theirs_is_still_theirs(stage: Stage) -> None:
     """A row that another program wrote: guard would not have granted it."""
-    with sqlite3.connect(stage.store) as connection:
+    with connected(stage.store) as connection:
         connection.execute(
             "INSERT INTO reservation (project, holder, pattern, created_at, expires_at)"
             " VALUES (?, 'bob', '/held/x.txt', 0, 9e12)",
             (stage.project,),
         )
-    connection.close()
     assert_as_expected(play(stage.repository, COMMIT), ["held/x.txt"])
 
 

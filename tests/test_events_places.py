@@ -138,7 +138,7 @@ def test_a_place(tmp_path: Path, place: Callable[[Path], Repository]) -> None:
         assert_passes(there, "other/z.txt")
     add(there, "held/deep/y.txt")
     assert blamed(there.git("commit", "-m", "m", who="bob", expect=1)) == ["held/deep/y.txt"]
-    there.git("rm", "-q", "--cached", "--sparse", "held/x.txt")
+    there.git("update-index", "--force-remove", "held/x.txt")
     assert blamed(there.git("commit", "-m", "m", who="bob", expect=1)) == ["held/deep/y.txt", "held/x.txt"]
     there.git("commit", "-q", "-m", "hers", who="alice")
 

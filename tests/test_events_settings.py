@@ -15,7 +15,7 @@ CONFIGURATIONS = [
     ["color.diff=always", "color.diff.meta=red", "diff.colorMoved=zebra"],
     ["column.ui=always"],
     ["core.abbrev=4"],
-    ["core.attributesFile=/nonexistent", "core.excludesFile=/nonexistent"],
+    ["core.attributesFile=HOME/absent", "core.excludesFile=HOME/absent"],
     ["core.commentChar=."],
     ["core.excludesFile=a.order"],
     ["core.excludesFile=none.ignored"],
@@ -50,7 +50,7 @@ CONFIGURATIONS = [
     ["log.date=format:%%nonsense", "blame.date=human"],
     ["log.diffMerges=off"],
     ["log.follow=true"],
-    ["log.mailmap=true", "mailmap.file=/nonexistent"],
+    ["log.mailmap=true", "mailmap.file=HOME/absent"],
     ["log.showRoot=false"],
     ["log.showSignature=true", "gpg.program=false"],
     ["push.default=current", "push.followTags=true"],
@@ -65,14 +65,14 @@ def test_a_configuration(stage: Stage, tmp_path: Path, configuration: list[str])
     give_remote(repository, tmp_path / "remote.git")
     for setting in configuration:
         key, _, value = setting.partition("=")
-        repository.git("config", key, value)
+        repository.git("config", key, value.replace("HOME", str(stage.home)))
     repository.write("a.order", "src/*\n*\n")
     repository.write("none.ignored", "!*\n!/held\n")
     settle(repository)
     assert_judged_alike(repository)
 
 
-def assert_judged_alike(repository: Repository, *, quick: bool = True, **env: str) -> None:
+def assert_judged_alike(repository: Repository, *, quick: bool = True, env: dict[str, str] | None = None) -> None:
     """A free change is committed and pushed, by git alone if ``quick``; a held one is not."""
     if quick:
         with no_python(repository):
@@ -100,7 +100,7 @@ GIVEN_ON_THE_COMMAND_LINE = [
 ]
 ENVIRONMENTS = [
     {"CDPATH": "/"},
-    {"ENV": "/nonexistent", "BASH_ENV": "/nonexistent"},
+    {"ENV": "HOME/absent", "BASH_ENV": "HOME/absent"},
     {"GIT_ADVICE": "0"},
     {"GIT_ALLOW_PROTOCOL": "file"},
     {"GIT_CONFIG_GLOBAL": "HOME/.gitconfig"},
@@ -118,10 +118,15 @@ ENVIRONMENTS = [
     {"LC_ALL": "C"},
     {"LC_ALL": "tr_TR.UTF-8", "LANGUAGE": "de"},
     {"POSIXLY_CORRECT": "1"},
-    {"PWD": "/nowhere", "OLDPWD": "/"},
-    {"PYTHONPATH": "/nowhere", "PYTHONHOME": "/nowhere", "PYTHONSTARTUP": "/nowhere", "PYTHONWARNINGS": "error"},
+    {"PWD": "HOME/absent", "OLDPWD": "/"},
+    {
+        "PYTHONPATH": "HOME/absent",
+        "PYTHONHOME": "HOME/absent",
+        "PYTHONSTARTUP": "HOME/absent",
+        "PYTHONWARNINGS": "error",
+    },
     {"PYTHONSAFEPATH": "1", "PYTHONHASHSEED": "bad", "PYTHONUTF8": "0", "PYTHONIOENCODING": "utf-16"},
-    {"TMPDIR": "/nonexistent"},
+    {"TMPDIR": "HOME/absent"},
 ]
 
 
@@ -130,14 +135,14 @@ def test_an_environment(stage: Stage, tmp_path: Path, env: dict[str, str]) -> No
     env = {name: value.replace("HOME", str(stage.home)) for name, value in env.items()}
     give_remote(stage.repository, tmp_path / "remote.git")
     settle(stage.repository, **env)
-    assert_judged_alike(stage.repository, **env)
+    assert_judged_alike(stage.repository, env=env)
 
 
 @pytest.mark.parametrize("env", GIVEN_ON_THE_COMMAND_LINE, ids=lambda env: " ".join(env))
 def test_configuration_for_one_command(stage: Stage, tmp_path: Path, env: dict[str, str]) -> None:
     give_remote(stage.repository, tmp_path / "remote.git")
     settle(stage.repository)
-    assert_judged_alike(stage.repository, quick=False, **env)
+    assert_judged_alike(stage.repository, quick=False, env=env)
 
 
 def test_git_config_read_elsewhere(stage: Stage) -> None:

@@ -17,6 +17,7 @@ from guard.stores import freshness
 from guard.stores.interface import Actor, Terms, Wanted
 from guard.stores.sqlite import SqliteStore
 from guard.union import publish as union
+from tests.support.databases import connected
 from tests.support.repositories import PACKAGE, Repository, age, run
 
 TERMS = Terms(exclusive=True, reason="", ttl_ms=3_600_000, fold=False, shorten=False)
@@ -54,14 +55,13 @@ def is_fresh(repository: Repository, who: str) -> bool:
 
 def write_as_a_stranger(store: Path, project: str, *, pattern: str = "/src/auth", journal: str = "delete") -> None:
     """Another program reserves for alice, and knows nothing of unions."""
-    with sqlite3.connect(store) as connection:
+    with connected(store) as connection:
         connection.execute(f"PRAGMA journal_mode = {journal}")
         now = time.time_ns() // 1_000_000
         connection.execute(
             "INSERT INTO reservation (project, holder, pattern, created_at, expires_at) VALUES (?, 'alice', ?, ?, ?)",
             (project, pattern, now, now + 3_600_000),
         )
-    connection.close()
 
 
 def assert_refused(repository: Repository, who: str = "bob") -> None:

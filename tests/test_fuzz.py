@@ -25,6 +25,8 @@ from guard.patterns.grammar import fault, prefix, stored
 from guard.refusal import Situation, refusal_text
 from guard.repo import changes, git
 from guard.stores.sqlite import SqliteStore
+from tests.support import environment
+from tests.support.databases import connected
 from tests.support.git_check_ignore import Git, Maker
 from tests.support.repositories import Done, run
 from tests.support.stage import Stage
@@ -35,7 +37,7 @@ HOUR = 3_600_000
 
 def settle(stage: Stage, rows: list[tuple[str, bytes, int, bool]]) -> None:
     """Writes (holder, pattern, exclusive, with its prefix) as another program does: what is held is just that."""
-    with sqlite3.connect(stage.store) as connection:
+    with connected(stage.store) as connection:
         connection.execute("DELETE FROM reservation")
         connection.executemany(
             "INSERT INTO reservation (project, holder, pattern, prefix, exclusive, created_at, expires_at)"
@@ -45,7 +47,6 @@ def settle(stage: Stage, rows: list[tuple[str, bytes, int, bool]]) -> None:
                 for holder, pattern, exclusive, known in rows
             ],
         )
-    connection.close()
 
 
 def hook_says(stage: Stage, path: bytes, index: Path, oid: str) -> Done:
@@ -116,7 +117,7 @@ def differential(
 def test_the_fast_verdict_and_the_full_one_agree(
     stage: Stage, tmp_path: Path, fold: bool, figure: Callable[[str], None]
 ) -> None:
-    seed = int(os.environ.get("GUARD_SEED", "0")) or random.randrange(1 << 32)
+    seed = int(environment.OUTSIDE.get("GUARD_SEED", "0")) or random.randrange(1 << 32)
     try:
         figure(differential(stage, tmp_path, seed=seed, sets=8, size=2, paths=12, fold=fold))
     except AssertionError as error:

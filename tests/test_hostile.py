@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from typing import NamedTuple
 import pathspec
 import pytest
 
+from tests.support.databases import connected
 from tests.support.repositories import PACKAGE, Done, age, run
 from tests.support.stage import NOBODY, Stage, contents, readable_python, strangers_directory
 
@@ -46,10 +46,9 @@ def assert_harmless(done: Done) -> None:
 
 def as_stored(stage: Stage, **columns: object) -> None:
     """Lets another program give alice's reservation these contents."""
-    with sqlite3.connect(stage.store) as connection:
+    with connected(stage.store) as connection:
         for name, value in columns.items():
             connection.execute(f"UPDATE reservation SET {name} = ? WHERE id = 1", (value,))
-    connection.close()
 
 
 def column(text: str) -> object:

@@ -995,8 +995,8 @@ def test_killed_at_any_instant_nothing_is_lost(verb: str, calls: str, tmp_path: 
         if verb == "uninstall":
             made.guard("install")
         kill = ["-e", f"trace={calls}", "-e", f"inject={calls}:signal=KILL:when={instant}"]
-        command = ["strace", "-f", "-qq", "-o", os.devnull, *kill, sys.executable, "-m", "guard", verb]
-        killed = run(command, cwd=made.path, env=env).code in (-9, 137)
+        traced = ("strace", "-f", "-qq", "-o", os.devnull, *kill)
+        killed = run((*traced, sys.executable, "-m", "guard", verb), cwd=made.path, env=env).code in (-9, 137)
         for lock in made.git_dir.glob("*.lock"):  # git's own, when it is git that was killed
             lock.unlink()
         for _ in range(2):

@@ -10,14 +10,15 @@ import os
 import random
 import shutil
 import signal
-import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from tests.support.databases import connected
 from tests.support.repositories import GUARD, PACKAGE, Done
 from tests.support.stage import Stage
 from tests.support.strace import EIO, ENOSPC, KILL, Call, calls, disturbed, why_not
@@ -43,12 +44,11 @@ def stale(stage: Stage) -> None:
 
 
 def end_one(stage: Stage) -> None:
-    with sqlite3.connect(stage.store) as connection:
+    with connected(stage.store) as connection:
         connection.execute(
             "UPDATE reservation SET ended_at = 1, \"end\" = 'released' WHERE id ="
             " (SELECT max(id) FROM reservation WHERE holder = 'carol')"
         )
-    connection.close()
 
 
 def touched(stage: Stage) -> None:
@@ -123,7 +123,7 @@ class Trial:
             if place.exists():
                 shutil.copytree(place, self._kept / str(number))
 
-    def _places(self) -> tuple[os.PathLike[str], ...]:
+    def _places(self) -> tuple[Path, ...]:
         return self.stage.store.parent, self.stage.repository.path / ".git/guard"
 
     def again(self) -> None:

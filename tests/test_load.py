@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.support import sequential_model
+from tests.support.databases import connected
 from tests.support.repositories import PACKAGE, Repository, age
 from tests.support.sequential_model import COVERS, PATHS, Done, Held, clash
 
@@ -126,10 +127,9 @@ def overlapping(connection: sqlite3.Connection) -> list[tuple[Held, Held]]:
 
 def overlapping_in_the_log(store: Path) -> list[tuple[Held, Held]]:
     """The same for every moment there ever was, from the log in the order it was written."""
-    with sqlite3.connect(store) as connection:
+    with connected(store) as connection:
         kinds = dict(connection.execute("SELECT id, exclusive FROM reservation").fetchall())
         entries = connection.execute("SELECT event, reservation, whose, pattern FROM log ORDER BY id").fetchall()
-    connection.close()
     active: dict[int, Held] = {}
     found = []
     for event, number, whose, pattern in entries:
@@ -173,9 +173,8 @@ def lost(history: list[Done], store: Path) -> set[int]:
     """Reservations that were acknowledged, never ended, and are not there."""
     granted = {number for done in history if done.what == "reserve" for number in done.answer}
     ended = {number for done in history if done.what in ("release", "break") for number in done.answer}
-    with sqlite3.connect(store) as connection:
+    with connected(store) as connection:
         there = {row[0] for row in connection.execute("SELECT id FROM reservation WHERE ended_at IS NULL")}
-    connection.close()
     return (granted - ended) ^ there
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from guard import judge
 from guard.model import Change
@@ -172,5 +172,5 @@ TestReservations.settings = settings(max_examples=25, stateful_step_count=25, de
 
 
 @pytest.mark.long
-class TestReservationsAtLength(Reservations.TestCase):
-    settings = settings(max_examples=300, stateful_step_count=50, deadline=None)
+def test_reservations_at_length() -> None:
+    run_state_machine_as_test(Reservations, settings=settings(max_examples=300, stateful_step_count=50, deadline=None))

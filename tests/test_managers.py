@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import environment
 from tests.support.foreign_hooks import (
     CONFIGURED,
     EVENTS,
@@ -41,7 +42,6 @@ from tests.support.repositories import PACKAGE, Repository, run
 
 NPM = ("husky@9", "lefthook@2")
 PYPI = ("pre-commit>=4", "prek>=0.2")
-HOME = os.environ.get("HOME", "/")
 CACHE = Path(tempfile.gettempdir(), f"guard-tests-managers-{os.getuid()}")
 
 old_git = pytest.mark.skipif(CONFIGURED, reason="this git runs configured hooks: no line has to be added")
@@ -68,7 +68,9 @@ def _made(directory: Path, *commands: list[str]) -> None:
     directory.mkdir()
     for command in commands:
         try:
-            done = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=300)
+            done = subprocess.run(
+                command, cwd=directory, env=environment.for_packages(), capture_output=True, text=True, timeout=300
+            )
         except FileNotFoundError:
             pytest.skip(f"{command[0]} is not installed")
         if done.returncode:
@@ -482,10 +484,10 @@ def test_the_frameworks_own_way_of_running_guard(
         done = subprocess.run(
             [pypi / framework, "install-hooks" if framework == "pre-commit" else "prepare-hooks"],
             cwd=made.path,
-            env={**os.environ, "HOME": HOME},
+            env=environment.for_packages(),
             capture_output=True,
             text=True,
-        )  # pip is configured in the real home
+        )
     if done.returncode:
         pytest.skip(f"guard's dependencies could not be had from the registry: …{(done.stdout + done.stderr)[-300:]}")
     made.git("push", "-q", "origin", "main")  # a root commit: nothing is told but the branch
@@ -504,8 +506,8 @@ def test_the_frameworks_own_way_of_running_guard(
 
     release(made)
     installed = next(cache.rglob("bin/guard"))  # guard as a wheel brings it
-    done = run([str(installed), "install"], cwd=made.path)
-    assert done.code == 0, done.text
+    again = run([str(installed), "install"], cwd=made.path)
+    assert again.code == 0, again.text
     assert run([str(installed), "status", "--check"], cwd=made.path).code == 0
     assert_commit_refused(made)
 

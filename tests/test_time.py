@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from guard import judge
 from guard.model import Change
 from guard.stores.interface import Actor, Chosen, Terms, Wanted
 from guard.stores.sqlite import SqliteStore
+from tests.support.databases import connected
 from tests.support.stage import Stage
 
 START = 1_750_000_000_000
@@ -144,9 +144,8 @@ def test_what_ended_is_forgotten_after_its_time_and_not_before(store: SqliteStor
 
 def lease(stage: Stage, ms: int) -> None:
     """Lets what alice holds end that many ms from now; a minute is the least that can be asked for."""
-    with sqlite3.connect(stage.store) as connection:
+    with connected(stage.store) as connection:
         connection.execute("UPDATE reservation SET expires_at = ?", (time.time_ns() // 1_000_000 + ms,))
-    connection.close()
 
 
 def test_a_lease_that_ends_between_two_commits(stage: Stage) -> None:
@@ -163,9 +162,8 @@ def test_a_lease_that_ends_between_two_commits(stage: Stage) -> None:
         refusals += 1
         assert time.monotonic() < deadline
     assert refusals
-    with sqlite3.connect(stage.store) as connection:
+    with connected(stage.store) as connection:
         end, ended_at = connection.execute('SELECT "end", ended_at FROM reservation WHERE id = 1').fetchone()
-    connection.close()
     assert end == "expired"
     assert ended_at <= time.time_ns() // 1_000_000
     assert began <= ended_at + 1000, "the first commit after the end passes"

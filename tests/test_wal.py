@@ -342,7 +342,7 @@ def test_a_rollback_journal(tmp_path: Path, journal: str) -> None:
 def test_a_file_that_changes_while_it_is_read_without_locks(mail: Mail) -> None:
     """A server starts, writes and ends between the first look and the last: it is read again."""
     mail.settle()
-    reads = []
+    reads: list[list[bytes]] = []
 
     def query(connection: Any) -> list[bytes]:
         found = patterns(connection)

@@ -1,15 +1,17 @@
 """The one module that asks git. A function is a question with a plain answer.
 
-Processes are started with ``posix_spawn`` and memory files instead of :mod:`subprocess`, whose import takes longer
-than a bare Python start: the hook's refresh must stay below four of those.
+Processes are started by :func:`guard.system.run`, not by :mod:`subprocess`, whose import takes longer than a bare start
+of Python: the hook's refresh must stay below four of those.
 """
 
 from __future__ import annotations
 
 import os
 
+from guard import system
 from guard.model import GuardError
 from guard.record import Record
+from guard.system import contents_of, unnamed_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,21 +79,17 @@ def answer(
 ) -> tuple[int, bytes]:
     """As :func:`run`, and the exit status with it."""
     command: list[bytes | str] = ["git", *(["-C", directory] if directory is not None else []), *arguments]
-    files = [_memory_file(stdin), _memory_file(), _memory_file()]
+    files = [unnamed_file(stdin), unnamed_file(), unnamed_file()]
     try:
-        actions = [(os.POSIX_SPAWN_DUP2, file, number) for number, file in enumerate(files)]
         try:
-            process = os.posix_spawnp(
-                "git", command, os.environb if environment is None else environment, file_actions=actions
-            )
+            status = system.run("git", command, environment=environment, files=files)
         except OSError as error:
             raise GitError(f"git cannot be started: {error.strerror}; it must be on PATH") from error
-        status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
         if status not in accept:
-            said = _contents(files[2]).decode("utf-8", "replace").strip()
+            said = contents_of(files[2]).decode("utf-8", "replace").strip()
             asked = " ".join(os.fsdecode(word) for word in command[:6])
             raise GitError(f"git failed with status {status}: {asked} …: {said or 'it said nothing'}", status=status)
-        return status, _contents(files[1])
+        return status, contents_of(files[1])
     finally:
         for file in files:
             os.close(file)
@@ -232,25 +230,3 @@ def _commits(listed: bytes) -> list[Commit]:
 
 def _names(listed: bytes) -> list[bytes]:
     return [name for name in listed.split(b"\0") if name]
-
-
-def _memory_file(contents: bytes = b"") -> int:
-    """An open file without a name; where the system has no memory files, a temporary one."""
-    if hasattr(os, "memfd_create"):
-        file = os.memfd_create("guard")
-    else:
-        import tempfile
-
-        file, name = tempfile.mkstemp()
-        os.unlink(name)
-    if contents:
-        with open(file, "wb", closefd=False) as writer:
-            writer.write(contents)
-        os.lseek(file, 0, os.SEEK_SET)
-    return file
-
-
-def _contents(file: int) -> bytes:
-    with open(file, "rb", closefd=False) as reader:
-        reader.seek(0)
-        return reader.read()

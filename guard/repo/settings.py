@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+from guard import system
 from guard.model import UsageError
 from guard.record import Record
 from guard.repo.known_settings import (
@@ -251,13 +252,7 @@ def _fallback_holder(environment: Mapping[bytes, bytes], config: Mapping[bytes, 
 
 def principal() -> str:
     """The account and host this process runs as, "user@host": kept beside the holder, who is only a name."""
-    import pwd
-
-    try:
-        account = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        account = str(os.getuid())
-    return f"{account}@{os.uname().nodename}"
+    return f"{system.account()}@{system.host()}"
 
 
 def _fallback_project(entries: Sequence[Configured], place: Place) -> Setting:

@@ -54,6 +54,7 @@ from __future__ import annotations
 
 import os
 
+from guard import system
 from guard.record import Record
 
 TYPE_CHECKING = False
@@ -69,7 +70,6 @@ GRAIN_NS = 2_000_000_000
 
 _SEALS_FROM_S = 86_400
 _SEALS_UNTIL_S = 946_684_800  # 2000-01-01
-_BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
 class Stamp(Record):
@@ -103,12 +103,9 @@ def aged(path: bytes, *, now_ns: int) -> Stamp:
 
 
 def boot() -> bytes:
-    """What names this boot of the machine; b"" where the system does not say, and then nothing is ever fresh."""
-    try:
-        with open(_BOOT_ID, "rb") as file:
-            return file.read().strip()
-    except OSError:
-        return b""
+    """What names this boot of the machine; b"" where no file of the system says so, and then nothing is ever fresh."""
+    way, name = system.boot()
+    return name if way == system.BY_PROC else b""
 
 
 def read_sealed(

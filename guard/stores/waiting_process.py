@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import os
 
+from guard.system import has_ended
+
 _NAMESPACE = "/proc/self/ns/pid"
 
 
@@ -25,12 +27,4 @@ def is_gone(process: object, *, where: str) -> bool:
     """Has this process of this host surely ended? ``where`` is the namespace in which it had that id."""
     if not isinstance(process, int) or process <= 0:
         return True
-    if where != namespace():
-        return False
-    try:
-        os.kill(process, 0)  # sends no signal: kill(2)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
+    return where == namespace() and has_ended(process)

@@ -5,6 +5,7 @@ The bounds are the contract's. A row's reference is measured in the same turns a
 
 from __future__ import annotations
 
+import functools
 import re
 import warnings
 from dataclasses import dataclass
@@ -224,9 +225,7 @@ def ended(bench: Bench) -> Iterator[Row]:
         with_, without = many[number // 2], few[number // 2]
         if number < 2:
             _expect_stale(with_)
-        first, second = in_turns(
-            lambda hook=hook, scene=with_: hook(scene), lambda hook=hook, scene=without: hook(scene), runs=bench.runs
-        )
+        first, second = in_turns(functools.partial(hook, with_), functools.partial(hook, without), runs=bench.runs)
         yield Row(f"{case}, 50,000 ended reservations in the store", first, NOISE, "the same without them", second)
 
 

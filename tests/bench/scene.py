@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from guard.patterns.grammar import prefix
-from guard.stores.sqlite import now_ms
+from guard.stores.sqlite_file import now_ms
 from tests.bench.timing import process_ms
 from tests.support.repositories import age
 

@@ -57,7 +57,7 @@ def process_ms(
         (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
     ]
     start = time.perf_counter_ns()
-    process = os.posix_spawn(command[0], command, env, file_actions=files)
+    process = os.posix_spawn(command[0], tuple(command), env, file_actions=files)
     _, status = os.waitpid(process, 0)
     end = time.perf_counter_ns()
     code = os.waitstatus_to_exitcode(status)

@@ -41,10 +41,18 @@ def play(repository: Repository, script: str, *, env: dict[str, str] | None = No
     return run(["sh", "-euc", script], cwd=cwd or repository.path, env=environment)
 
 
-def run_hook(repository: Repository, event: str, *arguments: str, stdin: bytes = b"", **env: str) -> Done:
+def run_hook(
+    repository: Repository,
+    event: str,
+    *arguments: str,
+    stdin: bytes = b"",
+    env: dict[str, str] | None = None,
+    **variables: str,
+) -> Done:
     """The installed hook, run as bob in the way git runs it."""
     hook = str(repository.common_dir / "hooks" / event)
-    return run([hook, *arguments], cwd=repository.path, env={"GUARD_AGENT": "bob", **env}, stdin=stdin)
+    environment = {"GUARD_AGENT": "bob", **(env or {}), **variables}
+    return run([hook, *arguments], cwd=repository.path, env=environment, stdin=stdin)
 
 
 def check(repository: Repository, case: Case) -> Done:

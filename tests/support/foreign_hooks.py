@@ -153,7 +153,8 @@ def _change(made: Repository, name: str = "src/auth/login.py") -> None:
 def _merge_in(made: Repository, env: dict[str, str]) -> None:
     """A merge without a conflict, of two changes in one file that alice holds: its result is neither parent's."""
     branch = made.git("rev-parse", "--abbrev-ref", "HEAD").out.decode().strip()
-    start, commits = made.head(), []
+    start = made.head()
+    commits: list[str] = []
     for first, last in (("", ""), ("one\n", ""), ("", "two\n")):
         made.git("checkout", "-q", "--detach", commits[0] if commits else "HEAD")
         made.write("src/auth/login.py", first + "".join(f"{number}\n" for number in range(40)) + last)

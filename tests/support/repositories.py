@@ -9,7 +9,10 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 PACKAGE = Path(__file__).parents[2]
 GUARD = (sys.executable, "-m", "guard")
@@ -32,7 +35,7 @@ class Done:
 
 
 def run(
-    command: list[str | bytes] | tuple[str | bytes, ...],
+    command: Sequence[str | bytes],
     *,
     cwd: Path,
     env: dict[str, str] | None = None,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pathspec
 
+from tests.support.databases import connected
 from tests.support.repositories import PACKAGE, Done, Repository, age, run
 
 if TYPE_CHECKING:
@@ -104,11 +105,9 @@ class Stage:
 
     def active(self) -> list[tuple[str, str]]:
         """(holder, pattern) of what the store holds, read past guard."""
-        with sqlite3.connect(f"file:{self.store}?mode=ro", uri=True) as connection:
+        with connected(f"file:{self.store}?mode=ro", uri=True) as connection:
             rows = connection.execute("SELECT holder, pattern FROM reservation WHERE ended_at IS NULL ORDER BY id")
-            found = [(str(holder), str(pattern)) for holder, pattern in rows]
-        connection.close()
-        return found
+            return [(str(holder), str(pattern)) for holder, pattern in rows]
 
     def integrity(self) -> str:
         """What SQLite says of the store."""
