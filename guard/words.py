@@ -71,7 +71,7 @@ def clipped(text: str) -> str:
 def until(row: Reservation, *, now: int) -> str:
     """Until when a reservation holds, as clock time and as what remains."""
     if row.expires_at is None:
-        return "until nobody knows when"
+        return "with no readable expiry, so it counts as active"
     return f"until {clock(row.expires_at, now=now)} (in {length(row.expires_at - now)})"
 
 
@@ -91,11 +91,15 @@ def held(row: Reservation, *, now: int, among: Iterable[str] = ()) -> str:
 
 
 def notice(row: Reservation, *, now: int) -> str:
-    """What a former holder is told, once."""
+    """What a former holder is told, once: who ended the reservation, when and why, and how to get it back."""
     when = "" if row.ended_at is None else f" at {clock(row.ended_at, now=now)}"
     if row.end == "broken":
-        return f"guard: {safe(row.ended_by or 'somebody')} broke your reservation #{row.id} of {pattern(row)}{when}."
-    return f"guard: your reservation #{row.id} of {pattern(row)} expired{when}."
+        who = safe(shown_name(row.ended_by, [row.holder])) if row.ended_by else "somebody"
+        why = f": {clipped(row.end_reason)}" if row.end_reason else ", and gave no reason"
+        return f"guard: {who} broke your reservation #{row.id} of {pattern(row)}{when}{why}"
+    again = pasted(b":" + row.pattern if row.pattern.startswith(b"/") else row.pattern)
+    back = f" To have it back: guard reserve {again}" if again else ""
+    return f"guard: your reservation #{row.id} of {pattern(row)} expired{when}.{back}"
 
 
 def quoted(path: bytes) -> str:

@@ -445,7 +445,7 @@ def test_one_bad_row_hides_no_other_and_is_reported(repository: Repository, mail
     done = run_hook(repository, "pre-commit")
     assert done.code == 1
     assert "GreenHill holds /src/auth/**" in done.text
-    assert "GreenHill holds /src/b.py until nobody knows when" in done.text
+    assert "GreenHill holds /src/b.py with no readable expiry, so it counts as active" in done.text
     assert "its expiry cannot be read" in done.text
     assert f"#{bad} of GreenHill, src/b.py: its expiry cannot be read" in repository.guard("status", who="bob").text
     listed = repository.guard("list", "--json", who="bob").json()["reservations"]

@@ -456,6 +456,12 @@ DISCARDED = [
         ["held/x.txt"],
     ),
     Case(
+        "rewound, where the remote has a default branch",
+        "git remote set-head origin main; make held/x.txt; guilty; git push -q --no-verify origin main; "
+        "git push -f origin main^:main",
+        ["held/x.txt"],
+    ),
+    Case(
         "amended",
         "make held/x.txt; guilty; git push -q --no-verify origin main; echo x >free.txt; "
         "git commit -qan --amend -m m; guilty; git push -f origin main",

@@ -113,13 +113,14 @@ def _discarded(refs: list[PushedRef], tips: list[bytes]) -> list[git.Commit]:
     """The commits that forced updates take away, and that no other remote-tracking ref is known to keep.
 
     A ref that tracks an updated one does not count, whatever its remote is called: ``refs/remotes/origin/main`` for
-    ``refs/heads/main``.
+    ``refs/heads/main``. Nor does ``refs/remotes/origin/HEAD``, which stands for another one of them.
     """
     # With "..." git finds where the two parted, also when commits have impossible times.
     both = [b"%b...%b" % (ref.local_oid, ref.remote_oid) for ref in refs if not is_zero(ref.remote_oid)]
     if not both or not git.history(both, without=tips):
         return []
     updated = [b"/" + ref.remote.removeprefix(b"refs/heads/") for ref in refs if not is_zero(ref.remote_oid)]
+    updated.append(b"/HEAD")
     kept = [oid for oid, name in git.tracking_refs() if not name.endswith(tuple(updated))]
     return git.history(both, without=[*tips, *kept])
 
