@@ -1,64 +1,28 @@
-"""The SQLite store by itself, on a real file with a clock of the test's."""
+"""What every kind of store promises, on a real one of each kind with a clock of the test's."""
 
 from __future__ import annotations
 
-import os
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from guard.judge import verdict
-from guard.model import Change, GuardError
-from guard.stores.interface import Actor, Chosen, Terms, Wanted
-from guard.stores.sqlite import PRUNED_AT_ONCE, SqliteStore
-
-HOUR = 3_600_000
-DAY = 24 * HOUR
-ALICE = Actor("project", "alice", "alice@here")
-BOB = Actor("project", "bob", "bob@here")
+from guard.model import Change
+from guard.stores.interface import Actor, Chosen, Wanted
+from guard.stores.sqlite import PRUNED_AT_ONCE
+from guard.stores.waiting_process import namespace
+from tests.support.stores import ALICE, BENCHES, BOB, CAROL, DAY, HOUR, Bench
 
 
-@dataclass
-class Clock:
-    now: int = 1_700_000_000_000
-
-    def __call__(self) -> int:
-        return self.now
-
-
-@dataclass
-class Bench:
-    """A store, its clock, and its file as another program sees it."""
-
-    path: Path
-    clock: Clock = field(default_factory=Clock)
-
-    def __post_init__(self) -> None:
-        self.store = SqliteStore(str(self.path), patience_s=5, clock=self.clock)
-
-    def reserve(self, actor: Actor, *patterns: str, shared: bool = False, ttl: int = HOUR, ticket: int | None = None):  # type: ignore[no-untyped-def]
-        wanted = [Wanted(pattern.encode(), pattern.encode()) for pattern in patterns]
-        terms = Terms(exclusive=not shared, reason="", ttl_ms=ttl, fold=False, shorten=False)
-        return self.store.reserve(actor, wanted, terms, ticket=ticket)
-
-    def sql(self, text: str, *values: object) -> list[tuple[object, ...]]:
-        connection = sqlite3.connect(self.path, isolation_level=None)
-        try:
-            return connection.execute(text, values).fetchall()
-        finally:
-            connection.close()
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path / "guard.db")
+@pytest.fixture(params=BENCHES, ids=lambda kind: kind.name)
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    """A fresh store of each kind."""
+    made = request.param(tmp_path)
     yield made
-    made.store.close()
+    made.close()
 
 
 def test_what_ended_is_remembered_for_the_retention_and_then_forgotten_in_bites(bench: Bench) -> None:
@@ -104,16 +68,15 @@ def test_whoever_waits_longer_comes_first_unless_they_are_gone(bench: Bench) -> 
     bench.reserve(ALICE, "/src")
     until = bench.clock.now + HOUR
     first = bench.store.queue(BOB, [Wanted(b"/src/**", b"")], exclusive=True, until=until)
-    carol = Actor("project", "carol", "bob@here")
-    second = bench.store.queue(carol, [Wanted(b"/src/x", b"")], exclusive=True, until=until)
-    elsewhere = bench.store.queue(carol, [Wanted(b"/docs", b"")], exclusive=True, until=until)
+    second = bench.store.queue(CAROL, [Wanted(b"/src/x", b"")], exclusive=True, until=until)
+    elsewhere = bench.store.queue(CAROL, [Wanted(b"/docs", b"")], exclusive=True, until=until)
     bench.store.release(ALICE, Chosen(everything=True))
-    assert bench.reserve(carol, "/docs", ticket=elsewhere).reservations, "those who want something else do not queue"
-    assert bench.reserve(carol, "/src/x", ticket=second).ahead == 1
+    assert bench.reserve(CAROL, "/docs", ticket=elsewhere).reservations, "those who want something else do not queue"
+    assert bench.reserve(CAROL, "/src/x", ticket=second).ahead == 1
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     bench.sql("UPDATE waiter SET process = ? WHERE ticket = ?", dead.pid, first)
-    assert bench.reserve(carol, "/src/x", ticket=second).reservations
+    assert bench.reserve(CAROL, "/src/x", ticket=second).reservations
 
 
 def test_the_generation_counts_every_change_by_whichever_program(bench: Bench) -> None:
@@ -127,68 +90,157 @@ def test_the_generation_counts_every_change_by_whichever_program(bench: Bench) -
     assert seen == [2, 3, 4, 5, 6]
 
 
-def test_an_unreadable_row_counts_as_a_conflict_and_hides_no_other(bench: Bench) -> None:
-    bench.reserve(ALICE, "/a")
-    connection = sqlite3.connect(bench.path, isolation_level=None)
-    connection.execute("PRAGMA ignore_check_constraints = ON")
-    row = (
-        "INSERT INTO reservation (project, holder, pattern, exclusive, created_at, expires_at)"
-        " VALUES ('project', ?, ?, ?, ?, ?)"
-    )
-    connection.execute(row, ("mallory", "/b", "maybe", "then", "soon"))
-    connection.execute(row, (b"\xff\xfe", b"/c\xff", 1, 0, 2**62))
-    connection.execute(row, ("carol", 7, 1, 0, 2**62))
-    connection.close()
-    rows = {row.holder: row for row in bench.store.active("project").reservations}
-    assert set(rows) == {"alice", "mallory", "\\xff\\xfe", "carol"}
-    assert rows["mallory"].exclusive
-    assert rows["mallory"].expires_at is None
-    assert "soon" in rows["mallory"].fault
-    assert set(bench.store.union_source("project", "bob").patterns) == {b"/a", b"/b", b"/c\xff", b"7"}
-    assert bench.reserve(BOB, "/b").conflicts
-
-
 @pytest.mark.parametrize("pattern", ["/src/[[:alpha:]].py", "/src/a**", "/src/***/x", "/src/[b", "/src/\\"])
 def test_a_strangers_pattern_on_which_git_and_pathspec_differ_covers_all_it_could(bench: Bench, pattern: str) -> None:
-    now = bench.clock.now
-    row = "INSERT INTO reservation (project, holder, pattern, created_at, expires_at) VALUES (?, ?, ?, ?, ?)"
-    bench.sql(row, "project", "mallory", pattern, now, now + HOUR)
+    bench.foreign_row("mallory", pattern)
     changes = [Change(b"src/a.py"), Change(b"docs/a.py")]
     answer = verdict(bench.store, changes, project="project", me="bob", fold=False)
     assert [(found.path, found.reservation.typed) for found in answer.conflicts] == [(b"src/a.py", pattern.encode())]
     assert "could cover" in answer.conflicts[0].reservation.fault
 
 
-def test_a_newer_store_is_left_alone(bench: Bench) -> None:
-    bench.sql("PRAGMA user_version = 99")
-    before = bench.path.read_bytes()
-    with pytest.raises(GuardError, match="newer guard") as caught:
-        SqliteStore(str(bench.path), patience_s=1)
-    assert caught.value.code == 3
-    assert bench.path.read_bytes() == before
+# Rows of other programs
 
 
-def test_the_file_is_private_until_somebody_shares_it(tmp_path: Path) -> None:
-    path = tmp_path / "made" / "guard.db"
-    old = os.umask(0)
-    try:
-        SqliteStore(str(path), patience_s=1).close()
-    finally:
-        os.umask(old)
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert path.parent.stat().st_mode & 0o777 == 0o700
-    path.chmod(0o660)  # shared on purpose
-    SqliteStore(str(path), patience_s=1).close()
-    assert path.stat().st_mode & 0o777 == 0o660
+WRONG_PREFIXES = {
+    "of elsewhere": b"docs",
+    "longer than the pattern's": b"src/auth/deep",
+    "in upper case": b"SRC/AUTH",
+    "with a slash": b"/src/auth",
+    "empty text": "",
+    "text": "src/auth",
+    "a number": 7,
+    "none": None,
+}
 
 
-def test_reserving_finds_its_conflicts_by_an_index(bench: Bench) -> None:
-    for number in range(50):
-        bench.reserve(ALICE, *(f"/src/module{number}/{part}/**/*.py" for part in range(20)))
-    for question in ("prefix IS NULL", "prefix IN (x'61', x'62')", "prefix >= x'612f' AND prefix < x'6130'"):
-        asked = f"SELECT * FROM reservation WHERE project = ? AND ended_at IS NULL AND holder <> ? AND {question}"
-        (step,) = bench.sql(f"EXPLAIN QUERY PLAN {asked}", "project", "bob")
-        assert "reservation_by_prefix" in str(step[3])
-    found = bench.reserve(BOB, "/src/module7/3/x.py").conflicts
-    assert [row.reservation.pattern for row in found] == [b"/src/module7/3/**/*.py"]
-    assert not bench.reserve(BOB, "/src/module7/30").conflicts
+@pytest.mark.parametrize("checked", [None, 1], ids=["", "said to be checked"])
+@pytest.mark.parametrize("wrong", WRONG_PREFIXES)
+@pytest.mark.parametrize("how", ["inserted", "updated", "with its pattern"])
+def test_a_wrong_prefix_hides_no_row(bench: Bench, wrong: str, how: str, checked: int | None) -> None:
+    value = WRONG_PREFIXES[wrong]
+    said = {} if checked is None else {"prefix_checked": checked}
+    if how == "inserted":
+        bench.foreign_row("mallory", "/src/auth/*.py", prefix=value, **said)
+    elif how == "updated":
+        bench.foreign_row("mallory", "/src/auth/*.py")
+        bench.reserve(CAROL, "/elsewhere")  # a writer has computed the prefix meanwhile
+        bench.sql("UPDATE reservation SET prefix = ? WHERE holder = 'mallory'", value)
+    else:
+        bench.reserve(Actor("project", "mallory", "x"), "/docs/*.md")
+        bench.sql("UPDATE reservation SET pattern = '/src/auth/*.py' WHERE holder = 'mallory'")
+    change = [b"src/auth/login.py"]
+    everything = bench.store.covering("project", change, everything=True)
+    assert [row.holder for row in everything.reservations if row.holder != "carol"] == ["mallory"]
+    if how == "inserted" and checked:
+        return  # who lies on purpose is still found by whoever asks for everything
+    found = bench.store.covering("project", change)
+    assert [row.holder for row in found.reservations if row.holder != "carol"] == ["mallory"]
+    assert bench.reserve(BOB, "/src/auth/login.py").conflicts
+    assert bench.reserve(BOB, "/src").conflicts
+    assert b"/src/auth/*.py" in bench.store.union_source("project", "bob").patterns
+
+
+def test_a_writer_computes_the_prefixes_that_others_left_out(bench: Bench) -> None:
+    bench.foreign_row("mallory", "/Src/auth/*.py", prefix=b"wrong")
+    bench.foreign_row("mallory", "**/x")
+    generation = bench.store.active("project").generation
+    bench.store.record(BOB, "refused", (), reason="")
+    assert bench.sql("SELECT prefix, prefix_checked FROM reservation ORDER BY id") == [(b"src/auth", 1), (b"", 1)]
+    assert bench.store.active("project").generation == generation
+
+
+# What a former holder is told
+
+
+def test_a_break_carries_its_reason_and_who_and_when_to_its_victim(bench: Bench) -> None:
+    bench.reserve(ALICE, "/src", "/docs", reason="new login")
+    bench.clock.now += 5
+    bench.store.break_(BOB, [1], reason="hotfix for the release")
+    (notice,) = bench.another().notices("project", "alice")
+    assert (notice.id, notice.end, notice.ended_by, notice.ended_at) == (1, "broken", "bob", bench.clock.now)
+    assert notice.end_reason == "hotfix for the release"
+    assert notice.reason == "new login"
+    (ended,) = bench.store.ended("project").reservations
+    assert ended == notice
+    bench.store.told([notice])
+    assert bench.another().notices("project", "alice") == ()
+
+
+def test_a_lease_that_ran_out_is_told_with_its_pattern_and_one_released_is_not(bench: Bench) -> None:
+    bench.reserve(ALICE, "/src", ttl=HOUR)
+    bench.reserve(ALICE, "/docs", ttl=2 * HOUR)
+    bench.store.release(ALICE, Chosen(patterns=(Wanted(b"/docs", b"docs"),)))
+    bench.clock.now += HOUR
+    bench.reserve(BOB, "/lib")
+    (notice,) = bench.store.notices("project", "alice")
+    assert (notice.pattern, notice.end, notice.ended_at, notice.ended_by) == (b"/src", "expired", bench.clock.now, None)
+    assert notice.end_reason == ""
+
+
+def test_a_union_says_when_the_first_of_the_holders_own_leases_runs_out(bench: Bench) -> None:
+    assert bench.store.union_source("project", "alice").mine_until is None
+    bench.reserve(ALICE, "/src", ttl=2 * HOUR)
+    bench.reserve(ALICE, "/docs", ttl=HOUR)
+    bench.reserve(BOB, "/lib", ttl=HOUR // 2)
+    assert bench.store.union_source("project", "alice").mine_until == bench.clock.now + HOUR
+    assert bench.store.union_source("project", "carol").mine_until is None
+
+
+# Who waits
+
+
+def test_a_process_is_asked_after_in_its_own_namespace_only(bench: Bench) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    until = bench.clock.now + HOUR
+    first = bench.store.queue(BOB, [Wanted(b"/src", b"")], exclusive=True, until=until)
+    second = bench.store.queue(CAROL, [Wanted(b"/src", b"")], exclusive=True, until=until)
+    bench.sql("UPDATE waiter SET process = ?, namespace = 'pid:[1]' WHERE ticket = ?", dead.pid, first)
+    assert bench.reserve(CAROL, "/src", ticket=second).ahead == 1, "in another container that number means another one"
+    bench.sql("UPDATE waiter SET namespace = ? WHERE ticket = ?", namespace(), first)
+    assert bench.reserve(CAROL, "/src", ticket=second).reservations
+
+
+# Projects with one history
+
+
+def test_projects_are_found_by_their_root_commits(bench: Bench) -> None:
+    one, two, three = "a" * 40, "b" * 40, "c" * 64
+    bench.store.remember_roots("shop", [one, two])
+    bench.store.remember_roots("shop", [two])
+    bench.store.remember_roots("fork", [three, two])
+    bench.reserve(Actor("fork", "alice", "x"), "/a", "/b")
+    bench.reserve(Actor("fork", "bob", "x"), "/c", ttl=1)
+    bench.clock.now += 1
+    assert bench.store.projects_with_roots([two]) == {"fork": 2, "shop": 0}
+    assert bench.store.projects_with_roots([one, "d" * 40]) == {"shop": 0}
+    assert bench.store.projects_with_roots(["d" * 40]) == {}
+    assert bench.store.projects_with_roots([]) == {}
+    assert bench.another().projects_with_roots([three]) == {"fork": 2}
+
+
+# What one holds
+
+
+def test_one_row_among_many_is_released_renewed_and_reserved_again_by_id_and_by_pattern(bench: Bench) -> None:
+    bench.reserve(ALICE, *(f"/file{number}" for number in range(50)))
+    released = bench.store.release(
+        ALICE, Chosen(ids=(7, 99), patterns=(Wanted(b"/file9", b"file9"), Wanted(b"/x", b"x")))
+    )
+    assert [row.pattern for row in released.reservations] == [b"/file6", b"/file9"]
+    assert released.not_found == ("99", "x")
+    renewed = bench.store.renew(ALICE, Chosen(ids=(8, 7, 1), patterns=(Wanted(b"/file0", b""),)), ttl_ms=9 * HOUR)
+    assert [row.id for row in renewed.reservations] == [1, 8]
+    assert renewed.not_found == ("7",)
+    (again,) = bench.reserve(ALICE, "/file3").reservations
+    assert again.id == 4
+    assert not bench.store.release(BOB, Chosen(ids=(4,))).reservations, "another's"
+
+
+def test_a_pattern_that_another_program_wrote_as_bytes_is_the_same_pattern(bench: Bench) -> None:
+    bench.foreign_row("alice", "/src")
+    bench.sql("UPDATE reservation SET pattern = CAST(pattern AS BLOB)")
+    (row,) = bench.reserve(ALICE, "/src", ttl=2 * HOUR).reservations
+    assert row.id == 1
+    assert bench.store.release(ALICE, Chosen(patterns=(Wanted(b"/src", b""),))).reservations

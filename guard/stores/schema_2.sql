@@ -23,7 +23,9 @@ CREATE TABLE moved_from (
     address TEXT PRIMARY KEY
 ) WITHOUT ROWID;
 
-CREATE INDEX reservation_by_pattern ON reservation (project, pattern, holder, exclusive) WHERE ended_at IS NULL;
+CREATE INDEX reservation_by_pattern ON reservation (project, pattern, holder, exclusive, ended_at)
+    WHERE ended_at IS NULL;
+CREATE INDEX reservation_by_end ON reservation (project, holder, expires_at, ended_at) WHERE ended_at IS NULL;
 
 CREATE TRIGGER prefix_made AFTER INSERT ON reservation
 WHEN NEW.prefix IS NOT NULL AND NEW.prefix_checked <> 1 BEGIN
