@@ -125,13 +125,14 @@ class Kept(Record):
 class Contents(Record):
     """All that a store keeps, as of one instant, except who waits: what a move to another store carries over.
 
-    ``projects`` are names with generations, ``roots`` root commits with projects, ``publications`` directories with
-    projects. ``last_id`` is the highest number that a reservation ever had, so that none is given twice.
+    ``projects`` are names with generations, ``log`` projects with entries, ``roots`` root commits with projects,
+    ``publications`` directories with projects. ``last_id`` is the highest number that a reservation ever had, so that
+    none is given twice.
     """
 
     projects: tuple[tuple[str, int], ...]
     reservations: tuple[Kept, ...]
-    log: tuple[Entry, ...]
+    log: tuple[tuple[str, Entry], ...]
     roots: tuple[tuple[str, str], ...]
     publications: tuple[tuple[bytes, str], ...]
     last_id: int

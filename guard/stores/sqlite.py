@@ -530,9 +530,10 @@ class SqliteStore:
             raise self._explained(error) from error
 
     def _look_inside(self) -> None:
-        self._version = sqlite_versions.version_of(self._connection, self.address)
-        if self._version.moved_to:
-            raise Moved(self.address, self._version.moved_to)
+        found = sqlite_versions.version_of(self._connection, self.address)
+        if found.moved_to:
+            raise Moved(self.address, found.moved_to)
+        self._version = found
         wanted = columns(ReservationRow)
         self._columns = wanted if self._version.written_by >= 2 else wanted.replace('"end_reason"', "''")
 

@@ -55,7 +55,10 @@ def read_contents(connection: sqlite3.Connection, version: FileVersion) -> Conte
             for name, generation in ask("SELECT name, generation FROM project ORDER BY name").fetchall()
         ),
         reservations=tuple(Kept(_as_written(ReservationRow(*row)), told != 0) for told, *row in rows),
-        log=tuple(LogRow(*row).entry() for row in ask(f"SELECT {columns(LogRow)} FROM log ORDER BY id").fetchall()),
+        log=tuple(
+            (as_text(row.project), row.entry())
+            for row in (LogRow(*row) for row in ask(f"SELECT {columns(LogRow)} FROM log ORDER BY id").fetchall())
+        ),
         roots=tuple((as_text(oid), as_text(project)) for oid, project in roots),
         publications=tuple(
             (as_bytes(directory), as_text(project))
@@ -87,12 +90,9 @@ def write_contents(connection: sqlite3.Connection, contents: Contents, *, former
             _values(kept),
         )
     connection.executemany(
-        "INSERT INTO log (id, at, project, generation, event, holder, principal, reservation, whose, pattern, reason)"
+        "INSERT INTO log (project, id, at, generation, event, holder, principal, reservation, whose, pattern, reason)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (*entry[:9], None if entry.pattern is None else storable(entry.pattern), entry.reason)
-            for entry in contents.log
-        ],
+        [(project, *entry[:8], _storable(entry.pattern), entry.reason) for project, entry in contents.log],
     )
     connection.executemany("INSERT INTO root (oid, project) VALUES (?, ?)", contents.roots)
     connection.executemany(
@@ -116,6 +116,10 @@ def write_contents(connection: sqlite3.Connection, contents: Contents, *, former
         )
     if formerly:
         run("INSERT OR IGNORE INTO moved_from (address) VALUES (?)", (formerly,))
+
+
+def _storable(value: bytes | None) -> str | bytes | None:
+    return None if value is None else storable(value)
 
 
 def _values(kept: Kept) -> tuple[object, ...]:
