@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import model  # noqa: E402
+import model
 
 PATIENCE_S = 150
 

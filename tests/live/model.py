@@ -78,7 +78,9 @@ class Anthropic:
         }  # fmt: skip
         if not body.get("stream"):
             return json.dumps(message).encode()
-        pairs: list[tuple[str, Json]] = [("message_start", {"message": {**message, "content": [], "stop_reason": None}})]
+        pairs: list[tuple[str, Json]] = [
+            ("message_start", {"message": {**message, "content": [], "stop_reason": None}})
+        ]
         for index, block in enumerate(blocks):
             if block["type"] == "text":
                 start, delta = {**block, "text": ""}, {"type": "text_delta", "text": block["text"]}
