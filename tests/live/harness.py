@@ -62,7 +62,9 @@ class Harness:
 
     def shell(self, command: str) -> Json:
         """A call of the tool that runs a shell command."""
-        name = {"claude": "Bash", "codex": "shell_command", "gemini": "run_shell_command"}.get(self.name, "bash")
+        if self.name == "codex":
+            return {"name": "exec_command", "args": {"cmd": command}}
+        name = {"claude": "Bash", "gemini": "run_shell_command"}.get(self.name, "bash")
         return {"name": name, "args": {"command": command, "description": "run it"}}
 
 
@@ -90,6 +92,7 @@ _GEMINI = {
     "general": {"enableAutoUpdate": False, "enableAutoUpdateNotification": False},
 }
 _OPENCODE = {
+    "$schema": "https://opencode.ai/config.json",
     "autoupdate": False,
     "share": "disabled",
     "model": "mock/scripted",

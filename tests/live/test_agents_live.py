@@ -24,9 +24,9 @@ def test_the_second_session_is_refused_while_the_first_edits(scene: Make, name: 
     harness, repository = made.harness, made.repository
     made.sh("git config guard.autoReserve 15m")
     gate = str(made.directory / "first-may-end")
-    a, new = str(repository / "a.txt"), str(repository / "new/new.txt")
+    a, new = str(repository / "a.txt"), str(repository / "new.txt")
     first = turns(*harness.edit(a, "two", "FIRST"), last={"text": "finished", "wait_for": gate})
-    ready = str(made.directory / "first-has-edited")
+    ready = str(repository / ".git" / "first-has-edited")
     first.insert(-1, {"calls": [harness.shell(f"touch {ready}")]})
     second = turns(*harness.edit(a, "three", "SECOND"), harness.write(new, "second\n"))
     third = turns(*harness.edit(a, "three", "THIRD"))
@@ -50,11 +50,11 @@ def test_the_second_session_is_refused_while_the_first_edits(scene: Make, name: 
     assert ended["after the second"]["out"] == "one\nFIRST\nthree\n", played
     refused = "\n".join(seen["SESSION-TWO"])
     assert "a.txt is reserved by" in refused and "editing it" in refused, played
-    assert (repository / "new/new.txt").read_text() == "second\n", played
+    assert (repository / "new.txt").read_text() == "second\n", played
     assert json.loads(ended["after the first"]["out"])["reservations"] == [], played
     assert (repository / "a.txt").read_text() == "one\nFIRST\nTHIRD\n", played
     assert (repository / "b.txt").read_text() == "alpha\nbeta\n"
     changed = made.sh("git status --porcelain")
-    assert changed.split() == ["M", "a.txt", "??", "new/"], changed
+    assert changed.split() == ["M", "a.txt", "??", "new.txt"], changed
     made.sh(f"guard agent uninstall {name}")
     assert made.settings() == made.settings_before
