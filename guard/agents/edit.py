@@ -70,12 +70,15 @@ def reserve_edited(world: World, paths: Sequence[bytes], rows: Sequence[Reservat
     now = now_ms()
     seen = [edited for edited in notes.read(note) if edited.git_dir == world.place.git_dir]
     known = {edited.path: edited.id for edited in seen}
+    recent = {edited.path for edited in seen if 0 <= now - edited.at < notes.RENEWED_EVERY_MS}
     mine = _held_by_me(world, paths, rows)
     noted, wanted, renewed = [], [], []
     for path in paths:
         row = mine.get(path)
         if row is None:
             wanted.append(path)
+            continue
+        if path in recent:
             continue
         by_editing = row.reason == AUTO_REASON and known.get(path, row.id) == row.id
         if by_editing:

@@ -72,19 +72,46 @@ def _claude_or_copilot(data: bytes, event_name: str) -> tuple[Program, Event | N
 
 
 def _before(stub_dir: bytes, program: Program, event: Event, call: Call, environment: dict[bytes, bytes]) -> Answer:
+    refused, warning = "", ""
     if call.paths:
         from guard.agents.edit import refusal_of_edit
 
         refused, warning = refusal_of_edit(call.paths, call.cwd, environment, _note(stub_dir, program, call))
-        if refused:
-            return answer.refusal(program, event, refused)
-        if warning:
-            return answer.Answer(err=(warning + "\n").encode("utf-8", "backslashreplace"))
-    return answer.SILENCE
+    if call.command and not refused:
+        from guard.agents.command import refusal_of_command, remember
+
+        refused, more = refusal_of_command(call.command, call.cwd, environment, git_hooks=program.git_hooks)
+        warning = warning or more
+        if not refused:
+            remember(_note(stub_dir, program, call) + b".before", call.cwd, environment)
+    if refused:
+        return answer.refusal(program, event, refused)
+    said = _bridge(program, event, call, environment)
+    return said._replace(err=(warning + "\n").encode("utf-8", "backslashreplace")) if warning else said
+
+
+def _bridge(program: Program, event: Event, call: Call, environment: dict[bytes, bytes]) -> Answer:
+    """Tells the shell who the agent is, where the program does not: the command begins with an export."""
+    if not call.command or not program.rewrites:
+        return answer.SILENCE
+    if not program.variable:
+        name, value = "GUARD_AGENT", environment.get(b"GUARD_AGENT", b"")
+    elif call.subagent:
+        name, value = program.variable.decode(), environment.get(program.variable, b"")
+    else:
+        return answer.SILENCE
+    text = value.decode("utf-8", "surrogateescape")
+    if not text or not text.replace("-", "").replace("_", "").replace(".", "").isalnum():
+        return answer.SILENCE  # nothing that a shell could read in another way is put into a command
+    return answer.rewritten(program, event, {**call.arguments, "command": f"export {name}={text}; {call.command}"})
 
 
 def _after(stub_dir: bytes, program: Program, event: Event, call: Call, environment: dict[bytes, bytes]) -> Answer:
-    return answer.SILENCE
+    if not call.command:
+        return answer.SILENCE
+    from guard.agents.command import told_after
+
+    return answer.context(event, told_after(_note(stub_dir, program, call) + b".before", call.cwd, environment))
 
 
 def _start(stub_dir: bytes, program: Program, event: Event, call: Call, environment: dict[bytes, bytes]) -> Answer:

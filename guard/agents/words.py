@@ -60,6 +60,45 @@ def not_judged(error: GuardError, *, what: str) -> str:
     return "\n".join(lines)
 
 
+def command_refusal(conflicts: Sequence[Conflict], *, what: str, now: int, throws_away: bool) -> str:
+    """Why a shell command is refused: it would throw away others' work, or record it."""
+    if throws_away:
+        lines = [
+            f"guard: this {what} would throw away what others have changed in this checkout and not committed yet:"
+        ]
+        way = "Leave these files alone: name only your own files in the command, or work in a checkout of your own: "
+        way += "git worktree add ../another"
+    else:
+        lines = [f"guard: this {what} holds changes of files that others have reserved:"]
+        way = "Commit only your own files: git commit -- YOUR FILES" if "commit" in what else "Push when they are done."
+    paths = list(dict.fromkeys(conflict.path for conflict in conflicts))
+    lines += [f"  {safe(path)}" for path in paths[:SHOWN]]
+    lines += [f"  and {len(paths) - SHOWN} more"] if len(paths) > SHOWN else []
+    return "\n".join([*lines, *_held_lines(conflicts, now=now), "The command was not run.", way])
+
+
+def net_text(
+    new: Sequence[Conflict], touched: Sequence[Conflict], *, untracked: set[bytes], top: bytes, now: int
+) -> str:
+    """What is told after a command that has changed files of others. ``new``: they were unchanged before; ``touched``:
+    they held changes already, so nothing can bring back what they were; ``untracked``: git does not know them."""
+    lines = ["guard: while this command ran, files changed that others have reserved:"]
+    for conflict in [*new, *touched][: SHOWN * 2]:
+        row = conflict.reservation
+        lines.append(f"  {safe(conflict.path)}, held by {safe(row.holder)} {until(row, now=now)}")
+    restore = [conflict.path for conflict in new if conflict.path not in untracked]
+    if restore:
+        words = " ".join(quoted(path) for path in dict.fromkeys(restore))
+        lines.append(f"If your command did this, undo it: git -C {quoted(top)} restore --worktree -- {words}")
+    made = [conflict.path for conflict in new if conflict.path in untracked]
+    if made:
+        lines.append(f"If your command made them, remove them: cd {quoted(top)} && rm {' '.join(map(quoted, made))}")
+    if touched:
+        names = ", ".join(dict.fromkeys(safe(conflict.path) for conflict in touched))
+        lines.append(f"Do not restore {names}: it held its holder's work before. Tell the person you work for.")
+    return "\n".join(lines)
+
+
 def session_lines(
     me: str, mine: Sequence[Reservation], theirs: Sequence[Reservation], lost: Sequence[Reservation], *, now: int
 ) -> str:

@@ -58,13 +58,13 @@ class World:
         from guard.repo import settings
         from guard.repo.git import config
 
-        self._enter()
+        self.enter()
         entries = config()
         self._settings = settings.read(self.environment, entries, self.place, default_store=default_store(self.place))
         values = [entry.value for entry in entries if entry.key == b"guard.autoreserve"]
         self._auto_ms = _auto_ms(values[-1] if values else b"off")
 
-    def _enter(self) -> None:
+    def enter(self) -> None:
         """Makes this repository the one that this process works in; a hook is a process of its own."""
         assert self.place.top is not None
         os.chdir(self.place.top)
@@ -105,7 +105,7 @@ class World:
         """Brings the published union up to date, so that the next hook is fast. A failure costs time alone."""
         from guard.hook import refresh
 
-        self._enter()
+        self.enter()
         try:
             refresh()
         except GuardError:

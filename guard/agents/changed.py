@@ -1,0 +1,106 @@
+"""What is changed in a work tree, and which of that do others hold?
+
+git is asked with a time limit of its own: a work tree that takes long to look at must not stop a shell command.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from guard.agents.world import World, is_set_up
+from guard.model import Change, Conflict, GuardError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from guard.repo.place import Place
+
+LIMIT_S = 1.2
+"""How long git may take."""
+
+
+class TookLong(GuardError):
+    """git did not answer in time."""
+
+
+def changed(
+    place: Place, environment: Mapping[bytes, bytes], *, untracked: bool, paths: Sequence[str] = ()
+) -> list[bytes]:
+    """The changed paths of a work tree, relative to its top. ``paths`` are pathspecs relative to the top.
+
+    Raises :class:`GuardError` if git fails, :class:`TookLong` if it takes too long.
+    """
+    shown = "all" if untracked else "no"
+    arguments = [
+        "status",
+        "--porcelain=v1",
+        "-z",
+        "--no-renames",
+        "--ignore-submodules=none",
+        f"--untracked-files={shown}",
+    ]
+    asked = [path.encode("utf-8", "surrogateescape") for path in paths]
+    said = _git(place, environment, [*arguments, "--", *asked])
+    return [entry[3:] for entry in said.split(b"\0") if len(entry) > 3]
+
+
+def held_by_others(world: World, paths: Sequence[bytes]) -> list[Conflict]:
+    """Which of the paths others hold exclusively. Raises :class:`GuardError`."""
+    from guard.judge import conflicts
+
+    if not paths:
+        return []
+    rows = world.store.covering(world.project, paths).reservations
+    return conflicts([Change(path) for path in paths], rows, me=world.me, fold=world.settings.fold)
+
+
+def is_guarded(place: Place | None) -> bool:
+    """Is there a work tree in which guard is set up?"""
+    return place is not None and place.top is not None and is_set_up(place)
+
+
+def _git(place: Place, environment: Mapping[bytes, bytes], arguments: Sequence[bytes | str]) -> bytes:
+    """Runs git in a work tree, at most for :data:`LIMIT_S`, and returns what it wrote."""
+    assert place.top is not None
+    command = ["git", "-C", place.top, "-c", "core.quotePath=false", *arguments]
+    env = {**environment, b"GIT_OPTIONAL_LOCKS": b"0", b"LC_ALL": b"C", b"GIT_TRACE": b"0", b"GIT_TRACE2": b"0"}
+    reader, writer = os.pipe()
+    null = os.open(os.devnull, os.O_RDWR)
+    try:
+        actions = [(os.POSIX_SPAWN_DUP2, null, 0), (os.POSIX_SPAWN_DUP2, writer, 1), (os.POSIX_SPAWN_DUP2, null, 2)]
+        try:
+            process = os.posix_spawnp("git", command, env, file_actions=actions)
+        except OSError as error:
+            raise GuardError(f"git cannot be started: {error.strerror}") from error
+    finally:
+        os.close(writer)
+        os.close(null)
+    try:
+        said = _read_until_end(reader, process)
+    finally:
+        os.close(reader)
+    status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    if status != 0:
+        raise GuardError(f"git status failed with status {status} in {os.fsdecode(place.top)}", hint="git status")
+    return said
+
+
+def _read_until_end(reader: int, process: int) -> bytes:
+    from select import poll
+
+    until = time.monotonic() + LIMIT_S
+    waiting = poll()
+    waiting.register(reader)
+    parts: list[bytes] = []
+    while True:
+        left = until - time.monotonic()
+        if left <= 0 or not waiting.poll(left * 1000):
+            os.kill(process, 9)
+            os.waitpid(process, 0)
+            raise TookLong(f"git status took longer than {LIMIT_S:g} s")
+        part = os.read(reader, 1 << 20)
+        if not part:
+            return b"".join(parts)
+        parts.append(part)

@@ -1,0 +1,168 @@
+"""Which changes that nobody has committed yet would a git command throw away?
+
+In a checkout that several agents share, "git stash" of one takes the work of all. Each verb is a row here; git's manual
+pages say what its options do.
+"""
+
+from __future__ import annotations
+
+from guard.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from guard.agents.shell import Git
+
+
+class Loss(Record):
+    """What a command would throw away: changes of tracked files, untracked files, or both, below ``paths``.
+
+    ``paths`` are pathspecs as typed; none means everywhere. ``directory`` is another work tree, "" for git's own.
+    """
+
+    tracked: bool = True
+    untracked: bool = False
+    paths: tuple[str, ...] = ()
+    directory: str = ""
+
+
+def loss(call: Git, exists: Callable[[str], bool]) -> Loss | None:
+    """What the call would throw away; None if nothing that is not committed. ``exists``: is there such a path?"""
+    judge = _VERBS.get(call.verb)
+    return judge(list(call.words), exists) if judge else None
+
+
+def _split(words: list[str], with_value: tuple[str, ...] = ()) -> tuple[set[str], list[str], list[str] | None]:
+    """Options (short ones one by one), the other words, and what stands behind "--" (None without one)."""
+    options: set[str] = set()
+    rest: list[str] = []
+    behind = None
+    number = 0
+    while number < len(words):
+        word = words[number]
+        if word == "--":
+            behind = words[number + 1 :]
+            break
+        name, equals, _ = word.partition("=")
+        if word.startswith("--"):
+            options.add(name)
+            number += name in with_value and not equals
+        elif word.startswith("-") and len(word) > 1:
+            options |= {f"-{letter}" for letter in word[1:]}
+            number += f"-{word[-1]}" in with_value and len(word) == 2
+        else:
+            rest.append(word)
+        number += 1
+    return options, rest, behind
+
+
+def _from_file(options: set[str]) -> bool:
+    return "--pathspec-from-file" in options
+
+
+def _stash(words: list[str], _: Callable[[str], bool]) -> Loss | None:
+    first = next((word for word in words if not word.startswith("-")), "push")
+    named = bool(words) and not words[0].startswith("-")
+    if named and first not in ("push", "save"):
+        return None
+    options, rest, behind = _split(words[1:] if named else words, ("-m", "--message", "--pathspec-from-file"))
+    untracked = bool(options & {"-u", "-a", "--include-untracked", "--all"})
+    paths = (*(rest if first == "push" and named else ()), *(behind or ()))
+    return Loss(untracked=untracked, paths=() if _from_file(options) else paths)
+
+
+def _reset(words: list[str], _: Callable[[str], bool]) -> Loss | None:
+    options, _rest, _behind = _split(words)
+    return Loss() if options & {"--hard", "--merge"} else None
+
+
+def _checkout(words: list[str], exists: Callable[[str], bool]) -> Loss | None:
+    options, rest, behind = _split(words, ("-b", "-B", "--orphan", "--conflict", "--pathspec-from-file"))
+    if options & {"-f", "--force"}:
+        return Loss()
+    if _from_file(options):
+        return Loss()
+    if behind is not None:
+        return Loss(paths=tuple(behind)) if behind else None
+    if options & {"-b", "-B", "--orphan", "--detach", "-d"}:
+        return None
+    if options & {"--ours", "--theirs", "-p", "--patch", "-m", "--merge"} and not rest:
+        return Loss()
+    paths = rest[1:] + ([rest[0]] if rest and _is_path(rest[0], exists) else [])
+    return Loss(paths=tuple(paths)) if paths else None
+
+
+def _is_path(word: str, exists: Callable[[str], bool]) -> bool:
+    return (
+        word in (".", "..", ":/") or any(letter in word for letter in "*?[\0") or word.startswith(":") or exists(word)
+    )
+
+
+def _restore(words: list[str], _: Callable[[str], bool]) -> Loss | None:
+    options, rest, behind = _split(words, ("-s", "--source", "--conflict", "--pathspec-from-file"))
+    if options & {"-S", "--staged"} and not options & {"-W", "--worktree"}:
+        return None
+    paths = (*rest, *(behind or ()))
+    return Loss(paths=() if _from_file(options) else paths) if paths or _from_file(options) else None
+
+
+def _clean(words: list[str], _: Callable[[str], bool]) -> Loss | None:
+    options, rest, behind = _split(words, ("-e", "--exclude"))
+    if options & {"-n", "--dry-run"}:
+        return None
+    return Loss(tracked=False, untracked=True, paths=(*rest, *(behind or ())))
+
+
+def _switch(words: list[str], _: Callable[[str], bool]) -> Loss | None:
+    options, _rest, _behind = _split(words, ("-c", "-C", "--orphan"))
+    return Loss() if options & {"-f", "--force", "--discard-changes"} else None
+
+
+def _rm(words: list[str], _: Callable[[str], bool]) -> Loss | None:
+    options, rest, behind = _split(words, ("--pathspec-from-file",))
+    if "--cached" in options or not options & {"-f", "--force"}:
+        return None
+    return Loss(paths=() if _from_file(options) else (*rest, *(behind or ())))
+
+
+def _abort(words: list[str], _: Callable[[str], bool]) -> Loss | None:
+    return Loss() if "--abort" in words else None
+
+
+def _read_tree(words: list[str], _: Callable[[str], bool]) -> Loss | None:
+    return Loss() if "-u" in words and "--reset" in words else None
+
+
+def _checkout_index(words: list[str], _: Callable[[str], bool]) -> Loss | None:
+    options, rest, behind = _split(words, ("--prefix", "--stage"))
+    if not options & {"-f", "--force"} or "--prefix" in options:
+        return None
+    return Loss(paths=() if options & {"-a", "--all", "--stdin"} else (*rest, *(behind or ())))
+
+
+def _worktree(words: list[str], _: Callable[[str], bool]) -> Loss | None:
+    options, rest, behind = _split(words)
+    named = [*rest, *(behind or ())]
+    if named[:1] != ["remove"] or len(named) < 2 or not options & {"-f", "--force"}:
+        return None
+    return Loss(untracked=True, directory=named[1])
+
+
+_VERBS: dict[str, Callable[[list[str], Callable[[str], bool]], Loss | None]] = {
+    "stash": _stash,
+    "reset": _reset,
+    "checkout": _checkout,
+    "restore": _restore,
+    "clean": _clean,
+    "switch": _switch,
+    "rm": _rm,
+    "merge": _abort,
+    "rebase": _abort,
+    "am": _abort,
+    "cherry-pick": _abort,
+    "revert": _abort,
+    "read-tree": _read_tree,
+    "checkout-index": _checkout_index,
+    "worktree": _worktree,
+}

@@ -1,0 +1,363 @@
+"""Which git commands does a shell command run, as far as it can be read without running it?
+
+The words of POSIX sh are read well enough for what agents type: quotes, escapes, lists, pipes, subshells, command
+substitutions, here-documents, "cd", wrappers such as sudo and env, and "sh -c". Out of reach are aliases, functions,
+scripts that run git themselves, and what variables stand for. A part of a word that the shell would compute is
+:data:`UNKNOWN`.
+"""
+
+from __future__ import annotations
+
+import os
+
+from guard.record import Record
+
+UNKNOWN = "\0"
+"""Stands in a word for what only the shell can tell."""
+
+_WRAPPERS = frozenset(
+    [
+        "sudo",
+        "doas",
+        "env",
+        "command",
+        "exec",
+        "nohup",
+        "nice",
+        "timeout",
+        "time",
+        "stdbuf",
+        "xargs",
+        "builtin",
+        "setsid",
+        "ionice",
+        "then",
+    ]
+)
+_KEYWORDS = frozenset(
+    [
+        "if",
+        "then",
+        "else",
+        "elif",
+        "do",
+        "while",
+        "until",
+        "{",
+        "}",
+        "!",
+        "time",
+        "fi",
+        "done",
+        "esac",
+        "in",
+    ]
+)
+_SHELLS = frozenset(
+    [
+        "sh",
+        "bash",
+        "dash",
+        "zsh",
+        "ksh",
+        "ash",
+        "busybox",
+    ]
+)
+_GIT_WITH_VALUE = frozenset(
+    [
+        "-C",
+        "-c",
+        "--git-dir",
+        "--work-tree",
+        "--namespace",
+        "--exec-path",
+        "--super-prefix",
+        "--config-env",
+    ]
+)
+_MAX_DEPTH = 5
+
+
+class Git(Record):
+    """A call of git: the directory it works in, "" for the one the command starts in, None where that is unknown;
+    the verb; and the words after it. ``located``: --git-dir or --work-tree was given, so another repository is meant.
+    """
+
+    directory: str | None
+    verb: str
+    words: tuple[str, ...]
+    located: bool = False
+
+
+def git_calls(command: str) -> list[Git]:
+    """Every call of git in a shell command, in order. [] for one that does not mention git."""
+    return _calls(command, "", 0) if "git" in command else []
+
+
+def _calls(text: str, directory: str | None, depth: int) -> list[Git]:
+    found: list[Git] = []
+    if depth > _MAX_DEPTH:
+        return found
+    for words, inner in _simple_commands(text):
+        for each in inner:
+            found += _calls(each, directory, depth + 1)
+        words = _bare(words)
+        if not words:
+            continue
+        head = os.path.basename(words[0])
+        if head in ("cd", "pushd") and len(words) > 1:
+            directory = _below(directory, next((word for word in words[1:] if not word.startswith("-")), UNKNOWN))
+        elif head in _SHELLS or head == "eval":
+            found += _nested(words, directory, depth)
+        elif head == "git":
+            call = _git(words[1:], directory)
+            found += [call] if call else []
+    return found
+
+
+def _nested(words: list[str], directory: str | None, depth: int) -> list[Git]:
+    """The calls in the argument of ``sh -c`` or ``eval``."""
+    if os.path.basename(words[0]) == "eval":
+        return _calls(" ".join(words[1:]), directory, depth + 1)
+    for number, word in enumerate(words[1:-1], 1):
+        if word.startswith("-") and not word.startswith("--") and "c" in word:
+            return _calls(words[number + 1], directory, depth + 1)
+    return []
+
+
+def _bare(words: list[str]) -> list[str]:
+    """The words without keywords, assignments and wrappers before the command."""
+    words = list(words)
+    while words:
+        head = os.path.basename(words[0])
+        if words[0] in _KEYWORDS or _is_assignment(words[0]):
+            del words[0]
+        elif head in _WRAPPERS:
+            # The options of wrappers differ, and some take values. What is meant is the command that we know.
+            known = next(
+                (n for n, word in enumerate(words[1:], 1) if os.path.basename(word) in {"git", "eval", *_SHELLS}), None
+            )
+            if known is None:
+                return []
+            del words[:known]
+        else:
+            break
+    return words
+
+
+def _is_assignment(word: str) -> bool:
+    name, equals, _ = word.partition("=")
+    return bool(equals) and name.replace("_", "a").isalnum() and not name[0].isdigit()
+
+
+def _git(words: list[str], directory: str | None) -> Git | None:
+    located = False
+    number = 0
+    while number < len(words) and words[number].startswith("-"):
+        option, equals, _ = words[number].partition("=")
+        if option in ("--git-dir", "--work-tree"):
+            located = True
+        if option in _GIT_WITH_VALUE and not equals:
+            if option == "-C" and number + 1 < len(words):
+                directory = _below(directory, words[number + 1])
+            number += 1
+        number += 1
+    if number >= len(words):
+        return None
+    return Git(directory, words[number], tuple(words[number + 1 :]), located)
+
+
+def _below(directory: str | None, step: str) -> str | None:
+    if UNKNOWN in step or step == "-":
+        return None
+    if step == "~" or step.startswith("~/"):
+        step = os.path.expanduser(step)
+    if os.path.isabs(step):
+        return step
+    return None if directory is None else os.path.join(directory, step)
+
+
+# Words
+
+
+def _simple_commands(text: str) -> list[tuple[list[str], list[str]]]:
+    """The simple commands of a text: the words of each, and the texts of command substitutions in them."""
+    return _Words(text).commands()
+
+
+class _Words:
+    """Reads the words of a shell text (POSIX, Shell Command Language, 2.2 and 2.3), without expanding anything."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.at = 0
+        self.found: list[tuple[list[str], list[str]]] = []
+        self.words: list[str] = []
+        self.inner: list[str] = []
+        self.word: list[str] | None = None
+        self.pending: list[tuple[str, bool]] = []  # here-documents that begin after this line: end, tabs stripped
+
+    def commands(self) -> list[tuple[list[str], list[str]]]:
+        while self.at < len(self.text):
+            self._step(self.text[self.at])
+        self._end_command()
+        return self.found
+
+    def _step(self, letter: str) -> None:
+        text = self.text
+        if letter == "\\":
+            if text[self.at + 1 : self.at + 2] != "\n":
+                self._add(text[self.at + 1 : self.at + 2])
+            self.at += 2
+        elif letter == "'":
+            end = text.find("'", self.at + 1)
+            end = len(text) if end < 0 else end
+            self._add(text[self.at + 1 : end])
+            self.at = end + 1
+        elif letter == '"':
+            self._double_quoted()
+        elif letter in "$`":
+            self._expansion()
+        elif letter in " \t\r":
+            self._end_word()
+            self.at += 1
+        elif letter == "#" and self.word is None:
+            end = text.find("\n", self.at)
+            self.at = len(text) if end < 0 else end
+        elif letter in "\n;|()" or (letter == "&" and text[self.at + 1 : self.at + 2] != ">"):
+            self._end_command()
+            self.at += 1
+            if letter == "\n":
+                self._here_documents()
+        elif letter in "<>" or (letter == "&" and self.word is None):
+            self._redirection()
+        else:
+            self._add(letter)
+            self.at += 1
+
+    def _add(self, text: str) -> None:
+        if self.word is None:
+            self.word = []
+        self.word.append(text)
+
+    def _end_word(self) -> None:
+        if self.word is not None:
+            self.words.append("".join(self.word))
+            self.word = None
+
+    def _end_command(self) -> None:
+        self._end_word()
+        if self.words or self.inner:
+            self.found.append((self.words, self.inner))
+        self.words, self.inner = [], []
+
+    def _double_quoted(self) -> None:
+        self._add("")
+        self.at += 1
+        while self.at < len(self.text) and self.text[self.at] != '"':
+            letter = self.text[self.at]
+            if letter == "\\":
+                after = self.text[self.at + 1 : self.at + 2]
+                self._add(after if after in '$`"\\' else "" if after == "\n" else "\\" + after)
+                self.at += 2
+            elif letter in "$`":
+                self._expansion()
+            else:
+                self._add(letter)
+                self.at += 1
+        self.at += 1
+
+    def _expansion(self) -> None:
+        text, start = self.text, self.at
+        if text[start] == "`":
+            end = text.find("`", start + 1)
+            end = len(text) if end < 0 else end
+            self.inner.append(text[start + 1 : end])
+            self.at = end + 1
+        elif text.startswith("$(", start):
+            end = self._closing(start + 1)
+            self.inner.append(text[start + 2 : end])
+            self.at = end + 1
+        elif text.startswith("${", start):
+            end = text.find("}", start)
+            self.at = len(text) if end < 0 else end + 1
+        elif text.startswith("$'", start):
+            self.at += 1  # the quotes of bash and zsh: read as single quotes
+            return
+        else:
+            self.at += 1
+            if not (
+                text[self.at : self.at + 1].isalnum() or text[self.at : self.at + 1] in ("_", "?", "@", "*", "#", "!")
+            ):
+                self._add("$")
+                return
+            self.at += 1
+            while self.at < len(text) and (text[self.at].isalnum() or text[self.at] == "_"):
+                self.at += 1
+        self._add(UNKNOWN)
+
+    def _closing(self, start: int) -> int:
+        """Where the parenthesis that opens at ``start`` is closed; quotes count."""
+        depth, at, quote = 0, start, ""
+        while at < len(self.text):
+            letter = self.text[at]
+            if letter == "\\" and quote != "'":
+                at += 1
+            elif quote:
+                quote = "" if letter == quote else quote
+            elif letter in "'\"":
+                quote = letter
+            elif letter == "(":
+                depth += 1
+            elif letter == ")":
+                depth -= 1
+                if depth == 0:
+                    return at
+            at += 1
+        return len(self.text)
+
+    def _redirection(self) -> None:
+        text = self.text
+        if self.word is not None and "".join(self.word).isdigit():
+            self.word = None  # the number of a file, as in 2>&1
+        self._end_word()
+        if text.startswith("<<<", self.at):
+            self.at += 3
+        elif text.startswith("<<", self.at):
+            self._begin_here_document()
+            return
+        else:
+            while self.at < len(text) and text[self.at] in "<>&|":
+                self.at += 1
+        before = len(self.words)
+        while self.at < len(text) and text[self.at] in " \t":
+            self.at += 1
+        while self.at < len(text) and text[self.at] not in " \t\n;|&()<>":
+            self._step(text[self.at])
+        self._end_word()
+        del self.words[before:]  # the file's name is no word of the command
+
+    def _begin_here_document(self) -> None:
+        self.at += 2
+        strip = self.text.startswith("-", self.at)
+        self.at += strip
+        while self.at < len(self.text) and self.text[self.at] in " \t":
+            self.at += 1
+        before = len(self.words)
+        while self.at < len(self.text) and self.text[self.at] not in " \t\n;|&()<>":
+            self._step(self.text[self.at])
+        self._end_word()
+        self.pending += [(word, strip) for word in self.words[before:]]
+        del self.words[before:]
+
+    def _here_documents(self) -> None:
+        for end, strip in self.pending:
+            while self.at < len(self.text):
+                stop = self.text.find("\n", self.at)
+                stop = len(self.text) if stop < 0 else stop
+                line = self.text[self.at : stop]
+                self.at = stop + 1
+                if (line.lstrip("\t") if strip else line) == end:
+                    break
+        self.pending = []
