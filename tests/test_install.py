@@ -31,7 +31,7 @@ from tests.support.foreign_hooks import (
     version_of,
     with_git,
 )
-from tests.support.repositories import Repository, run
+from tests.support.repositories import Done, Repository, run
 
 # Situations
 
@@ -252,7 +252,8 @@ def test_what_is_not_guards_is_not_touched_but_the_line_works(situation: NotOurs
     for event in EVENTS:
         file = directory / event
         old = file.read_bytes().partition(b"\n")[2] if file.exists() else b""
-        hook(file, b"#!/bin/sh\n" + lines[event].encode() + b"\n" + old)
+        line = lines[event].encode() + b"\n"
+        hook(file, b"#!/bin/sh\n" + (line + old if event == "pre-push" else old + line))
 
     made.git("commit", "-q", "-n", "-a", "--allow-empty", "-m", "the lines")
 
@@ -416,7 +417,7 @@ def test_hooks_run_in_the_order_they_came_and_guard_last_on_a_commit(tmp_path: P
     made = plain(tmp_path)
     installed = made.git_dir / "hooks" / "pre-commit"
     for number in range(3):
-        hook(installed, f'#!/bin/sh\necho {number} >>"$HOME/ran"\n')
+        hook(installed, f'#!/bin/sh\nset -e\necho {number} >>"$HOME/ran"\n')
         made.guard("install")
     reserve(made)
     assert_refused(made.commit("src/auth/login.py", "1\n", who="bob", expect=None))
@@ -434,10 +435,10 @@ def test_a_formatting_hook_cannot_carry_a_reserved_path_past_guard(tmp_path: Pat
 def test_a_second_foreign_hook_does_not_destroy_the_first_kept_one(tmp_path: Path) -> None:
     made = plain(tmp_path)
     installed = made.git_dir / "hooks" / "pre-commit"
-    first = picture(hook(installed, '#!/bin/sh\necho first >>"$HOME/ran"\n'))
+    first = picture(hook(installed, '#!/bin/sh\nset -e\necho first >>"$HOME/ran"\n'))
     made.guard("install")
     os.unlink(installed)
-    hook(installed, '#!/bin/sh\necho second >>"$HOME/ran"\n')
+    hook(installed, '#!/bin/sh\nset -e\necho second >>"$HOME/ran"\n')
     assert codes(made) == {"overwritten"}
     second = picture(installed)
     made.guard("install")
@@ -591,7 +592,7 @@ def test_a_hook_that_goes_by_its_name_keeps_it(tmp_path: Path) -> None:
     assert "looks at the name it is started under" in said.text
     assert picture(installed) == before
     lines = to_add(made.guard("install", "--json", expect=1))["pre-commit"]
-    hook(installed, installed.read_text().replace("\n", f"\n{lines}\n", 1))
+    hook(installed, f"{installed.read_text()}{lines}\n")
     made.guard("install")
     assert_in_force(made)
 
@@ -612,6 +613,136 @@ def test_a_tracked_push_hook_that_reads_the_refs_still_gets_them(tmp_path: Path)
     assert_in_force(made)
     sent = [line.split()[0] for line in ran()]
     assert sent == ["HEAD", "HEAD"], ran()
+
+
+# Hooks that their owners write anew
+
+LINT, LINT_2, FIXED = (
+    '#!/bin/sh\necho lint >>"$HOME/ran"\n',
+    "#!/bin/sh\nexit 1\n",
+    '#!/bin/sh\necho fixed >>"$HOME/ran"\n',
+)
+MARKED = '#!/bin/sh\n\nif [ "$SKIP_SIMPLE_GIT_HOOKS" = "1" ]; then\n    exit 0\nfi\n\n{} >>"$HOME/ran"\n'
+OWN = '#!/bin/sh\nset -e\necho {} >>"$HOME/ran"\n'
+
+ANEW: dict[str, tuple[list[str], list[str]]] = {
+    "the same again": ([LINT, LINT, LINT], ["lint"]),
+    "another command": ([LINT, LINT, LINT_2, FIXED], ["fixed"]),
+    "with a mark": ([MARKED.format("echo one"), MARKED.format("echo two")], ["two"]),
+    "with a mark, and back": (
+        [MARKED.format("echo one"), MARKED.format("echo two"), MARKED.format("echo one")],
+        ["one"],
+    ),
+    "beside one that a person wrote": ([OWN.format("own"), LINT, FIXED], ["own", "fixed"]),
+    "two programs": ([LINT, MARKED.format("echo two"), FIXED], ["two", "fixed"]),
+    "two that persons wrote": ([OWN.format("a"), OWN.format("b"), OWN.format("b")], ["a", "b"]),
+}
+
+
+@pytest.mark.parametrize("case", ANEW)
+def test_a_hook_that_is_written_anew_is_kept_once(case: str, tmp_path: Path) -> None:
+    hooks, expected = ANEW[case]
+    made = plain(tmp_path)
+    installed = made.git_dir / "hooks" / "pre-commit"
+    for text in hooks:
+        if installed.exists():
+            os.unlink(installed)
+        hook(installed, text)
+        made.guard("install")
+    made.guard("install")
+    made.commit("a.txt", "1\n", who="bob")
+    assert ran() == expected
+    assert len(list(installed.parent.glob("pre-commit.before-guard*"))) <= len(set(hooks)) + 1
+    made.guard("uninstall")
+    assert installed.read_text() == hooks[-1]
+
+
+# Several Pythons
+
+
+def test_every_python_that_installs_is_noted_once_and_the_newest_first(tmp_path: Path) -> None:
+    made = plain(tmp_path)
+    made.guard("install")
+    file = made.git_dir / "guard" / "python"
+    own = file.read_text()
+    container = "/opt/container/venv/bin/python\n/opt/container\n/opt/container/lib\n"
+    file.write_text(container)
+    made.guard("install")
+    assert file.read_text() == own + container
+    made.guard("install")
+    assert file.read_text() == own + container
+    file.write_text(container + own)
+    assert codes(made) == set()
+    assert_commit_refused(made)
+    file.write_text("".join(f"/{number}/python\n/{number}\n/{number}\n" for number in range(20)))
+    made.guard("install")
+    assert len(file.read_text().splitlines()) == 8 * 3
+    assert file.read_text().startswith(own)
+
+
+# Where nothing can be written or run
+
+
+def test_a_linked_hooks_directory_is_answered_with_advice_that_helps(tmp_path: Path) -> None:
+    made, outside = hooks_directory_links_outside(tmp_path / "work")
+    if CONFIGURED:
+        pytest.skip("this git runs configured hooks: no advice is needed")
+    for _ in range(3):
+        said = made.guard("install", expect=1).text
+        advice = re.search(r"runs those alone: (git config core\.hooksPath \S+), then: guard install", said)
+        assert advice, said
+        made.git(*advice[1].split()[1:])
+        if made.guard("install", expect=None).code == 0:
+            break
+    assert codes(made) == set()
+    assert_in_force(made)
+    assert [path.name for path in outside.iterdir()] == ["pre-commit"]
+
+
+def test_a_file_system_that_runs_nothing_is_named(tmp_path: Path) -> None:
+    mounted = tmp_path / "mounted"
+    mounted.mkdir()
+    done = run(["mount", "-t", "tmpfs", "-o", "noexec", "tmpfs", str(mounted)], cwd=tmp_path)
+    if done.code:
+        pytest.skip(f"nothing can be mounted here: {done.text.strip()}")
+    try:
+        made = Repository.make(mounted / "repo")
+        made.guard("install", expect=None)
+        if not CONFIGURED:
+            assert codes(made) == {"noexec"}
+            assert f"sudo mount -o remount,exec {mounted}" in made.guard("status").text
+            assert "noexec" in made.guard("install", expect=1).text
+            assert run(["mount", "-o", "remount,exec", str(mounted)], cwd=tmp_path).code == 0
+            made.guard("install")
+        assert codes(made) == set()
+        assert_in_force(made)
+    finally:
+        run(["umount", str(mounted)], cwd=tmp_path)
+
+
+def _with_bounded_rights(made: Repository, *words: str) -> Done:
+    """Runs guard so that a read-only directory is one, also for root."""
+    drop = "--bounding-set=-dac_override,-dac_read_search"
+    rights = ["setpriv", drop] if os.geteuid() == 0 else []
+    env = {"PYTHONPATH": str(Path(__file__).parent.parent)}
+    return run([*rights, sys.executable, "-m", "guard", *words], cwd=made.path, env=env)
+
+
+@pytest.mark.parametrize("place", ["hooks", "."])
+@pytest.mark.skipif(CONFIGURED, reason="this git runs configured hooks")
+def test_a_read_only_directory_is_named_with_a_repair_that_repairs(place: str, tmp_path: Path) -> None:
+    made = plain(tmp_path)
+    if os.geteuid() == 0 and not shutil.which("setpriv"):
+        pytest.skip("root writes into every directory, and setpriv is not installed")
+    (made.git_dir / place).chmod(0o555)
+    done = _with_bounded_rights(made, "install")
+    assert done.code == 1, done.text
+    repair = re.search(r"chmod u\+rwx \S+", done.text)
+    assert repair, done.text
+    run(["sh", "-c", repair[0]], cwd=made.path)
+    done = _with_bounded_rights(made, "install")
+    assert done.code == 0, done.text
+    assert_commit_refused(made)
 
 
 # What status finds, and what repairs it

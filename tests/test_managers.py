@@ -119,7 +119,8 @@ def _add_husky_lines(made: Repository) -> None:
     assert set(lines) == set(EVENTS)
     for event, line in lines.items():
         file = made.path / ".husky" / event
-        file.write_text(line + "\n" + (file.read_text() if file.exists() else ""))
+        old = file.read_text() if file.exists() else ""
+        file.write_text(f"{line}\n{old}" if event == "pre-push" else f"{old}{line}\n")
     made.git("add", "-A")
     made.git("commit", "-q", "-n", "-m", "guard")
 

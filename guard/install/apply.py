@@ -6,13 +6,13 @@ for guard to write to, the hooks go into git's configuration, or it is said whic
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
-import sys
 from typing import Any
 
 from guard.events import NAMES as EVENTS
-from guard.install import configured, hookdir, hookfile, managers
+from guard.install import configured, generators, hookdir, hookfile, languages, managers, pythons
 from guard.install.inforce import (
     ASIDE,
     COPY,
@@ -40,9 +40,6 @@ from guard.repo.place import Place
 from guard.words import quoted, safe
 
 __all__ = ["Event", "Problem", "Report", "Status", "ToAdd", "install", "status", "uninstall"]
-
-
-_ADD = "Add before anything else in:"
 
 
 class ToAdd(Record):
@@ -74,6 +71,11 @@ class _Log:
 
     def add_lines(self, why: str, file: bytes, lines: str) -> None:
         self.to_add.setdefault(why, []).append(ToAdd(safe(file), lines))
+
+    def add_to_hook(self, why: str, path: bytes, event: str) -> None:
+        """Asks for the line that runs guard in a hook of somebody else's."""
+        addition = languages.addition(event, hookfile.read(path))
+        self.add_lines(f"{why} Add {addition.where}:", path, addition.lines)
 
     def report(self, code: int) -> Report:
         notes = [*map(_in_words, self.to_add, self.to_add.values()), *dict.fromkeys(self.notes)]
@@ -117,8 +119,11 @@ def _install(place: Place) -> Report:
         _install_event(world, event, log)
     _say_lefthook(world, log)
     after = look(place)
-    found = [find(after, event)[0] for event in EVENTS]
-    missing = [event.event for event in found if not event.in_force]
+    found = [find(after, event) for event in EVENTS]
+    missing = [event.event for event, _ in found if not event.in_force]
+    for problem in dict.fromkeys(problem for _, wrong in found for problem in wrong):
+        if problem.code in ("noexec", "misplaced"):
+            log.notes.append(f"{problem.what} (repair: {problem.repair})")
     if not missing:
         return log.report(EXIT_DONE)
     log.notes.append(f"not in force for {', '.join(missing)}. When that is done, check with: guard status")
@@ -143,32 +148,17 @@ def _lay_data(place: Place, log: _Log) -> None:
     if not os.path.isdir(own):
         os.mkdir(own)
         os.chmod(own, os.stat(place.common_dir).st_mode & 0o2777)
-    lines = _python_lines()
-    _update(os.path.join(own, PYTHON), b"".join(line + b"\n" for line in lines), 0o644)
+    python = pythons.own()
+    noted = os.path.join(own, PYTHON)
+    _update(noted, pythons.with_first(hookfile.read(noted), python), 0o644)
     _update(os.path.join(own, defaults.NOTE), defaults.note(os.environb), 0o644)
     _update(os.path.join(own, COPY), hookfile.ours(), 0o755)
-    in_linked = place.top is not None and place.git_dir != place.common_dir and lines[0].startswith(place.top + b"/")
-    if in_linked or b"/.cache/" in lines[0]:
+    linked_top = place.top if place.git_dir != place.common_dir else None
+    in_linked = linked_top is not None and python.interpreter.startswith(linked_top + b"/")
+    if in_linked or b"/.cache/" in python.interpreter:
         why = "goes when this worktree goes; all worktrees share the hooks" if in_linked else "is in a cache"
         better = "Better: guard install with a guard that is installed where it stays"
-        log.notes.append(f"hooks will start {safe(lines[0])}, which {why}. {better}")
-
-
-def _python_lines() -> tuple[bytes, bytes, bytes]:
-    """The interpreter, the directory of the guard package, and that of pathspec."""
-    from importlib.util import find_spec
-
-    spec = find_spec("pathspec")
-    if not sys.executable or spec is None or spec.origin is None:
-        what = "which Python to start" if spec else "where pathspec is"
-        raise GuardError(f"cannot find out {what}", hint="install guard again", code=EXIT_REFUSED)
-    package = os.path.dirname(os.path.dirname(os.path.abspath(os.fsencode(__file__))))
-    library = os.path.dirname(os.path.dirname(os.path.abspath(os.fsencode(spec.origin))))
-    lines = os.path.abspath(os.fsencode(sys.executable)), os.path.dirname(package), library
-    for line in lines:
-        if b"\n" in line:
-            raise GuardError(f"no hook can start a Python in {safe(line)}: a newline is in it", code=EXIT_REFUSED)
-    return lines
+        log.notes.append(f"hooks will start {safe(python.interpreter)}, which {why}. {better}")
 
 
 def _update(path: bytes, contents: bytes, mode: int) -> None:
@@ -197,7 +187,8 @@ def _install_event(world: World, event: str, log: _Log) -> None:
     if in_config and (lasts or not world.can_configure):
         configured.remove(event)  # or guard would be called twice
         in_config = False
-    if owner == hookdir.FREE and not in_config:
+    passed_over = world.can_configure and hookdir.is_noexec(world.directory.path)
+    if owner == hookdir.FREE and not in_config and not passed_over:
         _install_free(world, event, found, log)
     elif lasts:
         _refresh_through(world, found, log)
@@ -231,7 +222,7 @@ def _install_free(world: World, event: str, found: Event, log: _Log) -> None:
             log.done.append(f"Configured {event} in git's configuration (hook.guard-{event}), beside {safe(path)}.")
         else:
             why = "This hook looks at the name it is started under, so guard cannot keep it under another one."
-            log.add_lines(f"{why} {_ADD}", path, managers.shell_lines(event, hookfile.read(path) or b""))
+            log.add_to_hook(why, path, event)
     else:
         _take(world, event, log)
 
@@ -241,12 +232,12 @@ def _take(world: World, event: str, log: _Log) -> None:
     path = world.path(event)
     os.makedirs(world.directory.path, exist_ok=True)
     _note_directory(world)
+    _settle_generated(path, log)
     if hookfile.is_ours(path):
         _refresh(path, log)
     else:
         if not os.path.lexists(path) and hookfile.kept(path):
             log.notes.append(f"{safe(hookfile.kept(path)[-1])} was kept by an earlier guard install, and is run")
-        _set_aside_older_shims(path, log)
         kept = hookfile.take(path)
         log.done.append(f"Installed {safe(path)}.")
         if kept is not None:
@@ -284,15 +275,24 @@ def _withdraw_if_lefthooks(world: World, event: str, log: _Log) -> None:
         _withdraw(world.place, world.path(event), log)
 
 
-def _set_aside_older_shims(path: bytes, log: _Log) -> None:
-    """Of one manager's hooks only the latest is run: two of pre-commit's or prek's would run everything twice."""
-    manager = managers.runs_aside(path)
-    for name in hookfile.kept(path) if manager else []:
-        if hookfile.same(name, path):
+def _settle_generated(path: bytes, log: _Log) -> None:
+    """Of the hooks that are kept and the one that is at the path, drops copies and retires what was written anew.
+
+    Of alike hooks only the newest is kept. Of the hooks that one program generated, only the newest is run.
+    """
+    newer = [] if hookfile.is_ours(path) or not os.path.lexists(path) else [path]
+    for name in reversed(hookfile.kept(path)):
+        generator = generators.generator(hookfile.read(name))
+        if any(hookfile.same(name, other) for other in newer):
             os.unlink(name)
-        elif managers.runs_aside(name) == manager:
-            retired = safe(hookfile.retire(name))
-            log.notes.append(f"{retired} was kept, and is not run any more: a newer one has replaced it")
+        elif generator and any(generators.generator(hookfile.read(other)) == generator for other in newer):
+            retired = hookfile.retire(name)
+            log.notes.append(f"{safe(retired)} is not run any more: a newer hook has replaced it ({generator})")
+        else:
+            newer.append(name)
+    names = hookfile.kept(path)
+    if names and names[0] != path + hookfile.KEPT:  # the hook looks for this name before it looks for others
+        os.rename(names[0], path + hookfile.KEPT)
 
 
 def _save_aside(path: bytes) -> None:
@@ -328,7 +328,7 @@ def _note_directory(world: World) -> None:
 
 def _say_what_to_add(world: World, event: str, log: _Log) -> None:
     directory, path = world.directory, world.path(event)
-    here = f"git config core.hooksPath {quoted(hookdir.default(world.place))}"
+    here = f"git config core.hooksPath {quoted(hookdir.own_directory(world.place))}"
     if directory.owner == hookdir.LEFTHOOK:
         return  # one block for all events: _say_lefthook
     if directory.owner == hookdir.NOWHERE:
@@ -338,8 +338,7 @@ def _say_what_to_add(world: World, event: str, log: _Log) -> None:
         return
     if directory.owner == hookdir.HUSKY:
         path = managers.husky_file(directory.path, event)
-    lines = managers.shell_lines(event, hookfile.read(path) or b"")
-    log.add_lines(f"No hook was put there: {whose(world)}. {_ADD}", path, lines)
+    log.add_to_hook(f"No hook was put there: {whose(world)}.", path, event)
     if directory.owner in (hookdir.MACHINE, hookdir.OUTSIDE):
         log.notes.append(f"Or give this repository its own hooks, and it runs those alone: {here}, then: guard install")
     elif os.path.lexists(path) and not hookfile.runs(path) and directory.owner == hookdir.TRACKED:
@@ -357,7 +356,10 @@ def _say_lefthook(world: World, log: _Log) -> None:
     if missing:
         file = configs[0] if configs else os.path.join(world.place.top or b"", b"lefthook.yml")
         why = "lefthook manages the hooks here, and moves others' aside whenever its configuration changes."
-        how = "Add to its configuration (lefthook-local.yml is for you alone), then: lefthook install"
+        how = (
+            "Add to its configuration (lefthook-local.yml is for you alone): guard as the last job of pre-commit and "
+            "pre-merge-commit, and as the first job of pre-push. Then: lefthook install"
+        )
         log.add_lines(f"{why} {how}", file, managers.lefthook_lines(missing))
 
 
@@ -476,7 +478,23 @@ def _say_leftovers(world: World, log: _Log) -> None:
 
 
 def _cannot(error: OSError) -> GuardError:
-    name = error.filename if error.filename is not None else "a file"
-    file = safe(name if isinstance(name, (bytes, str)) else str(name))
-    reason = error.strerror or str(error)
-    return GuardError(f"cannot write {file}: {reason}", hint=f"ls -ld {file}", code=EXIT_REFUSED)
+    name = error.filename if error.filename is not None else b"a file"
+    path = os.fsencode(name if isinstance(name, (bytes, str)) else str(name))
+    what = f"cannot write {safe(path)}: {error.strerror or error}"
+    return GuardError(what, hint=_repair(path, error.errno), code=EXIT_REFUSED)
+
+
+def _repair(path: bytes, number: int | None) -> str:
+    """A command that lets the next install write a path, or that shows what is in the way."""
+    directory = path if os.path.isdir(path) else os.path.dirname(path) or b"."
+    while not os.path.isdir(directory):
+        directory = os.path.dirname(directory) or b"."
+    if number == errno.EROFS:
+        return f"sudo mount -o remount,rw {quoted(hookdir.mount_point(directory))}"
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return f"df -h {quoted(directory)}"
+    if number in (errno.EACCES, errno.EPERM) and os.stat(directory).st_uid != os.geteuid():
+        return f'sudo chown -R "$(id -un)" {quoted(directory)}'
+    if number in (errno.EACCES, errno.EPERM):
+        return f"chmod u+rwx {quoted(directory)}"
+    return f"ls -ld {quoted(path)}"

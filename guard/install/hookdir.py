@@ -82,6 +82,34 @@ def default(place: Place) -> bytes:
     return os.path.join(place.common_dir, b"hooks")
 
 
+def own_directory(place: Place) -> bytes:
+    """A directory in the common git directory that can be this repository's own hooks directory.
+
+    That is the default one, except where a link leads out of the repository there.
+    """
+    for name in (b"hooks", b"own-hooks"):
+        path = os.path.join(place.common_dir, name)
+        if not os.path.lexists(path) or _within(place, os.path.realpath(path)):
+            return path
+    return os.path.join(place.common_dir, b"guard-hooks")
+
+
+def is_noexec(path: bytes) -> bool:
+    """Is this path, or the nearest directory above it that exists, on a file system from which nothing is executed?"""
+    try:
+        return bool(os.statvfs(_existing(path)).f_flag & os.ST_NOEXEC)
+    except OSError:
+        return False
+
+
+def mount_point(path: bytes) -> bytes:
+    """The directory at which the file system of a path is mounted."""
+    path = os.path.realpath(path)
+    while not os.path.ismount(path):
+        path = os.path.dirname(path)
+    return path
+
+
 def lefthook_configs(place: Place) -> list[bytes]:
     """lefthook's configuration files that are here."""
     if place.top is None:

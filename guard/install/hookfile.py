@@ -147,9 +147,16 @@ def put_back(path: bytes) -> bytes | None:
 
 
 def retire(name: bytes) -> bytes:
-    """Renames a kept file so that it is no longer run; returns the new name."""
+    """Renames a kept file so that it is no longer run; returns the new name, which :func:`kept` does not list.
+
+    When a file just like it was retired before, it is removed instead, and that one's name is returned.
+    """
+    base = name.rpartition(KEPT)[0] + KEPT
     number = 1
-    while os.path.lexists(retired := b"%b-replaced%b" % (name, b"" if number == 1 else b".%d" % number)):
+    while os.path.lexists(retired := b"%b-replaced%b" % (base, b"" if number == 1 else b".%d" % number)):
+        if same(name, retired):
+            os.unlink(name)
+            return retired
         number += 1
     os.rename(name, retired)
     return retired

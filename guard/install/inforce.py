@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from guard.events import NAMES as EVENTS
-from guard.install import configured, hookdir, hookfile, managers
+from guard.events import by_name
+from guard.install import configured, hookdir, hookfile, managers, placement, pythons
 from guard.install.configured import HookConfig
 from guard.install.hookdir import HookDir
 from guard.model import GuardError
@@ -33,7 +34,7 @@ _THROUGH = {
     FRAMEWORK: " (through pre-commit's configuration)",
 }
 
-PYTHON, COPY, DIRECTORIES, PROJECT = b"python", b"hook", b"hooks-dirs", b"project"
+PYTHON, COPY, DIRECTORIES, PROJECT = pythons.FILE, b"hook", b"hooks-dirs", b"project"
 """Files in the common directory's guard/: how to start Python (three lines), the hook for managers, the directories
 that guard put hooks into, and the project's name as far as guard configured it."""
 
@@ -192,14 +193,16 @@ def in_directory(world: World, event: str) -> tuple[Event, list[Problem]]:
     if aside and hookfile.is_ours(path + aside):
         return _runnable(event, path, *_own(event, path + aside, ASIDE))
     if aside and managers.framework_runs_guard(_framework_configs(world.place), event):
-        return _runnable(event, path, Event(event, True, FRAMEWORK, path), [])
+        wrong = placement.in_framework(map(_contents, _framework_configs(world.place)), event)
+        configs = [file for file in _framework_configs(world.place) if os.path.isfile(file)]
+        return _runnable(event, path, Event(event, True, FRAMEWORK, path), _misplaced(configs[0], wrong, event))
     if managers.calls_guard(path, event):
-        return _runnable(event, path, Event(event, True, LINE, path), [])
+        return _runnable(event, path, Event(event, True, LINE, path), _line_problems(path, event))
     if world.directory.owner == hookdir.HUSKY:
         return _through_husky(event, path, managers.husky_file(world.directory.path, event))
     for config in hookdir.lefthook_configs(world.place):
         if managers.calls_guard(config, event):
-            return _through_lefthook(event, path, config)
+            return _through_lefthook(world.place, event, path, config)
     return Event(event, False), []
 
 
@@ -207,9 +210,7 @@ def _own(event: str, path: bytes, how: str) -> tuple[Event, list[Problem]]:
     contents, current = hookfile.read(path), hookfile.ours()
     shown = safe(path)
     if not hookfile.runs(path):
-        return Event(event, False, "", path), [
-            Problem("not-executable", f"{shown} is not executable: it is passed over", "guard install")
-        ]
+        return Event(event, False, "", path), [_not_executable(path, "guard install")]
     found = Event(event, True, how, path)
     if contents == current:
         return found, []
@@ -229,13 +230,32 @@ def _through_husky(event: str, path: bytes, file: bytes) -> tuple[Event, list[Pr
             what = f"{safe(file)} would run guard, but husky's {safe(path)} is not there"
             return Event(event, False), [Problem("manager-not-installed", what, "npx husky")]
     else:
-        return _runnable(event, file, Event(event, True, HUSKY, file), [])
-    return Event(event, True, HUSKY, file), []
+        return _runnable(event, file, Event(event, True, HUSKY, file), _line_problems(file, event))
+    return Event(event, True, HUSKY, file), _line_problems(file, event)
 
 
-def _through_lefthook(event: str, path: bytes, config: bytes) -> tuple[Event, list[Problem]]:
+def _line_problems(file: bytes, event: str) -> list[Problem]:
+    return _misplaced(file, placement.in_script(_contents(file), event), event)
+
+
+def _misplaced(file: bytes, wrong: str, event: str) -> list[Problem]:
+    """The problem of a line that runs guard too early, too late or never; its repair moves it, if one command can."""
+    if not wrong:
+        return []
+    repair = placement.move_command(quoted(file), _contents(file), event)
+    where = "to the beginning" if by_name(event).judged_first else "to the end"
+    return [Problem("misplaced", f"{safe(file)} {wrong}", repair or f"move guard {where} of {event} in {safe(file)}")]
+
+
+def _contents(file: bytes) -> bytes:
+    return hookfile.read(file) or b""
+
+
+def _through_lefthook(place: Place, event: str, path: bytes, config: bytes) -> tuple[Event, list[Problem]]:
     if managers.lefthook_made(path) and hookfile.runs(path):
-        return Event(event, True, LEFTHOOK, config), []
+        configs = hookdir.lefthook_configs(place)
+        wrong = placement.in_lefthook([placement.section(file, _contents(file), event) for file in configs], event)
+        return Event(event, True, LEFTHOOK, config), _misplaced(config, wrong, event)
     what = f"{safe(config)} would run guard, but lefthook's hook for {event} is not installed"
     return Event(event, False), [Problem("manager-not-installed", what, "lefthook install")]
 
@@ -244,8 +264,16 @@ def _runnable(event: str, path: bytes, found: Event, wrong: list[Problem]) -> tu
     """The same, unless git passes over the hook that would lead to guard."""
     if hookfile.runs(path):
         return found, wrong
-    what = f"{safe(path)}, which runs guard, is not executable: git passes over it"
-    return Event(event, False, "", path), [Problem("not-executable", what, f"chmod +x {quoted(path)}")]
+    return Event(event, False, "", path), [_not_executable(path, f"chmod +x {quoted(path)}")]
+
+
+def _not_executable(path: bytes, repair: str) -> Problem:
+    """git passes over a hook that it may not execute: because of its mode, or of the file system it is on."""
+    if hookdir.is_noexec(path):
+        mount = hookdir.mount_point(path)
+        what = f"{safe(path)} is on {safe(mount)}, which is mounted noexec: git passes over every hook there"
+        return Problem("noexec", what, f"sudo mount -o remount,exec {quoted(mount)}")
+    return Problem("not-executable", f"{safe(path)} is not executable: git passes over it", repair)
 
 
 def _missing(world: World, event: str) -> Problem:
@@ -276,6 +304,8 @@ def whose(world: World) -> str:
     """Why guard does not write into the hooks directory."""
     directory = world.directory
     path = safe(directory.path)
+    if directory.owner == hookdir.FREE and hookdir.is_noexec(directory.path):
+        return f"{path} is on a file system that is mounted noexec"
     return {
         hookdir.HUSKY: f"husky owns {path}",
         hookdir.LEFTHOOK: "lefthook manages the hooks here",
@@ -317,35 +347,18 @@ def _data_problems(place: Place, events: list[Event], notes: list[str]) -> list[
 
 
 def _python_problems(file: bytes) -> list[Problem]:
-    lines = (hookfile.read(file) or b"").split(b"\n")
-    if len(lines) < 4:
+    """Why no Python that is noted can start guard here; [] as soon as one can."""
+    noted = pythons.read(hookfile.read(file))
+    if not noted:
         what = f"{safe(file)}, which names the Python to start, is missing or torn"
         return [Problem("data-missing", what, "guard install")]
-    python, home, site = lines[:3]
-    again = "install guard again, then: guard install"
-    if not hookfile.runs(python):
-        return [Problem("interpreter-gone", f"the Python guard was installed with is gone: {safe(python)}", again)]
-    if not os.path.isfile(os.path.join(home, b"guard", b"hook.py")):
-        return [Problem("guard-gone", f"guard itself is gone from {safe(home)}", again)]
-    said = _starts(python, home, site)
-    if said:
-        return [Problem("guard-broken", f"{safe(python)} cannot start guard: {safe(said)}", again)]
-    return []
-
-
-def _starts(python: bytes, home: bytes, site: bytes) -> str:
-    """Starts guard as the hook does; "" when that works, else the last line of what was said."""
-    import subprocess
-
-    program = "import sys; sys.path[:0] = sys.argv[1:3]; import guard.hook, guard.judge, guard.stores.sqlite, pathspec"
-    try:
-        done = subprocess.run(
-            [python, "-I", "-S", "-c", program, home, site], stdin=subprocess.DEVNULL, capture_output=True, timeout=60
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return str(error)
-    lines = done.stderr.decode("utf-8", "backslashreplace").strip().splitlines()
-    return "" if done.returncode == 0 else (lines or [f"it ended with status {done.returncode}"])[-1]
+    first: list[Problem] = []
+    for python in noted:
+        code, what = pythons.why_unusable(python)
+        if not code:
+            return []
+        first = first or [Problem(code, what, "install guard again, then: guard install")]
+    return first
 
 
 def _override_problems(directory: HookDir) -> list[Problem]:
