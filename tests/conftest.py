@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import environment
+from tests.support import environment, namespace
 from tests.support.repositories import Repository, age
 from tests.support.stage import Stage
 
@@ -17,6 +17,31 @@ from tests.support.stage import Stage
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the long tests too")
     parser.addoption("--live", action="store_true", help="run real coding agents, offline")
+    shells = ", ".join(namespace.SHELLS)
+    parser.addoption("--sh", default="", metavar="SHELL", help=f"with another /bin/sh: {shells}, or a path (as root)")
+    parser.addoption(
+        "--without-boot-id", action="store_true", help="as on a Mac: no boot id in /proc, but a sysctl (as root)"
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Starts pytest again where the machine differs as the options say."""
+    if hasattr(config, "workerinput"):
+        return
+    try:
+        namespace.move_in(
+            namespace.again(config.invocation_params.args),
+            shell=config.getoption("--sh"),
+            boot_id=not config.getoption("--without-boot-id"),
+        )
+    except namespace.CannotReplace as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    absent = "" if os.path.exists(namespace.BOOT_ID_FILE) else ", no boot id in /proc"
+    return f"/bin/sh is {config.getoption('--sh') or os.path.realpath('/bin/sh')}{absent}"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
