@@ -163,7 +163,7 @@ def conclude(
     store: Store, settings: Settings, answer: Verdict, changes: Sequence[Change], *, place: Place, event: str
 ) -> int:
     """Words a verdict that is not clear, records it, and returns the exit code its mode and GUARD_SKIP ask for."""
-    from guard.refusal import Situation, refusal_text
+    from guard.refusal import Situation, holders, refusal_text
     from guard.repo.situation import of_commit, of_push
 
     verb = by_name(event).verb
@@ -175,9 +175,8 @@ def conclude(
     actor = Actor(settings.project.value, settings.holder.value, principal())
     variable = skipped(os.environb, also=store.kind.skip_variables)
     if variable:
-        names = ", ".join(dict.fromkeys(row.holder for row in rows))
         recorded = "; that is recorded" if store.kind.writable else ""
-        to_stderr(f"guard: {variable} is set: this {verb} goes past what is reserved by {names}{recorded}.")
+        to_stderr(f"guard: {variable} is set: this {verb} goes past what is reserved by {holders(rows)}{recorded}.")
         return _recorded(store, actor, "bypassed", rows, what, EXIT_DONE)
     if mode.value == "warn":
         warned = Situation(verb, "", "guard check")

@@ -191,6 +191,7 @@ def unjudged(error: GuardError, *, verb: str, passes: str) -> str:
         lines.append(f"guard: NOT JUDGED, and let through: {passes}.")
     else:
         lines.append(f"  around: GUARD_SKIP=1 git {verb} … (once, unjudged)")
+        lines.append("  out:    guard uninstall (in this repository, until guard install)")
     return "\n".join(lines)
 
 

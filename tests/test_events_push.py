@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from guard.repo.published import fetched
-from tests.support.event_cases import Case, assert_as_expected, blamed_commits, check, play, settle
+from tests.support.event_cases import Case, assert_as_expected, blamed, blamed_commits, check, play, settle
 from tests.support.repositories import PACKAGE, Repository
 from tests.support.stage import Stage
 
@@ -529,6 +529,53 @@ def stage(stage: Stage, kept: Path) -> Stage:
         shutil.rmtree(stage.base)
         shutil.copytree(kept, stage.base, symlinks=True)
     return stage
+
+
+ELSEWHERE = [
+    Case(
+        "from a clone without the files' contents",
+        "git -C $remote config uploadpack.allowFilter true; git clone -q --template= --filter=blob:none --no-checkout "
+        "file://$remote $HOME/part; cd $HOME/part; set_up; git checkout -q main; make held/x.txt; git push origin main",
+        ["held/x.txt"],
+    ),
+    Case(
+        "from a clone without directories",
+        "git -C $remote config uploadpack.allowFilter true; git clone -q --template= --filter=tree:0 --no-checkout "
+        "file://$remote $HOME/part; cd $HOME/part; set_up; git checkout -q main; make held/x.txt; git push origin main",
+        ["held/x.txt"],
+    ),
+    Case(
+        "from a mirror without a work tree",
+        "git clone -q --template= --mirror file://$remote $HOME/m.git; make held/x.txt; "
+        "git push -q --no-verify $HOME/m.git main; cd $HOME/m.git; set_up; git push --mirror origin",
+        ["held/x.txt"],
+    ),
+    Case(
+        "with submodules that are checked",
+        "git init -q --template= $HOME/sub; (cd $HOME/sub; make x); git submodule --quiet add $HOME/sub sub; "
+        "git commit -qnm m; git push -q --no-verify origin main; make held/x.txt; "
+        "git push --recurse-submodules=check origin main",
+        ["held/x.txt"],
+    ),
+    Case(
+        "a ref deleted and another created, all or none",
+        "git push -q --no-verify origin main:old; make held/x.txt; git push --atomic origin :old main:new",
+        ["held/x.txt"],
+    ),
+    Case(
+        "a note that is rewritten",
+        "git notes add -m x; git push -q origin refs/notes/commits; git notes add -f -m y; "
+        "git push -f origin refs/notes/commits",
+    ),
+]
+
+
+@pytest.mark.parametrize("case", ELSEWHERE, ids=str)
+def test_other_repositories_and_other_pushes(stage: Stage, case: Case) -> None:
+    set_up = 'set_up() { git config guard.project "$PROJECT"; "$PYTHON" -m guard install >$HOME/said; }; '
+    env = {"PROJECT": stage.project, "PYTHONPATH": str(PACKAGE), "PYTHON": sys.executable}
+    done = play(stage.repository, SETTING + set_up + case.script, env=env)
+    assert (done.code, set(case.refused)) == (1 if case.refused else 0, set(blamed(done))), done.text
 
 
 def judge_push(stage: Stage, case: Case) -> None:

@@ -213,7 +213,8 @@ guard: this merge takes one side of a path reserved by alice, and so drops a cha
 guard: cannot tell whether this commit touches a path that somebody has reserved.
   why:    the store /s is empty
   repair: rm /s
-  around: GUARD_SKIP=1 git commit … (once, unjudged)""",
+  around: GUARD_SKIP=1 git commit … (once, unjudged)
+  out:    guard uninstall (in this repository, until guard install)""",
     ),
     "no answer, and let through": (
         unjudged(GuardError("git failed"), verb="push", passes="GUARD_SKIP is set"),
