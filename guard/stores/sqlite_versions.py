@@ -15,7 +15,7 @@ import os
 from guard.model import GuardError
 from guard.patterns.grammar import prefix
 from guard.record import Record
-from guard.stores.interface import APPLICATION_ID
+from guard.stores.interface import APPLICATION_ID, Damaged
 from guard.stores.sqlite_file import as_bytes, sqlite3
 
 TYPE_CHECKING = False
@@ -71,7 +71,12 @@ def version_of(connection: sqlite3.Connection, address: str) -> FileVersion:
     if readable_since > VERSION:
         raise newer(address, readable_since)
     row = connection.execute("SELECT written_by FROM version").fetchone() if b"version" in tables else None
-    return FileVersion(readable_since, int(row[0]) if row else 1)
+    if row and not isinstance(row[0], int):  # a page of the file was lost
+        raise Damaged(
+            f"the store {address} is damaged: its version cannot be read ({row[0]!r})",
+            hint="restore it from a backup, or move it aside to start anew",
+        )
+    return FileVersion(readable_since, row[0] if row else 1)
 
 
 def readable_since_of(connection: sqlite3.Connection) -> int:
