@@ -10,9 +10,9 @@ import os
 from guard.events import Started, by_name
 from guard.model import EXIT_DONE, EXIT_REFUSED, EXIT_UNKNOWN, GuardError, unexpected
 from guard.repo.place import Place, in_hook
-from guard.repo.settings import Settings, patience_s, principal, skipped, softened
+from guard.repo.settings import Setting, Settings, patience_s, principal, skipped, softened
 from guard.stores import freshness
-from guard.stores.choose import open_store
+from guard.stores.choose import is_unused, open_configured
 from guard.stores.interface import Actor, Store
 from guard.stores.kinds import kind_of
 from guard.union import publish as union
@@ -89,6 +89,7 @@ def refresh() -> union.Published:
     stamps = None if current is None else union.settings_hold(slot, current, key)
     if current is None or stamps is None:
         settings, stamps = _settings(place)
+        where = settings.store
         identity = union.Identity(
             holder=settings.holder.value.encode(),
             project=settings.project.value.encode(),
@@ -98,9 +99,10 @@ def refresh() -> union.Published:
         )
     else:
         identity = current.identity
+        where = Setting(os.fsdecode(identity.store), "the union that is published here")
     if identity.off:
         return union.publish(slot, key=key, identity=identity, source=None, settings=stamps)
-    store = open_store(os.fsdecode(identity.store), patience_s=_patience_s(), place=place)
+    store = open_configured(where, environment, place, patience_s=_patience_s()).store
     project, holder = identity.project.decode(), identity.holder.decode()
     tell(store, project, holder)
     if key is not None:
@@ -115,7 +117,10 @@ def verdict(event: str, arguments: Sequence[str]) -> int:
     settings, _ = _settings(place)
     if settings.mode.value == "off":
         return EXIT_DONE
-    store = open_store(settings.store.value, patience_s=_patience_s(), place=place)
+    if is_unused(settings.store, place):
+        to_stderr("guard: NOT IN FORCE here: this clone is not set up. To set it up: guard install")
+        return EXIT_DONE
+    store = open_configured(settings.store, os.environb, place, patience_s=_patience_s()).store
     changes = _changes(event, arguments, place)
     project, holder = settings.project.value, settings.holder.value
 
@@ -256,16 +261,9 @@ def _settings(place: Place) -> tuple[Settings, list[Stamp]]:
     from guard.repo import settings
     from guard.repo.git import config
 
-    found = settings.read(os.environb, config(), place, default_store=default_store(place))
+    found = settings.read(os.environb, config(), place)
     now_ns = _now_ms() * 1_000_000
     return found, [freshness.aged(path, now_ns=now_ns) for path in found.watched]
-
-
-def default_store(place: Place) -> str:
-    """The store's default path, as noted when guard was installed here, if the account's directories are the same."""
-    from guard.repo.defaults import noted_store, store_path
-
-    return noted_store(place.own_dir, os.environb) or store_path()
 
 
 def _register(store: Store, slot: bytes, project: str) -> None:

@@ -194,7 +194,7 @@ def test_recognised_by_its_tables_without_being_opened_for_writing(tmp_path: Pat
     with pytest.raises(GuardError, match="not a guard store"):
         SqliteStore(str(mail.path), patience_s=1)
     assert mail.beside()["mail.db"] == before["mail.db"]
-    assert isinstance(open_store(str(tmp_path / "ours.db"), patience_s=1), SqliteStore)
+    assert isinstance(open_store(str(tmp_path / "ours.db"), patience_s=1, create=True), SqliteStore)
 
 
 def test_another_programs_database_is_neither(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_another_programs_database_is_neither(tmp_path: Path) -> None:
     mail.sql("CREATE TABLE projects (id)")
     before = mail.beside()
     with pytest.raises(GuardError, match="not a guard store, nor MCP Agent Mail's"):
-        open_store(str(mail.path), patience_s=1)
+        open_store(str(mail.path), patience_s=1, create=True)
     assert mail.beside() == before
 
 

@@ -363,9 +363,10 @@ def test_store_and_settings_come_from_where_they_were_set(repository: Repository
     assert "s-1" in session
     repository.git("config", "guard.agent", "local-name")
     assert "guard.agent (local)" in repository.guard("whoami", env={"CLAUDE_CODE_SESSION_ID": "s-1"}).text
-    repository.guard("reserve", "x", env={"GUARD_DB": str(tmp_path / "own" / "other.db")})
+    (tmp_path / "own").mkdir()
+    made = repository.guard("reserve", "x", env={"GUARD_DB": str(tmp_path / "own" / "other.db")})
+    assert f"made a new, empty store at {tmp_path / 'own/other.db'}" in made.text
     assert (tmp_path / "own/other.db").stat().st_mode & 0o777 == 0o600
-    assert (tmp_path / "own").stat().st_mode & 0o777 == 0o700
     assert "not an absolute path" in repository.guard("list", env={"GUARD_DB": "relative.db"}, expect=2).text
 
 

@@ -351,6 +351,7 @@ def test_what_guard_makes_is_private(stage: Stage, umask: int) -> None:
     shutil.rmtree(stage.slot.parent)
     before = os.umask(umask)
     try:
+        stage.repository.guard("install")
         stage.repository.guard("reserve", "held", who="alice")
         assert stage.hook("free.txt").code == 0
     finally:

@@ -54,13 +54,12 @@ class World:
         return self._auto_ms
 
     def _read(self) -> None:
-        from guard.hook import default_store
         from guard.repo import settings
         from guard.repo.git import config
 
         self.enter()
         entries = config()
-        self._settings = settings.read(self.environment, entries, self.place, default_store=default_store(self.place))
+        self._settings = settings.read(self.environment, entries, self.place)
         values = [entry.value for entry in entries if entry.key == b"guard.autoreserve"]
         self._auto_ms = _auto_ms(values[-1] if values else b"off")
 

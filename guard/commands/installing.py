@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 
-from guard.commands.shared import as_json_option, example, pass_here, print_json, print_lines, terminal_width
+from guard.commands.shared import as_json_option, example, pass_here, print_json, print_lines, say_made, terminal_width
 from guard.events import NAMES
 from guard.model import EXIT_DONE, GuardError
+from guard.stores.choose import ANEW, note_store
 from guard.words import safe, to_stderr
 from guard.work import questions
 from guard.work.here import Here, why_unreadable
@@ -22,8 +23,11 @@ def install(here: Here, as_json: bool) -> int:
     """Put guard's hooks into this repository; hooks that are there are kept, and run."""
     from guard.install.apply import install as put_in
 
-    with here.writing():  # makes the store, or says now why it cannot be
+    here.making = ANEW
+    with here.writing() as store:  # makes the store, or says now why it cannot be
+        say_made(here)
         report = put_in(here.place)
+        note_store(here.place, store)
     return _answer_report(here, "installed", report, as_json=as_json)
 
 

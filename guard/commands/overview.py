@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING
 
@@ -38,10 +37,13 @@ def overview(here: Here, *, checking: bool, as_json: bool, width: int | None) ->
     mode, remarks = here.settings.mode, []
     try:
         me = here.actor.holder
-        snapshot = here.store.active(here.project)
-        rows, generation = list(snapshot.reservations), snapshot.generation
-        mode = softened(mode, os.environb, by=here.store.kind.mode_variable)
-        remarks = here.store.remarks(here.project)
+        if here.unused:
+            remarks = ["nothing is there yet: guard install makes the store, and so does the first guard reserve"]
+        else:
+            snapshot = here.store.active(here.project)
+            rows, generation = list(snapshot.reservations), snapshot.generation
+            mode = softened(mode, here.environment, by=here.store.kind.mode_variable)
+            remarks = here.store.remarks(here.project)
     except GuardError as error:
         trouble = why_unreadable(error)
     if as_json:

@@ -22,6 +22,7 @@ from guard.commands.shared import (
     wait_ms,
 )
 from guard.model import EXIT_DONE, EXIT_REFUSED, Reservation, UsageError
+from guard.stores.choose import FIRST
 from guard.words import pattern, quoted, safe, to_stderr
 from guard.work import leases
 from guard.work.here import Here, now_ms
@@ -112,6 +113,7 @@ def _options(typed: Sequence[str], *, shared: bool, ttl: str | None, reason: str
 def _reserved(reply: Reply, typed: Sequence[str], wish: Wish, *, wait: str) -> Reserved:
     words = list(map(os.fsencode, typed))
     leases.checked_wish(reply.here, words, wish)  # what cannot be reserved is said before anything else
+    reply.here.making = FIRST
     reply.tell()
     reply.warn_unless_in_force()
     said: list[str] = []

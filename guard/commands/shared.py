@@ -12,6 +12,8 @@ from guard.commands import render
 from guard.install.remarks import remarks_in_force
 from guard.model import EXIT_DONE, EXIT_REFUSED, GuardError
 from guard.repo import settings
+from guard.repo.secrets import without_password
+from guard.stores.choose import NEVER
 from guard.words import notice, pattern, safe, to_stderr, until
 from guard.work import notices
 from guard.work.here import Here, now_ms
@@ -103,7 +105,10 @@ class Reply:
 
 def tell(here: Here) -> list[str]:
     """Tells the holder, once, what others broke and what expired; returns what was said."""
+    if here.unused and here.making == NEVER:
+        return []  # nobody holds anything, so nobody has to be told
     rows = notices.unread(here)
+    say_made(here)
     said = [notice(row, now=now_ms()) for row in rows]
     for line in said:
         to_stderr(line)
@@ -112,6 +117,13 @@ def tell(here: Here) -> list[str]:
     except GuardError as error:
         to_stderr(f"guard: not recorded that you were told: {safe(error.what)}")
     return [line.removeprefix("guard: ") for line in said]
+
+
+def say_made(here: Here) -> None:
+    """Says, once, that a store was made: an empty one where somebody expected their reservations is a mistake."""
+    if here.made:
+        to_stderr(f"guard: made a new, empty store at {safe(without_password(here.made))}")
+        here.made = ""
 
 
 def answer_changed(reply: Reply, deed: str, outcome: Outcome) -> int:

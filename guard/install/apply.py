@@ -37,6 +37,7 @@ from guard.model import EXIT_DONE, EXIT_REFUSED, GuardError
 from guard.record import Record
 from guard.repo import defaults, git, settings
 from guard.repo.place import Place
+from guard.repo.project import ssh_host
 from guard.words import quoted, safe
 
 __all__ = ["Event", "Problem", "Report", "Status", "ToAdd", "install", "status", "uninstall"]
@@ -169,7 +170,7 @@ def _update(path: bytes, contents: bytes, mode: int) -> None:
 def _fix_project(place: Place, log: _Log) -> None:
     """Configures the project's name, so that a remote added later does not give it another one."""
     environment = {name: value for name, value in os.environb.items() if name != b"GUARD_PROJECT"}
-    found = settings.read(environment, git.config(), place, default_store=os.sep)
+    found = settings.read(environment, git.config(), place, default_store=os.sep, resolve=ssh_host)
     if found.project.scope:
         return
     found = found._replace(project=found.project._replace(value=safe(found.project.value)))

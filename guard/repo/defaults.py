@@ -1,41 +1,92 @@
-"""Where the store is kept when nobody says otherwise, and the note from which a hook knows it.
+"""Where the store is when nobody says otherwise: where ``guard install`` noted it, else in the account's own directory.
 
-platformdirs names the place; its import takes twice as long as a Python start, so ``guard install`` notes the answer
-together with the directories it depends on.
+The note stands in the common git directory, so that every worktree, account, container and value of HOME finds the
+same store, or finds out that it cannot reach it.
 """
 
 from __future__ import annotations
 
 import os
+import sys
+
+from guard.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+STORE_NOTE = b"store"
+"""The file in the common directory's guard/ with two lines: the store's address, and the name of its kind."""
 NOTE = b"default-store"
-_DEPENDS_ON = (b"HOME", b"XDG_DATA_HOME")
+"""What earlier versions wrote: the default path in the first line."""
 
 
-def store_path() -> str:
-    """The default path of the store: one file in the platform's directory for the account's data."""
-    from platformdirs import user_data_dir
+class Note(Record):
+    """Where ``guard install`` found or made this repository's store. ``kind`` is "" when an old note does not say."""
 
-    return os.path.join(user_data_dir("guard", appauthor=False), "guard.db")
+    address: str
+    kind: str
+
+
+def store_path(environment: Mapping[bytes, bytes]) -> str:
+    """The account's own place for a store: one file in the platform's directory for the account's data.
+
+    That is $XDG_DATA_HOME, else ~/.local/share (XDG Base Directory Specification); on macOS, where platformdirs names
+    it, it is ~/Library/Application Support. platformdirs is not asked elsewhere, for its import takes twice as long
+    as a Python start, and it reads this process's environment instead of the caller's.
+    """
+    if sys.platform == "darwin":
+        from platformdirs import user_data_dir
+
+        return os.path.join(user_data_dir("guard", appauthor=False), "guard.db")
+    base = environment.get(b"XDG_DATA_HOME", b"")
+    if not base.strip():
+        home = environment.get(b"HOME") or os.path.expanduser(b"~")
+        base = os.path.join(home, b".local/share")
+    return os.fsdecode(os.path.join(base, b"guard/guard.db"))
+
+
+def read_note(own_dir: bytes) -> Note | None:
+    """What was noted in a repository's guard directory; None when nothing was, or it cannot be read."""
+    for name, words in ((STORE_NOTE, 2), (NOTE, 1)):
+        try:
+            with open(os.path.join(own_dir, name), "rb") as file:
+                lines = file.read().split(b"\n")
+        except OSError:
+            continue
+        if len(lines) > words and lines[0]:
+            return Note(os.fsdecode(lines[0]), os.fsdecode(lines[1]) if words > 1 else "")
+    return None
+
+
+def write_note(own_dir: bytes, note: Note) -> bool:
+    """Notes where the store is, for every account that may read the repository; True when that changed something.
+
+    A password in the address is left out. Raises :class:`OSError`.
+    """
+    from guard.repo.secrets import bare_of_password
+
+    contents = os.fsencode(bare_of_password(note.address)) + b"\n" + os.fsencode(note.kind) + b"\n"
+    path = os.path.join(own_dir, STORE_NOTE)
+    try:
+        with open(path, "rb") as file:
+            if file.read() == contents:
+                return False
+    except FileNotFoundError:
+        pass
+    temporary = path + b".%d" % os.getpid()
+    with open(temporary, "wb") as writer:
+        writer.write(contents)
+    os.chmod(temporary, 0o644)
+    os.replace(temporary, path)
+    return True
 
 
 def note(environment: Mapping[bytes, bytes]) -> bytes:
-    """What to write into the note: the default path, then the variables it was computed from."""
-    lines = [os.fsencode(store_path()), *(environment.get(variable, b"") for variable in _DEPENDS_ON)]
+    """What earlier versions read: the account's default path, then the variables that it was computed from."""
+    lines = [
+        os.fsencode(store_path(environment)),
+        environment.get(b"HOME", b""),
+        environment.get(b"XDG_DATA_HOME", b""),
+    ]
     return b"".join(line + b"\n" for line in lines)
-
-
-def noted_store(own_dir: bytes, environment: Mapping[bytes, bytes]) -> str:
-    """The default path as noted in a repository; "" when there is no note, or it was made for other directories."""
-    try:
-        with open(os.path.join(own_dir, NOTE), "rb") as file:
-            path, *depends = file.read().split(b"\n")[:-1]
-    except (OSError, ValueError):
-        return ""
-    if not path or depends != [environment.get(variable, b"") for variable in _DEPENDS_ON]:
-        return ""
-    return os.fsdecode(path)

@@ -12,6 +12,7 @@ import os
 from guard import system
 from guard.model import UsageError
 from guard.record import Record
+from guard.repo.defaults import read_note, store_path
 from guard.repo.known_settings import (
     HOLDER,
     MODE,
@@ -29,20 +30,22 @@ from guard.repo.known_settings import (
     store_fault,
     ttl,
 )
-from guard.words import quoted, safe
+from guard.words import quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from guard.repo.git import Configured
     from guard.repo.known_settings import Known
     from guard.repo.place import Place
 
 __all__ = [
+    "DEFAULT",
     "KEY_VARIABLES",
     "MODES",
     "NAME_MAX",
+    "NOTED",
     "SESSION_VARIABLES",
     "Setting",
     "Settings",
@@ -50,12 +53,10 @@ __all__ = [
     "judging",
     "patience_s",
     "principal",
-    "project_of",
     "read",
     "skipped",
     "softened",
     "ttl",
-    "unshortened",
 ]
 
 SESSION_VARIABLES = (
@@ -84,6 +85,10 @@ KEY_VARIABLES = (
     b"GIT_CONFIG_NOSYSTEM",
 )
 """Every variable that can change a setting, in the order in which the hook compares them."""
+
+DEFAULT = "the default"
+NOTED = "guard install, which noted it in this repository"
+"""Where a setting comes from, in words."""
 
 _YES = (b"1", b"true", b"t", b"yes", b"y")
 _ADVISORY = (b"warn", b"advisory", b"adv")
@@ -133,9 +138,18 @@ class Settings(Record):
 
 
 def read(
-    environment: Mapping[bytes, bytes], entries: Sequence[Configured], place: Place, *, default_store: str
+    environment: Mapping[bytes, bytes],
+    entries: Sequence[Configured],
+    place: Place,
+    *,
+    default_store: str | None = None,
+    resolve: Callable[[str], str] | None = None,
 ) -> Settings:
     """Everything that is set for one place, from the environment and git's configuration.
+
+    ``default_store`` is used where nothing else names a store; None stands for what guard install noted in this
+    repository, else for the account's own place. ``resolve`` turns an alias of ssh's in a remote's address into the
+    host's name; without it no program is started for that.
 
     Raises :class:`UsageError` when the store's path is not absolute; all else is checked when it is used.
     """
@@ -148,12 +162,12 @@ def read(
     mode, on_error = judging(environment, entries)
     return Settings(
         holder=first(HOLDER, _fallback_holder(environment, config)),
-        store=_store(first(STORE, Setting(default_store, "the default")), environment),
-        project=first(PROJECT, _fallback_project(entries, place)),
+        store=_store(_named_store(environment, config, place, default_store), environment),
+        project=_named_project(environment, config, entries, place, resolve),
         mode=mode,
         on_error=on_error,
-        ttl=first(TTL, Setting(TTL.default, "the default")),
-        retention=first(RETENTION, Setting(RETENTION.default, "the default")),
+        ttl=first(TTL, Setting(TTL.default, DEFAULT)),
+        retention=first(RETENTION, Setting(RETENTION.default, DEFAULT)),
         fold=fold is not None and is_true(fold.value),
         watched=_watched(environment, entries, place),
     )
@@ -162,8 +176,8 @@ def read(
 def judging(environment: Mapping[bytes, bytes], entries: Sequence[Configured]) -> tuple[Setting, Setting]:
     """The mode, and what to do on an error: all that is asked where the other settings cannot be read."""
     config = {entry.key: entry for entry in entries}
-    mode = _first(environment, config, MODE, Setting(MODE.default, "the default"))
-    on_error = _first(environment, config, ON_ERROR, Setting(ON_ERROR.default, "the default"))
+    mode = _first(environment, config, MODE, Setting(MODE.default, DEFAULT))
+    on_error = _first(environment, config, ON_ERROR, Setting(ON_ERROR.default, DEFAULT))
     return _lower(mode), _lower(on_error)
 
 
@@ -176,6 +190,16 @@ def patience_s(environment: Mapping[bytes, bytes], default_s: float) -> float:
         return duration(os.fsdecode(environment[PATIENCE.variables[0].encode()])) / 1000
     except (KeyError, UsageError):
         return default_s
+
+
+def _named_store(
+    environment: Mapping[bytes, bytes], config: Mapping[bytes, Configured], place: Place, default: str | None
+) -> Setting:
+    named = _first(environment, config, STORE, Setting(default or "", DEFAULT))
+    if named.value:
+        return named
+    noted = read_note(place.own_dir)
+    return Setting(noted.address, NOTED) if noted else Setting(store_path(environment), DEFAULT)
 
 
 def _first(
@@ -216,30 +240,6 @@ def softened(mode: Setting, environment: Mapping[bytes, bytes], *, by: bytes) ->
     return mode
 
 
-def project_of(url: bytes) -> str:
-    """A remote's address as host/owner/name: no scheme, user, password, port or ".git" (git-clone(1), GIT URLS).
-
-    Whichever protocol two clones came by, they share reservations. A local path stays a path.
-    """
-    address = _text(url).strip()
-    scheme, mark, rest = address.partition("://")
-    if mark:
-        if scheme == "file":
-            return "/" + _bare_name(rest)
-        host, _, path = rest.partition("/")
-        host = host.rpartition("@")[2]
-        host = host if host.startswith("[") else host.partition(":")[0]
-        return f"{host.lower()}/{_bare_name(path)}"
-    host, colon, path = address.partition(":")
-    if colon and "/" not in host and len(host) > 1:  # scp's form, user@host:path
-        return f"{host.rpartition('@')[2].lower()}/{_bare_name(path)}"
-    return _bare_name(os.path.abspath(address), lead="/")
-
-
-def _bare_name(path: str, *, lead: str = "") -> str:
-    return lead + path.strip("/").removesuffix(".git").rstrip("/")
-
-
 def _fallback_holder(environment: Mapping[bytes, bytes], config: Mapping[bytes, Configured]) -> Setting:
     for variable in SESSION_VARIABLES:
         if environment.get(variable):
@@ -255,33 +255,20 @@ def principal() -> str:
     return f"{system.account()}@{system.host()}"
 
 
-def _fallback_project(entries: Sequence[Configured], place: Place) -> Setting:
-    """The remote called origin, else the only one, else the common git directory."""
-    urls: dict[bytes, bytes] = {}
-    for entry in entries:
-        if entry.value and entry.key.startswith(b"remote.") and entry.key.endswith(b".url"):
-            urls.setdefault(entry.key[len(b"remote.") : -len(b".url")], entry.value)
-    name = b"origin" if b"origin" in urls else next(iter(urls)) if len(urls) == 1 else None
-    if name is None:
-        return Setting(safe(place.common_dir), "the common git directory, for there is no remote")
-    url = unshortened(urls[name], entries)
-    if place.top is not None and b"://" not in url and not os.path.isabs(url) and b":" not in url.partition(b"/")[0]:
-        url = os.path.join(place.top, url)
-    return Setting(project_of(url), f"the remote {os.fsdecode(name)}")
+def _named_project(
+    environment: Mapping[bytes, bytes],
+    config: Mapping[bytes, Configured],
+    entries: Sequence[Configured],
+    place: Place,
+    resolve: Callable[[str], str] | None,
+) -> Setting:
+    named = _first(environment, config, PROJECT, Setting("", DEFAULT))
+    if named.value:
+        return named
+    from guard.repo.project import as_is, project_of_place
 
-
-def unshortened(url: bytes, entries: Sequence[Configured]) -> bytes:
-    """A remote's address with what url.BASE.insteadOf stands for put in; the longest match wins (git-config(1))."""
-    shorter = [
-        (entry.value, entry.key[len(b"url.") : -len(b".insteadof")])
-        for entry in entries
-        if entry.key.startswith(b"url.") and entry.key.endswith(b".insteadof")
-        if entry.value and url.startswith(entry.value)
-    ]
-    if not shorter:
-        return url
-    short, long = max(shorter, key=lambda pair: len(pair[0]))
-    return long + url[len(short) :]
+    found = project_of_place(entries, place, resolve=resolve or as_is)
+    return Setting(found.name, found.source)
 
 
 def _watched(environment: Mapping[bytes, bytes], entries: Sequence[Configured], place: Place) -> tuple[bytes, ...]:

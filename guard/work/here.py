@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 from guard.model import GuardError, UsageError
 from guard.repo import settings as settings_
-from guard.repo.defaults import noted_store, store_path
 from guard.repo.git import Configured, config
 from guard.repo.index import Index
 from guard.repo.place import Place, discover
 from guard.repo.settings import Settings
-from guard.stores.choose import open_store
+from guard.stores.choose import NEVER, is_unused, open_configured
 from guard.stores.interface import Actor, Store
 from guard.union import publish as union
 
@@ -38,6 +37,10 @@ class Here:
     def __init__(self, environment: Mapping[bytes, bytes], cwd: bytes) -> None:
         self.environment = environment
         self.cwd = cwd
+        self.making = NEVER
+        """May the store be made when it is missing? See :data:`guard.stores.choose.NEVER`."""
+        self.made = ""
+        """The address of the store when this request made it, so that the command can say so."""
 
     @cached_property
     def place(self) -> Place:
@@ -56,8 +59,7 @@ class Here:
 
     @cached_property
     def settings(self) -> Settings:
-        default = noted_store(self.place.own_dir, self.environment) or store_path()
-        return settings_.read(self.environment, self.entries, self.place, default_store=default)
+        return settings_.read(environment=self.environment, place=self.place, entries=self.entries)
 
     @cached_property
     def entries(self) -> list[Configured]:
@@ -75,11 +77,26 @@ class Here:
         """What is in the index."""
         return Index(self.place, self.environment)
 
+    @property
+    def unused(self) -> bool:
+        """Has nobody used guard here yet? Then there is no store to ask."""
+        return is_unused(self.settings.store, self.place)
+
     @cached_property
     def store(self) -> Store:
         patience_s = settings_.patience_s(self.environment, PATIENCE_S)
         retention_ms = self.settings.retention_ms()
-        return open_store(self.settings.store.value, patience_s=patience_s, retention_ms=retention_ms, place=self.place)
+        opened = open_configured(
+            self.settings.store,
+            self.environment,
+            self.place,
+            patience_s=patience_s,
+            make=self.making,
+            retention_ms=retention_ms,
+            check=True,
+        )
+        self.made = opened.store.address if opened.made else ""
+        return opened.store
 
     @cached_property
     def actor(self) -> Actor:

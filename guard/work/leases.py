@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from guard.model import EXIT_REFUSED, GuardError, UsageError
 from guard.patterns.grammar import literal
 from guard.record import Record
+from guard.stores.choose import FIRST, NEVER
 from guard.stores.interface import Chosen, Outcome, Terms, Wanted
 from guard.work import arguments
 from guard.work.here import now_ms
@@ -60,6 +61,7 @@ def reserve(
     With ``wish.wait_ms``, waits that long for its turn; ``waiting`` is called with what it waits for.
     Raises :class:`guard.model.UsageError` for a pattern that cannot be reserved.
     """
+    here.making = here.making if here.making != NEVER else FIRST
     wanted = checked_wish(here, typed, wish)
     terms = Terms(
         exclusive=wish.exclusive,

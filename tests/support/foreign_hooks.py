@@ -128,7 +128,7 @@ def release(made: Repository) -> None:
 
 def _store() -> Store:
     path = Path(os.environ["HOME"], ".local", "share", "guard", "guard.db")
-    return open_store(str(path), patience_s=10)
+    return open_store(str(path), patience_s=10, create=True)
 
 
 def _alice(made: Repository) -> Actor:
