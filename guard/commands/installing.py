@@ -22,12 +22,18 @@ from guard.work.here import Here, why_unreadable
 def install(here: Here, as_json: bool) -> int:
     """Put guard's hooks into this repository; hooks that are there are kept, and run."""
     from guard.install.apply import install as put_in
+    from guard.work import relatives
 
     here.making = ANEW
     with here.writing() as store:  # makes the store, or says now why it cannot be
         say_made(here)
+        adopted = relatives.adopt(here, store)
         report = put_in(here.place)
         note_store(here.place, store)
+        here = Here(here.environment, here.cwd)  # what was configured just now counts
+        relatives.remember(here, store, adopted=bool(adopted))
+        done = (*([adopted] if adopted else []), *report.done)
+        report = report._replace(done=done, notes=(*report.notes, *relatives.remarks(here, store, ask=True)))
     return _answer_report(here, "installed", report, as_json=as_json)
 
 

@@ -13,6 +13,7 @@ from guard.model import EXIT_DONE, EXIT_REFUSED, EXIT_UNKNOWN, GuardError
 from guard.repo.secrets import without_password
 from guard.repo.settings import softened
 from guard.words import length, pattern, safe
+from guard.work import relatives
 from guard.work.here import why_unreadable
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def overview(here: Here, *, checking: bool, as_json: bool, width: int | None) ->
             snapshot = here.store.active(here.project)
             rows, generation = list(snapshot.reservations), snapshot.generation
             mode = softened(mode, here.environment, by=here.store.kind.mode_variable)
-            remarks = here.store.remarks(here.project)
+            remarks = [*here.store.remarks(here.project), *relatives.remarks(here, here.store, ask=True)]
     except GuardError as error:
         trouble = why_unreadable(error)
     if as_json:

@@ -24,7 +24,7 @@ from guard.commands.shared import (
 from guard.model import EXIT_DONE, EXIT_REFUSED, Reservation, UsageError
 from guard.stores.choose import FIRST
 from guard.words import pattern, quoted, safe, to_stderr
-from guard.work import leases
+from guard.work import leases, relatives
 from guard.work.here import Here, now_ms
 from guard.work.leases import Choice, Wish
 
@@ -116,6 +116,7 @@ def _reserved(reply: Reply, typed: Sequence[str], wish: Wish, *, wait: str) -> R
     reply.here.making = FIRST
     reply.tell()
     reply.warn_unless_in_force()
+    reply.warn(*relatives.remarks(reply.here, reply.here.store, ask=False))
     said: list[str] = []
 
     def say_waiting(seen: Outcome) -> None:

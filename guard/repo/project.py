@@ -66,6 +66,24 @@ def project_of_place(entries: Sequence[Configured], place: Place, *, resolve: Re
     return _project(entries, place.common_dir, place.top, entries, resolve, {place.common_dir})
 
 
+def project_of_repository(path: bytes, entries: Sequence[Configured], *, resolve: Resolve = as_is) -> str:
+    """The project that a repository at a path on this machine would get now, whatever is configured there.
+
+    "" when there is none. ``entries`` gives the ``url.<base>.insteadOf`` of this account.
+    """
+    there = _common_dir_of(path) if os.path.isabs(path) else None
+    if there is None:
+        return ""
+    return _project(_read_config(there), there, _top_of(there), entries, resolve, {there}).name
+
+
+def bare_remote(entries: Sequence[Configured]) -> str:
+    """The address of the remote that names the project, as configured, without a password; "" when there is none."""
+    from guard.repo.secrets import bare_of_password
+
+    return bare_of_password(remote_of(entries)[1].decode("utf-8", "surrogateescape"))
+
+
 def project_of(url: bytes, *, resolve: Resolve = as_is) -> str:
     """A remote's address as host/owner/name: without scheme, user, password, port, ``www.`` and ``.git``.
 

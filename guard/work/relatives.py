@@ -1,0 +1,148 @@
+"""Is this repository's project also in the store under another name? The net below all names.
+
+A repository is known by its first commits, the roots of its history. ``guard install`` asks git for them, remembers
+them in the store and beside the hooks; ``guard status`` asks again; ``guard reserve`` uses what was remembered.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+from guard.install import configured
+from guard.install.inforce import PROJECT
+from guard.model import GuardError
+from guard.repo.project import bare_remote, project_of_place, project_of_repository, ssh_host
+from guard.words import quoted, safe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from guard.stores.interface import Store
+    from guard.work.here import Here
+
+NOTE = b"history"
+"""The file in the common directory's guard/: the remote's address as it was at install, then a root commit a line."""
+ROOTS_MAX = 64
+PATIENCE_S = 20
+
+
+def adopt(here: Here, store: Store) -> str:
+    """Before guard is installed: takes over the name that a repository on this machine has for this project.
+
+    That is done where another project of the store has the same root commits, is named after the git directory of a
+    repository that is still there, and that repository's remote now gives the name that this one would get: guard was
+    installed there before it had the remote. Returns what was done, in words; "" for nothing.
+    """
+    setting = here.settings.project
+    if setting.source.startswith(("git config", "the environment")):
+        return ""
+    named = project_of_place(here.entries, here.place, resolve=ssh_host).name
+    for name in store.projects_with_roots(_ask_for_roots(here)):
+        if name != named and project_of_repository(os.fsencode(name), here.entries, resolve=ssh_host) == named:
+            configured.change(["guard.project", os.fsencode(name)])
+            return (
+                f"The project is {safe(name)}, as in that repository, whose remote is the same"
+                " (git config guard.project)."
+            )
+    return ""
+
+
+def remember(here: Here, store: Store, *, adopted: bool = False) -> None:
+    """Remembers this repository's root commits, in the store and beside the hooks; so does ``guard install``."""
+    roots = _ask_for_roots(here)
+    if store.kind.writable and roots:
+        store.remember_roots(here.project, roots)
+    lines = [os.fsencode(bare_remote(here.entries)), *(oid.encode() for oid in roots)]
+    _write(os.path.join(here.place.own_dir, NOTE), lines)
+    if adopted:
+        _write(os.path.join(here.place.own_dir, PROJECT), [os.fsencode(here.project)])
+
+
+def remarks(here: Here, store: Store, *, ask: bool) -> list[str]:
+    """What should be said about this repository's project: other names for it, and a remote that changed.
+
+    ``ask``: ask git and ssh, as install and status do, and name also the projects in which nothing is reserved;
+    otherwise only what was remembered at install counts, and no process is started unless the remote has changed.
+    """
+    url, roots = _read(here)
+    if ask:
+        roots = _ask_for_roots(here) or roots
+        if roots and store.kind.writable and os.path.isdir(here.place.own_dir):
+            store.remember_roots(here.project, roots)
+    found = []
+    for name, count in sorted(store.projects_with_roots(roots).items()) if roots else ():
+        if name != here.project and (count or ask):
+            what = "1 reservation" if count == 1 else f"{count or 'no'} reservations"
+            found.append(
+                f"another project in this store has the same history: {safe(name)} has {what}."
+                f" Is it the same repository? Then: git config guard.project {quoted(os.fsencode(name))}"
+            )
+    return [*found, *_drift(here, url)]
+
+
+def _drift(here: Here, noted_url: str | None) -> list[str]:
+    """Says so when the project that install recorded is no longer the one that the remote gives."""
+    if noted_url is None or noted_url == bare_remote(here.entries):
+        return []
+    recorded = _first_line(os.path.join(here.place.own_dir, PROJECT))
+    if recorded != os.fsencode(here.project):
+        return []  # somebody chose this name
+    now = project_of_place(here.entries, here.place, resolve=ssh_host)
+    if now.name == here.project:
+        return []
+    return [
+        f"the project is {safe(here.project)}, as guard install recorded it, and {now.source} now gives"
+        f" {safe(now.name)}: clones of it may be there. To go there: git config guard.project"
+        f" {quoted(os.fsencode(now.name))}"
+    ]
+
+
+def _ask_for_roots(here: Here) -> list[str]:
+    """The root commits of HEAD's history, as hex; [] where they are not known.
+
+    In a shallow clone they are elsewhere (git's shallow.txt). Gives up after PATIENCE_S seconds.
+    """
+    if os.path.exists(os.path.join(here.place.common_dir, b"shallow")):
+        return []
+    command: list[bytes | str] = ["git", "--no-replace-objects", "-C", here.place.top or here.place.git_dir]
+    try:
+        done = subprocess.run(
+            [*command, "rev-list", "--max-parents=0", f"--max-count={ROOTS_MAX}", "HEAD", "--"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=PATIENCE_S,
+            check=False,
+            env={**here.environment, b"GIT_GRAFT_FILE": b"/dev/null"},
+        )
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return done.stdout.decode("ascii", "replace").split() if done.returncode == 0 else []
+
+
+def _read(here: Here) -> tuple[str | None, list[str]]:
+    try:
+        with open(os.path.join(here.place.own_dir, NOTE), "rb") as file:
+            url, *roots = file.read().decode("utf-8", "surrogateescape").split("\n")[:-1]
+    except (OSError, ValueError):
+        return None, []
+    return url, roots
+
+
+def _first_line(path: bytes) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.readline().rstrip(b"\n")
+    except OSError:
+        return b""
+
+
+def _write(path: bytes, lines: Sequence[bytes]) -> None:
+    temporary = path + b".%d" % os.getpid()
+    try:
+        with open(temporary, "wb") as file:
+            file.write(b"".join(line.replace(b"\n", b" ") + b"\n" for line in lines))
+        os.replace(temporary, path)
+    except OSError as error:
+        raise GuardError(f"{safe(path)} cannot be written: {error.strerror}", hint="guard install") from error
