@@ -38,8 +38,10 @@ def adopt(here: Here, store: Store) -> str:
     setting = here.settings.project
     if setting.source.startswith(("git config", "the environment")):
         return ""
-    named = project_of_place(here.entries, here.place, resolve=ssh_host).name
-    for name in store.projects_with_roots(_ask_for_roots(here)):
+    roots = _ask_for_roots(here)
+    others = store.projects_with_roots(roots) if roots else {}
+    named = project_of_place(here.entries, here.place, resolve=ssh_host).name if others else ""
+    for name in others:
         if name != named and project_of_repository(os.fsencode(name), here.entries, resolve=ssh_host) == named:
             configured.change(["guard.project", os.fsencode(name)])
             return (
