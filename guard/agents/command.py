@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from guard.agents import changed as changes
+from guard.agents import quick
 from guard.agents.changed import TookLong, held_by_others, is_guarded
 from guard.agents.edit import decide
 from guard.agents.locate import around
@@ -147,9 +148,15 @@ def _held(cwd: bytes, environment: Mapping[bytes, bytes]) -> list[Conflict]:
     if place is None or not is_guarded(place):
         return []
     world = World(place, environment)
-    if world.settings.mode.value == "off" or not _others_hold_something(world):
+    if quick.is_empty(place, environment):
         return []
-    return held_by_others(world, changes.changed(place, environment, untracked=True))
+    paths = changes.changed(place, environment, untracked=True)
+    if not paths or quick.is_clear(place, environment, paths):
+        return []
+    if world.settings.mode.value == "off" or not _others_hold_something(world):
+        world.refresh()
+        return []
+    return held_by_others(world, paths)
 
 
 def _others_hold_something(world: World) -> bool:

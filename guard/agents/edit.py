@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from guard.agents import notes
+from guard.agents import notes, quick
 from guard.agents.locate import locate
 from guard.agents.world import AUTO_REASON, World, is_set_up
 from guard.model import Change, Conflict, GuardError
@@ -32,13 +32,16 @@ def refusal_of_edit(
     refusals: list[str] = []
     warnings: list[str] = []
     for located in locate(paths, cwd):
-        if not is_set_up(located.place):
+        if not is_set_up(located.place) or quick.is_done(located, environment, note, now_ms=now_ms()):
             continue
         world = World(located.place, environment)
         conflicts = conflicts_of(world, located, note)
         if conflicts:
             refused, said = decide(world, conflicts, what="edit")
             (refusals if refused else warnings).append(said)
+        else:
+            world.refresh()
+            quick.remember_auto(note, located.place, environment, world.auto_ms)
     return "\n\n".join(refusals), "\n".join(warnings)
 
 

@@ -82,7 +82,8 @@ def add(file: bytes, edited: list[Edited]) -> None:
 
 def remove(file: bytes) -> None:
     """Forgets a session."""
-    try:
-        os.unlink(file)
-    except OSError:
-        return
+    for kind in (b"", b".auto", b".before"):
+        try:
+            os.unlink(file + kind)
+        except OSError:
+            continue
