@@ -337,6 +337,12 @@ def agent_mail(bench: Bench) -> Iterator[Row]:
             yield Row("the same, while its server writes twenty times a second", busy, 4.0, "py0", py0)
 
 
+def agents(bench: Bench) -> Iterator[Row]:
+    from tests.bench.agents import rows  # it takes Row from here
+
+    yield from rows(bench)
+
+
 ROWS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "quiet": quiet,
     "clear": clear,
@@ -350,4 +356,5 @@ ROWS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "reserve": reserve,
     "commands": commands,
     "agent-mail": agent_mail,
+    "agents": agents,
 }
