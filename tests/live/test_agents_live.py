@@ -58,3 +58,72 @@ def test_the_second_session_is_refused_while_the_first_edits(scene: Make, name: 
     assert changed.split() == ["M", "a.txt", "??", "new.txt"], changed
     made.sh(f"guard agent uninstall {name}")
     assert made.settings() == made.settings_before
+
+
+@every_program
+def test_shell_commands_of_a_session(scene: Make, name: str) -> None:
+    made = scene(name)
+    harness, repository = made.harness, made.repository
+    made.sh("guard reserve a.txt b.txt --reason 'new schema'", who="alice")
+    (repository / "b.txt").write_text("alice's work\n")
+    script = turns(
+        harness.shell("git checkout -- b.txt"),
+        harness.shell("echo changed >> a.txt"),
+        harness.shell("guard reserve free.txt --reason mine"),
+        *harness.edit(str(repository / "free.txt"), "x", "edited"),
+        harness.shell("git commit -qam everything"),
+    )
+    played = made.play({"SESSION-ONE": script}, [{"run": "SESSION-ONE"}])
+    told = played["seen"]["SESSION-ONE"]
+    told, last = told[:-1], told[-1]
+    text = "\n".join(told) + played["said"]["SESSION-ONE"]
+    assert (repository / "b.txt").read_text() == "alice's work\n", played
+    assert "would throw away" in text, played
+    assert "while this command ran" in text and "restore --worktree -- a.txt" in text, played
+    assert (repository / "free.txt").read_text() == "edited\n", played
+    rows = json.loads(made.sh("guard list --json"))["reservations"]
+    assert {row["pattern"]: row["reason"] for row in rows}["/free.txt"] == "mine", rows
+    assert "alice" in last and "commit" in last, played
+    assert made.sh("git log --format=%s").split() == ["first"], played
+
+
+@every_program
+def test_when_guard_is_gone_the_settings_decide(scene: Make, name: str) -> None:
+    made = scene(name)
+    harness, repository = made.harness, made.repository
+    path = str(repository / "free.txt")
+    own = made.home / ".local/share/guard"
+    if not (own / "agent").exists():
+        own = made.home / "Library/Application Support/guard"
+    scripts = {f"SESSION-{word}": turns(*harness.edit(path, "x", word)) for word in ("NOSTUB", "NOPYTHON")}
+    scripts["SESSION-ALLOWED"] = turns(*harness.edit(path, "x", "allowed"))
+    played = made.play(
+        scripts,
+        [
+            {"sh": f"mv '{own}/agent' '{own}/away'"},
+            {"run": "SESSION-NOSTUB"},
+            {"sh": f"mv '{own}/away' '{own}/agent' && echo /no/python > '{own}/agent-python'"},
+            {"run": "SESSION-NOPYTHON"},
+            {"sh": "cat free.txt", "name": "refused twice"},
+            {"sh": "git config guard.onError allow"},
+            {"run": "SESSION-ALLOWED"},
+        ],
+    )
+    assert played["ended"]["refused twice"]["out"] == "x\n", played
+    for word in ("NOSTUB", "NOPYTHON"):
+        assert "cannot tell whether this is reserved" in "\n".join(played["seen"][f"SESSION-{word}"]), played
+    assert (repository / "free.txt").read_text() == "allowed\n", played
+
+
+def test_a_patch_over_several_files_is_refused_for_the_held_one(scene: Make) -> None:
+    made = scene("codex")
+    made.sh("guard reserve b.txt --reason 'new schema'", who="alice")
+    body = (
+        "*** Update File: a.txt\n@@\n-two\n+TWO\n*** Update File: b.txt\n@@\n-beta\n+BETA\n*** Add File: new.txt\n+x\n"
+    )
+    typed = f"apply_patch <<'EOF'\n*** Begin Patch\n{body}*** End Patch\nEOF"
+    script = turns(made.harness.patch(body), made.harness.shell(typed))
+    played = made.play({"SESSION-ONE": script}, [{"run": "SESSION-ONE"}])
+    for told in played["seen"]["SESSION-ONE"]:
+        assert "b.txt is reserved by alice" in told and "new schema" in told, played
+    assert made.sh("git status --porcelain") == "", played
