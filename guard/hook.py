@@ -22,29 +22,40 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from guard.model import Change, Reservation, Verdict
+    from guard.model import Change, Conflict, Reservation, Verdict
     from guard.stores.freshness import Stamp
     from guard.stores.interface import Kind
 
 PATIENCE_S = 10.0
 """How long a hook waits for another program that has the store locked, unless GUARD_PATIENCE says otherwise."""
 
+END_OF_PUSH = b"guard: end of what is pushed\n"
+"""hooks/guard writes this line behind those that git gave it."""
+
 
 def main(words: Sequence[str]) -> None:
-    """``refresh EVENT`` prints "STATE NAME TREE" for the hook; ``verdict EVENT …`` judges.
+    """``refresh EVENT`` prints "STATE NAME" for the hook; ``verdict EVENT …`` judges, and prints "judged" at its end.
 
     Exits 0, or 10 more than its exit code: a Python that dies ends with 1, which must not look like a refusal.
     """
     open_closed_files()
     stage, event, *arguments = words
-    status = _refreshed(event) if stage == "refresh" else judged(event, arguments)
+    if stage == "refresh":
+        status = _refreshed(event)
+    else:
+        status = judged(event, arguments, marked=True)
+        if status == EXIT_DONE:
+            os.write(1, b"judged\n")
     os._exit(status and status + 10)  # nothing is left to tidy, and taking the interpreter down takes 1 ms
 
 
-def judged(event: str, arguments: Sequence[str]) -> int:
-    """Reaches a verdict and says it, or says why there is none; returns the exit code."""
+def judged(event: str, arguments: Sequence[str], *, marked: bool = False) -> int:
+    """Reaches a verdict and says it, or says why there is none; returns the exit code.
+
+    ``marked``: what stdin holds must end with :data:`END_OF_PUSH`.
+    """
     try:
-        return verdict(event, arguments)
+        return verdict(event, arguments, marked=marked)
     except GuardError as error:
         return cannot_tell(error, by_name(event).verb)
     except Exception as error:
@@ -75,7 +86,7 @@ def _refreshed(event: str) -> int:
     else:
         return EXIT_DONE
     if status == EXIT_DONE:
-        os.write(1, b"off - -\n")  # let through, as the settings say
+        os.write(1, b"off -\n")  # let through, as the settings say
     return status
 
 
@@ -111,7 +122,7 @@ def refresh() -> union.Published:
     return union.publish(slot, key=key, identity=identity, source=source, settings=stamps)
 
 
-def verdict(event: str, arguments: Sequence[str]) -> int:
+def verdict(event: str, arguments: Sequence[str], *, marked: bool = False) -> int:
     """Judges what the event changes, says so, and returns the exit code. Raises :class:`GuardError`."""
     place = in_hook()
     settings, _ = _settings(place)
@@ -121,12 +132,16 @@ def verdict(event: str, arguments: Sequence[str]) -> int:
         to_stderr("guard: NOT IN FORCE here: this clone is not set up. To set it up: guard install")
         return EXIT_DONE
     store = open_configured(settings.store, os.environb, place, patience_s=_patience_s()).store
-    changes = _changes(event, arguments, place)
+    changes = _changes(event, arguments, place, marked=marked)
     project, holder = settings.project.value, settings.holder.value
 
     from guard.judge import verdict as judged
 
     answer = judged(store, changes, project=project, me=holder, fold=settings.fold)
+    if answer.clear and marked:
+        # The union was touched, and no row explains that. Rows are found by a column that another program may have
+        # written wrongly, so all active ones are asked before this is called clear.
+        answer = answer._replace(conflicts=_by_all_rows(store, changes, settings))
     tell(store, project, holder)
     _say_dropped(store, settings, place, event=event)
     if answer.clear:
@@ -162,6 +177,19 @@ def _summary(verb: str, paths: Sequence[bytes]) -> str:
     """For the log: what was done, and the first paths."""
     named = b", ".join(paths[:3]).decode("utf-8", "backslashreplace")
     return f"{verb}: {named}" + (", …" if len(paths) > 3 else "")
+
+
+def _by_all_rows(store: Store, changes: Sequence[Change], settings: Settings) -> tuple[Conflict, ...]:
+    """The conflicts with all active reservations of others, found without an index."""
+    from guard.judge import conflicts
+    from guard.patterns.grammar import covering
+    from guard.union.patterns import Matcher, table_of
+
+    me, fold = settings.holder.value, settings.fold
+    rows = [row for row in store.active(settings.project.value).reservations if row.exclusive and row.holder != me]
+    matcher = Matcher(table_of((covering(row.pattern) for row in rows), fold=fold), fold=fold)
+    touched = [change for change in changes if matcher.covers(change.path)]
+    return tuple(conflicts(touched, rows, me=me, fold=fold)) if touched else ()
 
 
 def conclude(
@@ -245,25 +273,44 @@ def tell(store: Store, project: str, holder: str) -> None:
         _quietly(lambda: store.told(notices))
 
 
-def _changes(event: str, arguments: Sequence[str], place: Place) -> list[Change]:
+def _changes(event: str, arguments: Sequence[str], place: Place, *, marked: bool) -> list[Change]:
     row = by_name(event)
-    return row.changes(Started(place, os.environb, arguments, _stdin() if row.reads_stdin else b""))
+    return row.changes(Started(place, os.environb, arguments, _stdin(marked=marked) if row.reads_stdin else b""))
 
 
-def _stdin() -> bytes:
-    """What git wrote to the hook, b"" when the command was typed at a terminal."""
+def _stdin(*, marked: bool) -> bytes:
+    """What git wrote to the hook, b"" when the command was typed at a terminal.
+
+    Raises :class:`GuardError` when the installed hook passed on a part of it.
+    """
     with open(0, "rb", closefd=False) as stdin:
-        return b"" if stdin.isatty() else stdin.read()
+        lines = b"" if stdin.isatty() else stdin.read()
+    if marked and not lines.endswith(END_OF_PUSH):
+        raise GuardError("the list of what is pushed arrived in part", hint="push again")
+    return lines.removesuffix(END_OF_PUSH) if marked else lines
 
 
 def _settings(place: Place) -> tuple[Settings, list[Stamp]]:
-    """What is set here, with the stamps of the files it was read from, taken after they were."""
+    """What is set here, with the stamps of the files it was read from.
+
+    The stamps are taken before and after reading, and are proven only when both are the same and were old before: a
+    process may be stopped anywhere in between. Included files are known only after a first reading, so it is repeated.
+    """
     from guard.repo import settings
     from guard.repo.git import config
 
-    found = settings.read(os.environb, config(), place)
     now_ns = _now_ms() * 1_000_000
-    return found, [freshness.aged(path, now_ns=now_ns) for path in found.watched]
+    watched = settings.watched_files(os.environb, [], place)
+    while True:
+        before = [freshness.aged(path, now_ns=now_ns) for path in watched]
+        found = settings.read(os.environb, config(), place)
+        if set(found.watched) <= set(watched):
+            break
+        watched = found.watched
+    after = [freshness.aged(path, now_ns=now_ns) for path in watched]
+    return found, [
+        stamp._replace(proven=stamp.proven and stamp == earlier) for earlier, stamp in zip(before, after, strict=True)
+    ]
 
 
 def _register(store: Store, slot: bytes, project: str) -> None:

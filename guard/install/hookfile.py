@@ -18,7 +18,7 @@ KEPT = b".before-guard"
 """What a kept hook's name ends in; further ones are called .before-guard.2, .3 and so on. hooks/guard runs them."""
 
 _TEMPORARY = b".guard-"
-_ID = re.compile(rb"#![^\n]*\n# guard hook ([0-9]{1,9}):")
+_ID = re.compile(rb"#![^\n]*\n(?:\{ )?# guard hook ([0-9]{1,9}):")
 _READ_MAX = 1 << 20
 
 

@@ -78,21 +78,35 @@ def answer(
     accept: tuple[int, ...] = (0,),
 ) -> tuple[int, bytes]:
     """As :func:`run`, and the exit status with it."""
-    command: list[bytes | str] = ["git", *(["-C", directory] if directory is not None else []), *arguments]
+    elsewhere = ["-C", directory] if directory is not None else []
+    command: list[bytes | str] = ["git", "-c", "advice.graftFileDeprecated=false", *elsewhere, *arguments]
     files = [unnamed_file(stdin), unnamed_file(), unnamed_file()]
     try:
         try:
-            status = system.run("git", command, environment=environment, files=files)
+            seen = quiet(os.environb if environment is None else environment)
+            status = system.run("git", command, environment=seen, files=files)
         except OSError as error:
             raise GitError(f"git cannot be started: {error.strerror}; it must be on PATH") from error
         if status not in accept:
             said = contents_of(files[2]).decode("utf-8", "replace").strip()
-            asked = " ".join(os.fsdecode(word) for word in command[:6])
+            asked = " ".join(os.fsdecode(word) for word in ("git", *command[3:8]))
             raise GitError(f"git failed with status {status}: {asked} …: {said or 'it said nothing'}", status=status)
         return status, contents_of(files[1])
     finally:
         for file in files:
             os.close(file)
+
+
+def quiet(environment: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """An environment in which git writes nothing but its answer, and reads names alike wherever it runs.
+
+    Tracing may be sent to stdout, among the paths (git(1), GIT_TRACE; trace2.normalTarget in a configuration, which
+    the variables overrule), git folds case by the locale, and a question for a password would wait for ever.
+    ``quiet_git`` in hooks/guard sets the same.
+    """
+    seen = {name: value for name, value in environment.items() if not name.startswith(b"GIT_TRACE")}
+    off = {b"GIT_TRACE2": b"0", b"GIT_TRACE2_EVENT": b"0", b"GIT_TRACE2_PERF": b"0"}
+    return {**seen, **off, b"LC_ALL": b"C", b"GIT_TERMINAL_PROMPT": b"0"}
 
 
 def config() -> list[Configured]:

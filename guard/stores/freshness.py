@@ -70,21 +70,29 @@ GRAIN_NS = 2_000_000_000
 
 _SEALS_FROM_S = 86_400
 _SEALS_UNTIL_S = 946_684_800  # 2000-01-01
+_HOST_NAME = "/proc/sys/kernel/hostname"
 
 
 class Stamp(Record):
     """A file and the modification time, in ns, that it had; None when it was absent or empty.
 
-    With ``proven`` false the time does not prove the contents, and no union may rely on it.
+    With ``proven`` false the time does not prove the contents, and no union may rely on it. ``real`` is where the path
+    led when a symbolic link is on its way, b"" when none is.
     """
 
     path: bytes
     mtime_ns: int | None
     proven: bool = True
+    real: bytes = b""
 
     def holds(self) -> bool:
-        """Does the file still have this time? False when that would prove nothing."""
-        return self.proven and time_of(self.path) == self.mtime_ns
+        """Does the file still have this time, and does the path lead to the same file? False if not ``proven``."""
+        if not self.proven or time_of(self.path) != self.mtime_ns:
+            return False
+        try:
+            return not self.real or os.path.samefile(self.path, self.real)
+        except OSError:
+            return False
 
 
 def time_of(path: bytes) -> int | None:
@@ -96,16 +104,43 @@ def time_of(path: bytes) -> int | None:
     return status.st_mtime_ns if status.st_size else None
 
 
+def mtime_of(path: bytes) -> int | None:
+    """The modification time in ns of whatever the path leads to; None when there is nothing."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return None
+
+
 def aged(path: bytes, *, now_ns: int) -> Stamp:
-    """The stamp of a file whose time is not ours to set. ``now_ns`` is the time of day, in ns."""
+    """The stamp of a file whose time is not ours to set.
+
+    ``now_ns`` is the time of day, in ns, at a moment **before** the file was read: a process may be stopped between
+    reading and stamping, and a file that was written meanwhile must not look old.
+    """
     mtime = time_of(path)
-    return Stamp(path, mtime, proven=mtime is None or mtime <= now_ns - GRAIN_NS)
+    real = os.path.realpath(path) if mtime is not None else path
+    proven = mtime is None or mtime <= now_ns - GRAIN_NS
+    return Stamp(path, mtime, proven=proven, real=b"" if real == path else real)
 
 
 def boot() -> bytes:
     """What names this boot of the machine; b"" where no file of the system says so, and then nothing is ever fresh."""
     way, name = system.boot()
     return name if way == system.BY_PROC else b""
+
+
+def host() -> bytes:
+    """The name of this machine or container: two of them may share a boot, a repository and a store.
+
+    b"" where the name cannot be read or cannot be written in a line.
+    """
+    try:
+        with open(_HOST_NAME, "rb") as file:
+            name = file.read().strip()
+    except OSError:
+        name = os.fsencode(os.uname().nodename)
+    return name if name.isascii() else b""
 
 
 def read_sealed(

@@ -1,17 +1,20 @@
-"""The union: every pattern that could refuse a holder's change, as gitignore files that git itself matches.
+"""The union: every pattern that could refuse a holder's change, published where a hook finds it without a process.
 
-It is published below a worktree's git directory, where the hook finds it without starting a process:
-
-    unions/SLOT/current    what it was made for, and the files whose times prove it fresh; replaced by a rename
-    unions/SLOT/ID/        one publication: stamps 0, 1, …; "whole" while nothing of it has been taken away
-    unions/SLOT/ID/tree/   the patterns, in one .gitignore
-    unions/SLOT/trie/      or, for many, in one .gitignore for each literal directory, kept and changed in place
-    unions/SLOT/exact/     the empty repositories in which git matches; "folded" takes names that
-    unions/SLOT/folded/    differ in case for the same one
+    unions/SLOT/current          which publication counts, what it was made for, and what proves it fresh; replaced by
+                                 a rename (guard.union.published has its lines)
+    unions/SLOT/ID/              one publication. Nothing in it is written again once ``current`` names it
+    unions/SLOT/ID/whole         there while nothing of the publication has been taken away
+    unions/SLOT/ID/slot          a symbolic link to the slot: it leads elsewhere in a repository that was copied
+    unions/SLOT/ID/f0, s0, …     links to the watched files, and files with the modification time each must have
+    unions/SLOT/ID/l0, r0, …     links to the watched files behind symbolic links, and to where those led
+    unions/SLOT/ID/a0, …         links to the watched files that must stay absent or empty
+    unions/SLOT/ID/tree/         the patterns, in one .gitignore, for git
+    unions/SLOT/ID/patterns      the patterns for Python (guard.union.patterns)
+    unions/SLOT/ID/list*         what a hook that is running has listed
+    unions/SLOT/repository/      the empty repository in which git matches
 
 The union need only never miss what the full verdict would refuse: expired patterns stay until a writer drops them.
-Whatever goes wrong here makes a union that is not fresh, never a wrong one. ``current`` is written and read here
-and read in ``hooks/guard``; its lines are listed at :class:`Current`.
+Whatever goes wrong here makes a union that is not fresh, never a wrong one.
 """
 
 from __future__ import annotations
@@ -19,128 +22,64 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections import Counter
 
 from guard.lock import Locked
 from guard.model import GuardError
-from guard.patterns.grammar import covering, directory, relative
-from guard.record import Record
-from guard.repo.settings import KEY_VARIABLES, SESSION_VARIABLES
+from guard.patterns.grammar import covering
 from guard.stores import freshness
 from guard.stores.freshness import Stamp
+from guard.union.patterns import digest, table_of, to_bytes
+from guard.union.published import (
+    BY_PYTHON,
+    EMPTY,
+    EXACT,
+    FOLDED,
+    LARGE,
+    OFF,
+    Current,
+    Identity,
+    Published,
+    is_name,
+    is_whole,
+    key_of,
+    layout,
+    lines_of,
+    load,
+    settings_hold,
+    slot_of,
+    was_made_here,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from guard.stores.interface import Source, Store
 
-MAGIC = b"guard union 1"
-END = b"."
-ONE_FILE_MAX = 256
-"""More patterns than this are laid out by directory: git tries every pattern of a file on every path.
+__all__ = ["Identity", "Published", "key_of", "load", "publish", "renew", "settings_hold", "slot_of"]
 
-So many cost 50 paths nothing and 1,000 paths 3 ms; as many directories made anew cost a first hook 20 ms.
+ONE_FILE_MAX = 1000
+"""More patterns than this are matched by Python: git tries every pattern of a file on every path.
+
+So many cost 50 paths 2 ms, which is less than Python's start, and 1,000 paths 25 ms.
 """
 WRITTEN_NS = 86_400 * 10**9
-"""The made-up time of a union in one file, in ns: whoever writes to it gives it the time of day, and is seen."""
+"""The made-up time of a union's .gitignore, in ns: whoever writes to it gives it the time of day, and is seen."""
 RENEWED_BY_WRITERS_MAX = 1000
 """Larger unions are left to the next hook, so that reserving costs the same among many as among few."""
 LEFTOVER_S = 60.0
 LOCK_PATIENCE_S = 2.0
 """How long to wait for another publisher, in seconds; then Python judges, or the union is left to the next hook."""
 
-TRIE = b"trie"
-OFF, EMPTY, EXACT, FOLDED, BY_PYTHON = b"off", b"empty", b"exact", b"folded", b"python"
+_IGNORE = b".gitignore"
 
 _lines: dict[bytes, bytes] = {}
-
-
-class Identity(Record):
-    """Whose union it is, of which project; ``fold``: names that differ in case are the same."""
-
-    holder: bytes
-    project: bytes
-    store: bytes
-    fold: bool
-    off: bool
-
-
-class Published(Record):
-    """What the hook needs to know: a state, the publication's name, and the work tree that holds the patterns."""
-
-    state: bytes
-    name: bytes
-    tree: bytes
-
-
-class Current(Record):
-    """The lines of ``current``: magic, name, state, tree, boot id, the slot's own path; the values of KEY_VARIABLES;
-    the watched files, the store's and the union's own first; END; and for Python the identity, the generation and how
-    many those are. The path shows a repository that was copied: its files are not those that are watched."""
-
-    published: Published
-    boot: bytes
-    key: tuple[bytes, ...]
-    watched: tuple[bytes, ...]
-    identity: Identity
-    generation: int
-    store_files: int
-
-
-def key_of(environment: Mapping[bytes, bytes]) -> tuple[bytes, ...] | None:
-    """Every variable that can change a setting; None when they cannot be told apart line by line."""
-    if environment.get(b"GIT_CONFIG_COUNT"):
-        return None
-    key = tuple(environment.get(variable, b"") for variable in KEY_VARIABLES)
-    return None if any(b"\n" in value for value in key) else key
-
-
-def slot_of(environment: Mapping[bytes, bytes]) -> bytes:
-    """The directory in which this holder's union is published: the same name as in hooks/guard, and never a path."""
-    names = (b"GUARD_AGENT", b"AGENT_NAME", *SESSION_VARIABLES)
-    who = next((environment[name] for name in names if environment.get(name)), b"")
-    slot = who + b"@" + environment.get(b"USER", b"")
-    plain = slot.decode("latin-1").replace("_", "a").replace(".", "a").replace("-", "a").replace("@", "a")
-    return slot if plain.isascii() and plain.isalnum() and not slot.startswith(b".") else b"@"
-
-
-def load(slot: bytes) -> Current | None:
-    """What is published in a slot's directory; None when there is nothing that can be understood."""
-    try:
-        with open(os.path.join(slot, b"current"), "rb") as file:
-            lines = file.read().split(b"\n")
-        files = lines.index(END, 6 + len(KEY_VARIABLES))
-        holder, project, store, fold, off, generation, store_files = lines[files + 1 : files + 8]
-        if lines[0] != MAGIC or lines[files + 8 :] != [b""] or not os.path.samefile(lines[5], slot):
-            return None
-        if not _is_name(lines[1]):
-            return None  # damaged: it would lead elsewhere
-        return Current(
-            published=Published(state=lines[2], name=lines[1], tree=lines[3]),
-            boot=lines[4],
-            key=tuple(lines[6 : 6 + len(KEY_VARIABLES)]),
-            watched=tuple(lines[6 + len(KEY_VARIABLES) : files]),
-            identity=Identity(holder, project, store, fold == b"1", off == b"1"),
-            generation=int(generation),
-            store_files=int(store_files),
-        )
-    except (OSError, ValueError):
-        return None
-
-
-def settings_hold(slot: bytes, current: Current, key: tuple[bytes, ...] | None) -> list[Stamp] | None:
-    """The stamps of the settings, when what is published is still what environment and configuration say; else None."""
-    if key != current.key or current.boot != freshness.boot() or not current.boot:
-        return None
-    stamps = _settings(slot, current)
-    return stamps if _is_whole(slot, current) and all(stamp.holds() for stamp in stamps) else None
 
 
 def publish(
     slot: bytes,
     *,
-    key: tuple[bytes, ...] | None,
+    key: bytes | None,
     identity: Identity,
     source: Source | None,
     settings: Iterable[Stamp],
@@ -150,11 +89,12 @@ def publish(
     Where that cannot be done, answers that Python has to judge.
     """
     try:
-        _own_directory(slot)
+        _make_directory(slot)
         with _locked(slot):
             return _publish(slot, key, identity, source, list(settings))
     except (OSError, ValueError):  # a read-only or full disk, a name too long: slower, and right
-        return Published(_state(identity, source) if not source or not source.patterns else BY_PYTHON, b"-", b"-")
+        state = BY_PYTHON if source and source.patterns else _state(identity, source)
+        return Published(state, b"-")
 
 
 def renew(store: Store) -> None:
@@ -170,7 +110,7 @@ def renew(store: Store) -> None:
             elif _is_ours(slot):
                 with _locked(slot):
                     _renew(slot, store)
-        except (OSError, GuardError):
+        except (OSError, ValueError, GuardError):
             continue  # this one stays stale
 
 
@@ -183,150 +123,134 @@ def _is_gone(slot: bytes) -> bool:
 
 
 def _renew(slot: bytes, store: Store) -> None:
+    """Renews a union with the settings that were published, unless those were stamped in another boot or container.
+
+    Their stamps prove nothing here and now: the next hook reads the settings again.
+    """
     current = load(slot)
     if current is None or current.identity.off or not store.is_at(current.identity.store):
         return
-    settings = _settings(slot, current)
-    if not _is_whole(slot, current):
+    if not was_made_here(current) or not is_whole(slot, current.published.name):
         return
     source = store.union_source(current.identity.project.decode(), current.identity.holder.decode())
     if len(source.patterns) <= RENEWED_BY_WRITERS_MAX:
-        _publish(slot, current.key, current.identity, source, settings)
-
-
-def _settings(slot: bytes, current: Current) -> list[Stamp]:
-    """The stamps of the files the settings were read from, as published."""
-    place = os.path.join(slot, current.published.name)
-    found = []
-    for number, path in list(enumerate(current.watched))[current.store_files :]:
-        try:
-            mtime_ns: int | None = os.stat(os.path.join(place, b"%d" % number)).st_mtime_ns
-        except FileNotFoundError:
-            mtime_ns = None
-        found.append(Stamp(path, mtime_ns))
-    return found
-
-
-def _is_whole(slot: bytes, current: Current) -> bool:
-    """Has nothing of the publication been taken away yet? Asked last, it vouches for all that was read before."""
-    return os.path.exists(os.path.join(slot, current.published.name, b"whole"))
+        _publish(slot, current.key, current.identity, source, list(current.files[current.store_files :]))
 
 
 def _publish(
-    slot: bytes, key: tuple[bytes, ...] | None, identity: Identity, source: Source | None, settings: list[Stamp]
+    slot: bytes, key: bytes | None, identity: Identity, source: Source | None, settings: list[Stamp]
 ) -> Published:
     before = load(slot)
-    if before is not None and _restamp(slot, before, key, identity, source, settings):
+    if before is not None and _says_the_same(before, key, identity, source, settings) and _holds(slot, before):
         return before.published
-    name = os.urandom(8).hex().encode()
-    place = os.path.join(slot, name)
+    published = Published(_state(identity, source), os.urandom(8).hex().encode())
+    place = os.path.join(slot, published.name)
     os.mkdir(place, 0o700)
-    state = _state(identity, source)
-    tree = os.path.join(name, b"tree")
-    if source is not None and source.patterns:
-        _make_scratch(os.path.join(slot, state), fold=identity.fold)
-        if identity.fold or len(source.patterns) <= ONE_FILE_MAX:
-            os.mkdir(os.path.join(place, b"tree"), 0o700)
-            _write(_file_of(slot, tree), _one_file(source.patterns), mtime_ns=WRITTEN_NS)
-        else:
-            _withdraw(slot, before)
-            _lay_out(slot, source.patterns)
-            tree = TRIE
-    made_from = _made_from(slot, tree, source)
-    watched = [*made_from, *settings]
-    for number, stamp in enumerate(watched):
-        if stamp.mtime_ns is not None and stamp.proven:
-            _write(os.path.join(place, b"%d" % number), b"", mtime_ns=stamp.mtime_ns)
+    patterns = source.patterns if source and published.state != OFF else ()
+    checksum = _checksum(patterns)
+    if patterns:
+        _make_scratch(os.path.join(slot, b"repository"))
+        kept = None if before is None or before.patterns != checksum else before.published
+        _write_patterns(slot, published, patterns, fold=identity.fold, kept=kept)
+    store_files = [*(source.stamps if source else ())]
+    if published.state in (EXACT, FOLDED):
+        store_files.append(Stamp(os.path.join(place, b"tree", _IGNORE), WRITTEN_NS))
+    files = (*store_files, *settings)
+    _write_stamps(slot, place, files)
     _write(os.path.join(place, b"whole"), b"")
-    published = Published(state, name, tree)
     if key is not None:
         generation = source.generation if source else 0
-        _write_current(slot, published, key, identity, watched, generation=generation, store_files=len(made_from))
+        made_in = (freshness.boot(), freshness.host())
+        current = Current(published, *made_in, key, files, identity, generation, len(store_files), checksum)
+        _write_current(slot, current)
         _withdraw(slot, before)
-    _sweep(slot, name)
+    _sweep(slot, published.name)
     return published
 
 
-def _restamp(
-    slot: bytes,
-    before: Current,
-    key: tuple[bytes, ...] | None,
-    identity: Identity,
-    source: Source | None,
-    settings: list[Stamp],
+def _says_the_same(
+    before: Current, key: bytes | None, identity: Identity, source: Source | None, settings: list[Stamp]
 ) -> bool:
-    """Renews the store's time alone, in place, when nothing else differs from what is published.
+    """Does what is published say just this? Then it serves once more."""
+    if (before.key, before.identity, before.published.state) != (key, identity, _state(identity, source)):
+        return False
+    patterns = source.patterns if source and before.published.state != OFF else ()
+    stamps = [*(source.stamps if source else ())]
+    published = list(before.files)
+    if before.published.state in (EXACT, FOLDED):
+        del published[len(stamps)]
+    return was_made_here(before) and published == [*stamps, *settings] and before.patterns == _checksum(patterns)
 
-    That is so after most writes: they concern another project, or the holder's own reservations. A time that proves
-    nothing yet renews nothing: what is published then serves once more, and is looked at again by the next hook.
-    """
-    if source is None or not all(stamp.proven for stamp in settings):
-        return False
-    made_from = _made_from(slot, before.published.tree, source)
-    watched = tuple(stamp.path for stamp in (*made_from, *settings))
-    if (before.key, before.identity, before.watched, before.boot) != (key, identity, watched, freshness.boot()):
-        return False
-    if before.store_files != len(made_from) or before.published.state != _state(identity, source):
-        return False
-    if _settings(slot, before) != settings or not _is_whole(slot, before):
-        return False
-    if not all(stamp.holds() for stamp in made_from[len(source.stamps) :]):
-        return False
+
+def _holds(slot: bytes, before: Current) -> bool:
+    """Are the publication's own files as they were written? What was damaged is made anew."""
     place = os.path.join(slot, before.published.name)
-    if source.patterns and not _holds(slot, before.published.tree, source.patterns):
-        return False
-    if not all(stamp.proven for stamp in source.stamps):
-        return True
-    for number, stamp in enumerate(source.stamps):
-        path = os.path.join(place, b"%d" % number)
-        if (stamp.mtime_ns is None) == os.path.exists(path):
-            return False
-    for number, stamp in enumerate(source.stamps):
-        if stamp.mtime_ns is not None:
-            os.utime(os.path.join(place, b"%d" % number), ns=(stamp.mtime_ns, stamp.mtime_ns))
-    return True
+    proven, files, links, absent = layout(before.files)
+    names = [b"slot", *(b"f%d" % number for number in range(len(files)))]
+    names += [b"l%d" % number for number in range(len(links))] + [b"a%d" % number for number in range(len(absent))]
+    stamps = all(freshness.mtime_of(os.path.join(place, b"s%d" % n)) == each.mtime_ns for n, each in enumerate(files))
+    own = [stamp for stamp in before.files[: before.store_files] if stamp.path.startswith(place + b"/")]
+    return (
+        proven
+        and stamps
+        and all(stamp.holds() for stamp in own)
+        and all(os.path.islink(os.path.join(place, name)) for name in names)
+        and (before.published.state in (OFF, EMPTY) or os.path.exists(os.path.join(place, b"patterns")))
+        and is_whole(slot, before.published.name)
+    )
 
 
-def _holds(slot: bytes, tree: bytes, patterns: Iterable[bytes]) -> bool:
-    """Was a work tree made from these very patterns?"""
-    if tree == TRIE:
-        return _listed(slot) == _listable(patterns)
-    return _read(_file_of(slot, tree)) == _one_file(patterns)
-
-
-def _write_current(
-    slot: bytes,
-    published: Published,
-    key: tuple[bytes, ...],
-    identity: Identity,
-    watched: list[Stamp],
-    *,
-    generation: int,
-    store_files: int,
+def _write_patterns(
+    slot: bytes, published: Published, patterns: Iterable[bytes], *, fold: bool, kept: Published | None
 ) -> None:
-    lines = [MAGIC, published.name, published.state, published.tree, freshness.boot() or b"unknown"]
-    lines += [os.path.abspath(slot), *key]
-    lines += [stamp.path for stamp in watched]
-    lines += [END, identity.holder, identity.project, identity.store]
-    lines += [b"1" if identity.fold else b"0", b"1" if identity.off else b"0"]
-    lines += [b"%d" % generation, b"%d" % store_files]
-    if any(b"\n" in line for line in lines):
-        raise ValueError("a name with a newline cannot be published")
-    temporary = os.path.join(slot, b"current." + published.name)
-    _write(temporary, b"\n".join(lines) + b"\n")
+    """Writes the patterns for git and for Python. Python's table of the same patterns is shared with ``kept``."""
+    place = os.path.join(slot, published.name)
+    lines: list[bytes] = []
+    if kept is not None and kept.state == published.state:
+        try:
+            os.link(os.path.join(slot, kept.name, b"patterns"), os.path.join(place, b"patterns"))
+        except OSError:
+            kept = None  # damaged, or a file system without hard links
+    if kept is None or published.state != LARGE:
+        lines = list(map(_line, patterns))
+    if kept is None:
+        _write(os.path.join(place, b"patterns"), to_bytes(table_of(lines, fold=fold), fold=fold))
+    if published.state != LARGE:
+        os.mkdir(os.path.join(place, b"tree"), 0o700)
+        _write(os.path.join(place, b"tree", _IGNORE), _ignore_file(lines, published.name), mtime_ns=WRITTEN_NS)
+
+
+def _ignore_file(lines: Iterable[bytes], name: bytes) -> bytes:
+    """The patterns, and at last the line that the end mark matches: "?" stands for its newlines."""
+    head = b"# What others hold here; made by guard, which makes it anew.\n"
+    return head + b"".join(line + b"\n" for line in lines) + b"?%b?\n" % name
+
+
+def _checksum(patterns: Iterable[bytes]) -> bytes:
+    """Names the patterns: others choose theirs, so that no two sets may share a name."""
+    return digest(b"\0".join(patterns))
+
+
+def _write_stamps(slot: bytes, place: bytes, stamps: tuple[Stamp, ...]) -> None:
+    """Writes what the hook compares; a stamp that proves nothing is left out, and nothing is fresh then."""
+    _, files, links, absent = layout(stamps)
+    os.symlink(os.path.abspath(slot), os.path.join(place, b"slot"))
+    for number, stamp in enumerate(files):
+        os.symlink(stamp.path, os.path.join(place, b"f%d" % number))
+        if stamp.proven:
+            _write(os.path.join(place, b"s%d" % number), b"", mtime_ns=stamp.mtime_ns)
+    for number, stamp in enumerate(links):
+        os.symlink(stamp.path, os.path.join(place, b"l%d" % number))
+        os.symlink(stamp.real, os.path.join(place, b"r%d" % number))
+    for number, stamp in enumerate(absent):
+        if stamp.proven:
+            os.symlink(stamp.path, os.path.join(place, b"a%d" % number))
+
+
+def _write_current(slot: bytes, current: Current) -> None:
+    temporary = os.path.join(slot, b"current." + current.published.name)
+    _write(temporary, lines_of(current, slot=slot))
     os.replace(temporary, os.path.join(slot, b"current"))
-
-
-def _made_from(slot: bytes, tree: bytes, source: Source | None) -> list[Stamp]:
-    """The stamps of the store, and of the union itself where it is one file."""
-    stamps = list(source.stamps) if source else []
-    if source and source.patterns and tree != TRIE:
-        stamps.append(Stamp(_file_of(slot, tree), WRITTEN_NS))
-    return stamps
-
-
-def _file_of(slot: bytes, tree: bytes) -> bytes:
-    return os.path.join(slot, tree, b".gitignore")
 
 
 def _state(identity: Identity, source: Source | None) -> bytes:
@@ -334,13 +258,9 @@ def _state(identity: Identity, source: Source | None) -> bytes:
         return OFF
     if not source.patterns:
         return EMPTY
+    if len(source.patterns) > ONE_FILE_MAX:
+        return LARGE
     return FOLDED if identity.fold else EXACT
-
-
-def _one_file(patterns: Iterable[bytes]) -> bytes:
-    return b"# What others hold here; made by guard, which makes it anew.\n" + b"".join(
-        _line(pattern) + b"\n" for pattern in patterns
-    )
 
 
 def _line(pattern: bytes) -> bytes:
@@ -351,82 +271,9 @@ def _line(pattern: bytes) -> bytes:
     return line
 
 
-def _lay_out(slot: bytes, patterns: Iterable[bytes]) -> None:
-    """Brings the trie up to date; only directories in which something differs are written.
-
-    ``trie.patterns`` lists what it holds; it is away while that is not so, and then all is made anew.
-    """
-    trie = os.path.join(slot, TRIE)
-    wanted = _listable(patterns)
-    present = _listed(slot)
-    if present is not None:
-        os.unlink(os.path.join(slot, b"trie.patterns"))
-    if present is None or not _amend(trie, gone=present - wanted, come=wanted - present):
-        _remove_tree(trie)
-        os.mkdir(trie, 0o700)
-        _amend(trie, gone=set(), come=wanted)
-    temporary = os.path.join(slot, b"current.trie")  # swept away like any of that name
-    _write(temporary, b"\n".join(sorted(wanted)))
-    os.replace(temporary, os.path.join(slot, b"trie.patterns"))
-
-
-def _listable(patterns: Iterable[bytes]) -> set[bytes]:
-    """The patterns, each a line; one that somebody wrote with a newline comes as what covers it."""
-    return {covering(pattern) if b"\n" in pattern else pattern for pattern in patterns}
-
-
-def _listed(slot: bytes) -> set[bytes] | None:
-    """The patterns in a slot's trie; None when that is not known."""
-    listing = _read(os.path.join(slot, b"trie.patterns"))
-    return None if listing is None else set(listing.split(b"\n"))
-
-
-def _amend(trie: bytes, *, gone: set[bytes], come: set[bytes]) -> bool:
-    """Takes patterns out of the trie and puts others in; False when it does not hold what is to be taken out."""
-    changes: dict[bytes, tuple[list[bytes], list[bytes]]] = {}
-    for patterns, number in ((gone, 0), (come, 1)):
-        for pattern in patterns:
-            line = _line(pattern)
-            place = directory(line)
-            changes.setdefault(place, ([], []))[number].append(relative(line, place))
-    for place, (fewer, more) in changes.items():
-        target = os.path.join(trie, place) if place else trie
-        file = os.path.join(target, b".gitignore")
-        lines = Counter((_read(file) or b"").split(b"\n")[:-1])  # two patterns may come down to one line
-        lines.subtract(fewer)
-        if any(count < 0 for count in lines.values()):
-            return False
-        lines.update(more)
-        if lines := Counter({line: count for line, count in lines.items() if count}):
-            os.makedirs(target, mode=0o700, exist_ok=True)
-            _write(file, b"".join(line + b"\n" for line in sorted(lines.elements())))
-        else:
-            os.unlink(file)
-            _remove_empty(target, trie)
-    return True
-
-
-def _read(path: bytes) -> bytes | None:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError:
-        return None
-
-
-def _remove_empty(path: bytes, top: bytes) -> None:
-    """Removes a directory that may have become empty, and then those above it."""
-    try:
-        while path != top:
-            os.rmdir(path)
-            path = os.path.dirname(path)
-    except OSError:
-        pass  # something else is in it
-
-
 def _withdraw(slot: bytes, current: Current | None) -> None:
     """Takes a publication away: its mark first, so that a hook in the middle of it notices."""
-    if current is not None and _is_name(current.published.name):
+    if current is not None and is_name(current.published.name):
         place = os.path.join(slot, current.published.name)
         try:
             os.unlink(os.path.join(place, b"whole"))
@@ -439,14 +286,10 @@ def _sweep(slot: bytes, keep: bytes) -> None:
     """Removes what killed publishers left."""
     for entry in os.scandir(slot):
         old = entry.stat(follow_symlinks=False).st_mtime < time.time() - LEFTOVER_S
-        if old and _is_name(entry.name) and entry.name != keep:
+        if old and is_name(entry.name) and entry.name != keep:
             _remove_tree(entry.path)
         elif old and entry.name.startswith(b"current."):
             os.unlink(entry.path)
-
-
-def _is_name(name: bytes) -> bool:
-    return len(name) == 16 and all(letter in b"0123456789abcdef" for letter in name)
 
 
 def _remove_tree(path: bytes) -> None:
@@ -462,22 +305,17 @@ def _remove_tree(path: bytes) -> None:
     os.rmdir(path)
 
 
-def _make_scratch(path: bytes, *, fold: bool) -> None:
-    """An empty repository: git check-ignore answers from its work tree's .gitignore files alone."""
+def _make_scratch(path: bytes) -> None:
+    """An empty repository: git check-ignore answers from its work tree's .gitignore file alone."""
     if os.path.exists(os.path.join(path, b"HEAD")):
         return
-    for directory_ in (path, os.path.join(path, b"objects"), os.path.join(path, b"refs")):
-        os.makedirs(directory_, mode=0o700, exist_ok=True)
-    case = b"true" if fold else b"false"
-    _write(
-        os.path.join(path, b"config"),
-        b"[core]\n\trepositoryformatversion = 0\n\tbare = false\n\texcludesFile = /dev/null\n\tignoreCase = %b\n"
-        % case,
-    )
+    for directory in (path, os.path.join(path, b"objects"), os.path.join(path, b"refs")):
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+    _write(os.path.join(path, b"config"), b"[core]\n\trepositoryformatversion = 0\n\tbare = false\n")
     _write(os.path.join(path, b"HEAD"), b"ref: refs/heads/none\n")
 
 
-def _own_directory(slot: bytes) -> None:
+def _make_directory(slot: bytes) -> None:
     """Makes the slot's directory, private; refuses one that is not really ours.
 
     The two above it are as open as the git directory is, for several accounts may share it (core.sharedRepository).

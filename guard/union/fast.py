@@ -1,0 +1,107 @@
+"""Why a clear verdict is proven; and that verdict in Python, for callers that have no shell.
+
+"Clear" is never the absence of an answer. ``hooks/guard`` and :func:`verdict` here answer "clear" only when each of
+these steps has shown something that it could not show by failing:
+
+1. **The whole hook ran.** ``hooks/guard`` is one line of ``#!`` and two compound commands. sh executes a compound
+   command only after it has read all of it, so a file that was cut short, or cannot be read to its end, is a syntax
+   error, or ends with the status of the first command, which is not 0.
+2. **The union is the store's current state**, for this environment, boot and machine: see
+   :mod:`guard.stores.freshness`. In Python: :func:`guard.union.published.is_fresh`.
+3. **The list of changed paths is whole.** git writes it to a new regular file, because git reports a failed write
+   only there: for a pipe it ends with 0 whatever was lost. The file is new (``set -C``), so no other hook writes to
+   it. git must end with 0 and write nothing to stderr. Only then sh adds the *end mark*, a path that no commit has:
+   "./", newline, the publication's name, newline. What is pushed is handed to git as arguments, before the option that
+   lets git pass over unknown objects: so each tip was found.
+4. **The whole list was read.** git check-ignore answers in the order of its input. The end mark is its last answer, so
+   it has read everything before. If reading fails, git takes that for the end of the list, and the mark is missing.
+5. **The union was read.** It is one file, which git reads at the first path and keeps. Its last line is "?", the
+   publication's name, "?", and matches the end mark alone. If the file cannot be opened, read, or is too short, the
+   mark is not matched, and check-ignore ends with 1 instead of 0. It was not changed in between: it has the time that
+   it was published with, and no published file is ever written again. ``whole`` is looked at last, and is deleted
+   first when a publication is withdrawn.
+6. **Nothing else matched.** The answer must be exactly the end mark, the status 0, and no word on stderr. Every write
+   of check-ignore is checked by git itself (it flushes after each answer), and a lost answer would be the mark.
+7. **git was not steered.** Every git is started with its tracing off, in the C locale, and with the caller's variables
+   for paths and repositories away (``quiet_git`` in the hook, ``guard.repo.git.quiet`` here); no variable of the
+   caller's stands for one of the hook's, because all are cleared first.
+
+A union of many patterns is matched here instead of by git (state "large"). Steps 3 and 4 are then one: git writes to
+a memory file, for which it checks its writes, and its exit status is 0. For step 5 the table of patterns carries its
+length, a checksum and an end, and for step 6 the hook demands the word "clear" and the publication's name.
+
+Anything else is doubt, and doubt is a miss: the full verdict decides from all active reservations. When that cannot
+be reached either, nothing passes.
+
+Loaded by coding agents' hooks: imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import os
+
+from guard.model import GuardError
+from guard.union import patterns, published
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from guard.repo.place import Place
+
+CLEAR, TOUCHED, UNKNOWN = "clear", "touched", "unknown"
+"""The verdicts: proven that nobody else's exclusive reservation covers a path; one may; nothing is proven."""
+
+
+def verdict(place: Place, environment: Mapping[bytes, bytes], paths: Iterable[bytes]) -> str:
+    """Does the published union cover one of the paths, which are relative to the repository's top?
+
+    Reads the published files alone: no store, no configuration, no process. Never raises: whatever is missing,
+    unreadable or no longer current makes the answer UNKNOWN, and the full verdict has to be asked.
+    """
+    return _verdict(place, environment, lambda: paths)[0]
+
+
+def _verdict(
+    place: Place, environment: Mapping[bytes, bytes], list_paths: Callable[[], Iterable[bytes]]
+) -> tuple[str, bytes]:
+    """The verdict and the publication's name. The paths are asked for after the union was found to be fresh."""
+    slot = os.path.join(place.unions_dir, published.slot_of(environment))
+    key = published.key_of(environment)
+    current = published.load(slot)
+    if current is None or not _is_private(slot) or not published.is_fresh(slot, current, key):
+        return UNKNOWN, b""
+    name, state = current.published.name, current.published.state
+    if state in (published.OFF, published.EMPTY):
+        return CLEAR, name
+    if state not in (published.EXACT, published.FOLDED, published.LARGE):
+        return UNKNOWN, name
+    try:
+        with open(os.path.join(slot, name, b"patterns"), "rb") as file:
+            table, fold = patterns.from_bytes(file.read())
+        matcher = patterns.Matcher(table, fold=fold)
+        touched = any(map(matcher.covers, list_paths()))
+    except (OSError, ValueError, GuardError):
+        return UNKNOWN, name
+    if not published.is_whole(slot, name):
+        return UNKNOWN, name
+    return TOUCHED if touched else CLEAR, name
+
+
+def _is_private(slot: bytes) -> bool:
+    """Does what is published belong to this account? The hook asks the same with ``[ -O … ]``."""
+    try:
+        return os.stat(os.path.join(slot, b"current")).st_uid == os.geteuid()
+    except OSError:
+        return False
+
+
+def main(words: Sequence[str]) -> None:
+    """For a commit's hook outside of a merge: writes "clear ID" when that is proven, and always ends with 0."""
+    from guard.repo.git import staged
+    from guard.repo.place import in_hook
+
+    answer, name = _verdict(in_hook(), os.environb, lambda: staged("HEAD"))
+    if answer == CLEAR:
+        os.write(1, b"clear %b\n" % name)
+    os._exit(0)

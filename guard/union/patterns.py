@@ -1,0 +1,211 @@
+"""A union's patterns in the form in which Python matches them: without pathspec, and almost without preparing them.
+
+The patterns are sorted by the literal path with which each begins, so a changed path meets only those that can match
+it. What a pattern means is what it means in a ``.gitignore`` file at the repository's top (gitignore(5)): it covers a
+path when it matches the path or a directory above it. git itself answers the same question for smaller unions; the
+tests compare the two.
+
+Patterns and paths are bytes, relative to the repository's top. Imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import marshal
+from _blake2 import blake2b  # hashlib loads OpenSSL, which takes longer than a bare Python start
+
+from guard.patterns.grammar import ONE, STAR, STARSTAR, atoms, is_literal, prefix, segments
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from guard.patterns.grammar import Atom
+
+    Table = dict[bytes, tuple[bytes, ...]]
+    """For each literal path: what follows it in the patterns that begin with it (see :func:`table_of`)."""
+    Name = Callable[[bytes], bool]
+    """Does a name match?"""
+    Rest = tuple[tuple[Name | None, ...], bool]
+    """A pattern's names behind the literal path, None for ``**``; and whether it covers only what is below a match."""
+
+_MAGIC = b"guard patterns 1 "
+_END = b"\nend of guard patterns\n"
+_MARSHAL = 2
+"""The oldest format that every Python from 3.11 on reads and writes alike: several may serve one repository."""
+
+ITSELF = b""
+"""What follows in a literal pattern: it covers the path itself and everything below."""
+BELOW = b"/"
+"""What follows in a pattern such as ``/src/``: it covers only what is below."""
+
+
+def table_of(lines: Iterable[bytes], *, fold: bool) -> Table:
+    """Sorts patterns of the accepted grammar by the literal path they begin with; empty lines match nothing.
+
+    ``fold``: names that differ in the case of ASCII letters are the same. The path is then in lower case.
+    """
+    found: dict[bytes, list[bytes]] = {}
+    for line in lines:
+        if line:
+            start = prefix(line)
+            found.setdefault(start.lower() if fold else start, []).append(_behind(line, start))
+    return {start: tuple(dict.fromkeys(rests)) for start, rests in found.items()}
+
+
+def _behind(pattern: bytes, start: bytes) -> bytes:
+    if start and is_literal(pattern):
+        return ITSELF
+    names, below = segments(pattern)
+    behind = b"/".join(names[start.count(b"/") + 1 if start else 0 :])
+    return behind + b"/" if below else behind
+
+
+def digest(contents: bytes) -> bytes:
+    """A name for some bytes that no others have."""
+    return blake2b(contents, digest_size=16).hexdigest().encode()
+
+
+def to_bytes(table: Table, *, fold: bool) -> bytes:
+    """The table as the contents of a file, of which :func:`from_bytes` notices when a part is missing or damaged."""
+    body = marshal.dumps((fold, table), _MARSHAL)
+    return b"%b%d %b\n%b%b" % (_MAGIC, len(body), digest(body), body, _END)
+
+
+def from_bytes(contents: bytes) -> tuple[Table, bool]:
+    """The table and ``fold``. Raises :class:`ValueError` unless these are all the bytes that were written."""
+    head, _, rest = contents.partition(b"\n")
+    body, end = rest[: -len(_END)], rest[-len(_END) :]
+    if not head.startswith(_MAGIC) or end != _END:
+        raise ValueError("this is no table of patterns, or a part of it is missing")
+    if head != b"%b%d %b" % (_MAGIC, len(body), digest(body)):
+        raise ValueError("the table of patterns is damaged")
+    fold, table = marshal.loads(body)
+    return table, fold
+
+
+class Matcher:
+    """Tells which paths a table covers; remembers what it has found out about directories."""
+
+    def __init__(self, table: Table, *, fold: bool) -> None:
+        self._table = table
+        self._fold = fold
+        self._directories: dict[bytes, tuple[tuple[int, Rest], ...] | None] = {}
+        self._rests: dict[bytes, Rest] = {}
+
+    def covers(self, path: bytes) -> bool:
+        """Does a pattern cover the path, which has neither empty names nor slashes at its ends?"""
+        if self._fold:
+            path = path.lower()
+        above = path.rpartition(b"/")[0]
+        candidates = self._candidates(above)
+        if candidates is None or ITSELF in self._table.get(path, ()):
+            return True
+        if not candidates:
+            return False
+        names = path.split(b"/")
+        return any(_matches(*rest, names, 0, depth) for depth, rest in candidates)
+
+    def _candidates(self, directory: bytes) -> tuple[tuple[int, Rest], ...] | None:
+        """The patterns that could cover a path in the directory, each with the depth at which its names begin.
+
+        None when everything in the directory is covered.
+        """
+        if directory in self._directories:
+            return self._directories[directory]
+        found: tuple[tuple[int, Rest], ...] | None = ()
+        if directory:
+            found = self._candidates(directory.rpartition(b"/")[0])
+        rests = self._table.get(directory, ())
+        if found is not None and rests:
+            depth = directory.count(b"/") + 1 if directory else 0
+            everything = ITSELF in rests or BELOW in rests
+            found = None if everything else found + tuple((depth, self._rest(each)) for each in rests)
+        self._directories[directory] = found
+        return found
+
+    def _rest(self, behind: bytes) -> Rest:
+        found = self._rests.get(behind)
+        if found is None:
+            below = behind.endswith(b"/")
+            names = (behind[:-1] if below else behind).split(b"/")
+            compiled = tuple(None if name == STARSTAR else _name(name, fold=self._fold) for name in names)
+            found = self._rests[behind] = (compiled, below)
+        return found
+
+
+def _matches(pattern: tuple[Name | None, ...], below: bool, names: list[bytes], at: int, depth: int) -> bool:
+    """Do the pattern's names from ``at`` on match a path's names from ``depth`` on, or the first of them?"""
+    while at < len(pattern):
+        name = pattern[at]
+        at += 1
+        if name is None:
+            if at == len(pattern):  # "/**" at the end: everything inside (gitignore(5))
+                return depth < len(names)
+            return any(_matches(pattern, below, names, at, further) for further in range(depth, len(names)))
+        if depth == len(names) or not name(names[depth]):
+            return False
+        depth += 1
+    return depth < len(names) or not below
+
+
+def _name(segment: bytes, *, fold: bool) -> Name:
+    """A function that tells whether a name matches one segment of a pattern other than ``**``."""
+    pieces: list[list[Atom]] = [[]]
+    for atom in atoms(segment):
+        if atom == STAR:
+            pieces.append([])
+        else:
+            pieces[-1].append(_lower(atom) if fold else atom)
+    if all(isinstance(atom, int) and atom >= 0 for piece in pieces for atom in piece):
+        literal = [bytes(atom for atom in piece if isinstance(atom, int)) for piece in pieces]
+        if len(literal) == 1:
+            return literal[0].__eq__
+        if len(literal) == 2:
+            return _starts_and_ends(*literal)
+    return lambda name: _pieces_match(pieces, name, fold=fold)
+
+
+def _lower(atom: Atom) -> Atom:
+    return atom + 32 if isinstance(atom, int) and 0x41 <= atom <= 0x5A else atom
+
+
+def _starts_and_ends(start: bytes, end: bytes) -> Name:
+    shortest = len(start) + len(end)
+    return lambda name: len(name) >= shortest and name.startswith(start) and name.endswith(end)
+
+
+def _pieces_match(pieces: list[list[Atom]], name: bytes, *, fold: bool) -> bool:
+    """Matches what stands between the stars: the first piece at the start, the last at the end, the others in turn.
+
+    Each piece has a fixed length, so the leftmost place for each leaves the most room for those behind it.
+    """
+    first, *others = pieces
+    if not others:
+        return len(name) == len(first) and _piece_at(first, name, 0, fold=fold)
+    last = others.pop()
+    end = len(name) - len(last)
+    at = len(first)
+    if end < at or not _piece_at(first, name, 0, fold=fold) or not _piece_at(last, name, end, fold=fold):
+        return False
+    for piece in others:
+        while at + len(piece) <= end and not _piece_at(piece, name, at, fold=fold):
+            at += 1
+        at += len(piece)
+        if at > end:
+            return False
+    return True
+
+
+def _piece_at(piece: list[Atom], name: bytes, at: int, *, fold: bool) -> bool:
+    return all(_byte_matches(atom, name[at + number], fold=fold) for number, atom in enumerate(piece))
+
+
+def _byte_matches(atom: Atom, byte: int, *, fold: bool) -> bool:
+    """``byte`` is in lower case with ``fold``; a range then counts for both cases, as in git's wildmatch.c."""
+    if isinstance(atom, int):
+        return atom in (ONE, byte)
+    negated, ranges = atom
+    found = any(low <= byte <= high for low, high in ranges)
+    if fold and not found and 0x61 <= byte <= 0x7A:
+        found = any(low <= byte - 32 <= high for low, high in ranges)
+    return found != negated

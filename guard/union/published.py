@@ -1,0 +1,189 @@
+"""What is published for the hooks: where it lies, what its lines say, and whether it is still proven.
+
+``current`` in a slot's directory is written by :mod:`guard.union.publish` and read here and in ``hooks/guard``:
+
+    VERSION ID STATE FILES LINKS ABSENT     "2", the publication's name, and how many of each kind ID/ holds
+    BOOT                                    which boot of the machine it was made in
+    HOST                                    the machine's or container's name
+    KEY                                     the variables that decide settings, as key_of() writes them
+
+These four lines are all that the hook reads: sh reads byte by byte. For Python follow the watched files, each as
+"TIME TAB PATH TAB REAL" (ns, or "-" for an absent file; REAL is b"" where no symbolic link is on the way), END, and
+the identity. :mod:`guard.union.fast` says what a verdict that is reached from these files rests on.
+"""
+
+from __future__ import annotations
+
+import os
+
+from guard.record import Record
+from guard.repo.settings import KEY_VARIABLES, SESSION_VARIABLES
+from guard.stores import freshness
+from guard.stores.freshness import Stamp
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+VERSION = b"2"
+END = b"."
+SEPARATOR = b"\t"
+OFF, EMPTY, EXACT, FOLDED, LARGE, BY_PYTHON = b"off", b"empty", b"exact", b"folded", b"large", b"python"
+"""The states: guard is off; nothing is reserved by others; git matches, and is told whether case counts; Python
+matches, because the patterns are many; nothing could be published, so Python judges."""
+PAIRS_MAX = 999
+"""More pairs of GIT_CONFIG_KEY_n and GIT_CONFIG_VALUE_n than this are not compared: nothing is fresh then."""
+
+
+class Identity(Record):
+    """Whose union it is, of which project; ``fold``: names that differ in case are the same."""
+
+    holder: bytes
+    project: bytes
+    store: bytes
+    fold: bool
+    off: bool
+
+
+class Published(Record):
+    """What the hook needs to know: the state, and the publication's name."""
+
+    state: bytes
+    name: bytes
+
+
+class Current(Record):
+    """What ``current`` says. ``files`` are the watched ones, first ``store_files`` of the store and the union itself.
+
+    ``patterns`` names the patterns that were published: a checksum of them as the store gave them.
+    """
+
+    published: Published
+    boot: bytes
+    host: bytes
+    key: bytes
+    files: tuple[Stamp, ...]
+    identity: Identity
+    generation: int
+    store_files: int
+    patterns: bytes
+
+
+def key_of(environment: Mapping[bytes, bytes]) -> bytes | None:
+    """Every variable that can change a setting, as one line; None when they cannot be told apart in it.
+
+    A variable that is set, even to nothing, is "NAME=VALUE" and a tab. The hook writes the same line.
+    """
+    names = [*KEY_VARIABLES]
+    count = environment.get(b"GIT_CONFIG_COUNT", b"")
+    if count:
+        if not count.isdigit() or len(count) > 3:
+            return None
+        names += [b"GIT_CONFIG_%b_%d" % (part, number) for number in range(int(count)) for part in (b"KEY", b"VALUE")]
+    values = [(name, environment[name]) for name in names if name in environment]
+    if any(SEPARATOR in value or b"\n" in value for _, value in values):
+        return None
+    return b"".join(b"%b=%b%b" % (name, value, SEPARATOR) for name, value in values)
+
+
+def slot_of(environment: Mapping[bytes, bytes]) -> bytes:
+    """The directory in which this holder's union is published: the same name as in hooks/guard, and never a path."""
+    names = (b"GUARD_AGENT", b"AGENT_NAME", *SESSION_VARIABLES)
+    who = next((environment[name] for name in names if environment.get(name)), b"")
+    slot = who + b"@" + environment.get(b"USER", b"")
+    plain = slot.decode("latin-1").replace("_", "a").replace(".", "a").replace("-", "a").replace("@", "a")
+    return slot if plain.isascii() and plain.isalnum() and not slot.startswith(b".") else b"@"
+
+
+def load(slot: bytes) -> Current | None:
+    """What is published in a slot's directory; None when there is nothing that can be understood."""
+    try:
+        with open(os.path.join(slot, b"current"), "rb") as file:
+            lines = file.read().split(b"\n")
+        version, name, state, *_ = lines[0].split(b" ")
+        end = lines.index(END, 4)
+        holder, project, store, fold, off, generation, store_files, patterns = lines[end + 1 : end + 9]
+        if version != VERSION or lines[end + 9 :] != [b""] or not is_name(name):
+            return None
+        if not os.path.samefile(os.path.join(slot, name, b"slot"), slot):
+            return None  # the repository was copied: its files are not those that are watched
+        return Current(
+            published=Published(state, name),
+            boot=lines[1],
+            host=lines[2],
+            key=lines[3],
+            files=tuple(map(_stamp, lines[4:end])),
+            identity=Identity(holder, project, store, fold == b"1", off == b"1"),
+            generation=int(generation),
+            store_files=int(store_files),
+            patterns=patterns,
+        )
+    except (OSError, ValueError):
+        return None
+
+
+def lines_of(current: Current, *, slot: bytes) -> bytes:
+    """The contents of ``current``. Raises :class:`ValueError` when a name holds a newline or a tab."""
+    _, files, links, absent = layout(current.files)
+    counts = b"%d %d %d" % (len(files), len(links), len(absent))
+    published, identity = current.published, current.identity
+    lines = [b"%b %b %b %b" % (VERSION, published.name, published.state, counts)]
+    lines += [current.boot or b"unknown", current.host, current.key]
+    lines += [_line(stamp) for stamp in current.files]
+    lines += [END, identity.holder, identity.project, identity.store]
+    lines += [b"1" if identity.fold else b"0", b"1" if identity.off else b"0"]
+    lines += [b"%d" % current.generation, b"%d" % current.store_files, current.patterns]
+    if any(b"\n" in line for line in lines):
+        raise ValueError("a name with a newline cannot be published")
+    return b"\n".join(lines) + b"\n"
+
+
+def layout(stamps: tuple[Stamp, ...]) -> tuple[bool, list[Stamp], list[Stamp], list[Stamp]]:
+    """Are all proven, and which are files, files behind symbolic links, and absent? In the order of their numbers."""
+    files = [stamp for stamp in stamps if stamp.mtime_ns is not None]
+    absent = [stamp for stamp in stamps if stamp.mtime_ns is None]
+    return all(stamp.proven for stamp in stamps), files, [stamp for stamp in files if stamp.real], absent
+
+
+def _line(stamp: Stamp) -> bytes:
+    if SEPARATOR in stamp.path + stamp.real:
+        raise ValueError("a file whose name has a tab cannot be watched")
+    time = b"-" if stamp.mtime_ns is None else b"%d" % stamp.mtime_ns
+    return SEPARATOR.join((time if stamp.proven else b"?", stamp.path, stamp.real))
+
+
+def _stamp(line: bytes) -> Stamp:
+    time, path, real = line.split(SEPARATOR)
+    return Stamp(path, None if time in (b"-", b"?") else int(time), proven=time != b"?", real=real)
+
+
+def settings_hold(slot: bytes, current: Current, key: bytes | None) -> list[Stamp] | None:
+    """The stamps of the settings, when what is published is still what environment and configuration say; else None."""
+    if key is None or key != current.key or not was_made_here(current):
+        return None
+    stamps = list(current.files[current.store_files :])
+    return stamps if all(stamp.holds() for stamp in stamps) and is_whole(slot, current.published.name) else None
+
+
+def is_fresh(slot: bytes, current: Current, key: bytes | None) -> bool:
+    """Is what is published proven to be the store's current state for this environment? As fresh() in the hook."""
+    stamps = current.files[: current.store_files]
+    return all(stamp.holds() for stamp in stamps) and settings_hold(slot, current, key) is not None
+
+
+def was_made_here(current: Current) -> bool:
+    """Was it made in this boot of this very machine or container?"""
+    return bool(current.boot) and (current.boot, current.host) == (freshness.boot(), freshness.host())
+
+
+def is_whole(slot: bytes, name: bytes) -> bool:
+    """Is the publication still complete? Withdrawing it deletes ``whole`` first.
+
+    So check this last: if the file is there, everything that was read before belonged together.
+    """
+    return os.path.exists(os.path.join(slot, name, b"whole"))
+
+
+def is_name(name: bytes) -> bool:
+    """Could a publication be called that? Anything else would lead elsewhere."""
+    return len(name) == 16 and all(letter in b"0123456789abcdef" for letter in name)
