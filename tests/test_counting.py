@@ -98,7 +98,7 @@ class Counter:
 def _short(line: str) -> str:
     program, *words = line.split("\037")
     if program != "git":
-        return f"{program} {'verdict' if 'verdict' in words else 'refresh' if 'refresh' in words else words}"
+        return f"{program} {next((each for each in ('verdict', 'untouched', 'refresh') if each in words), words)}"
     while words[0].startswith("-"):
         words = words[2:] if words[0] in ("-c", "-C") else words[1:]
     return f"git {words[0]}"

@@ -169,7 +169,7 @@ def read(
         ttl=first(TTL, Setting(TTL.default, DEFAULT)),
         retention=first(RETENTION, Setting(RETENTION.default, DEFAULT)),
         fold=fold is not None and is_true(fold.value),
-        watched=_watched(environment, entries, place),
+        watched=watched_files(environment, entries, place),
     )
 
 
@@ -271,7 +271,7 @@ def _named_project(
     return Setting(found.name, found.source)
 
 
-def _watched(environment: Mapping[bytes, bytes], entries: Sequence[Configured], place: Place) -> tuple[bytes, ...]:
+def watched_files(environment: Mapping[bytes, bytes], entries: Sequence[Configured], place: Place) -> tuple[bytes, ...]:
     """The files git reads its configuration from, existing or not (git-config(1), FILES), and those they include."""
     home = environment.get(b"HOME", b"")
     xdg = environment.get(b"XDG_CONFIG_HOME") or (home + b"/.config" if home else b"")
