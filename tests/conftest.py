@@ -11,6 +11,7 @@ import pytest
 
 from tests.support import environment, namespace
 from tests.support.repositories import Repository, age
+from tests.support.skips import pytest_sessionfinish as pytest_sessionfinish
 from tests.support.stage import Stage
 
 
