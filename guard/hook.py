@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from guard.stores.freshness import Stamp
     from guard.stores.interface import Kind
 
+DAY_S = 86_400
+
 PATIENCE_S = 10.0
 """How long a hook waits for another program that has the store locked, unless GUARD_PATIENCE says otherwise."""
 
@@ -116,6 +118,7 @@ def refresh() -> union.Published:
     store = open_configured(where, environment, place, patience_s=_patience_s()).store
     project, holder = identity.project.decode(), identity.holder.decode()
     tell(store, project, holder)
+    _say_what_counts(store, project, place)
     if key is not None:
         _register(store, slot, project)
     source = store.union_source(project, holder)
@@ -133,7 +136,7 @@ def verdict(event: str, arguments: Sequence[str], *, marked: bool = False) -> in
         return EXIT_DONE
     store = open_configured(settings.store, os.environb, place, patience_s=_patience_s()).store
     changes = _changes(event, arguments, place, marked=marked)
-    project, holder = settings.project.value, settings.holder.value
+    project, holder = settings.project.value, _spelled(store, settings)
 
     from guard.judge import verdict as judged
 
@@ -160,7 +163,7 @@ def _say_dropped(store: Store, settings: Settings, place: Place, *, event: str) 
     from guard.repo import changes
 
     one_sided = [Change(path) for path in changes.taken_from_one_side(place, os.environb)]
-    project, holder = settings.project.value, settings.holder.value
+    project, holder = settings.project.value, _spelled(store, settings)
     held = judged(store, one_sided, project=project, me=holder, fold=settings.fold).conflicts
     lost = changes.dropped(place, os.environb, {conflict.path for conflict in held}) if held else []
     if not lost:
@@ -205,7 +208,7 @@ def conclude(
     rows = list({conflict.reservation.id: conflict.reservation for conflict in answer.conflicts}.values())
     paths = sorted({conflict.path for conflict in answer.conflicts})
     what = _summary(verb, paths)
-    actor = Actor(settings.project.value, settings.holder.value, principal())
+    actor = Actor(settings.project.value, _spelled(store, settings), principal())
     variable = skipped(os.environb, also=store.kind.skip_variables)
     if variable:
         recorded = "; that is recorded" if store.kind.writable else ""
@@ -311,6 +314,30 @@ def _settings(place: Place) -> tuple[Settings, list[Stamp]]:
     return found, [
         stamp._replace(proven=stamp.proven and stamp == earlier) for earlier, stamp in zip(before, after, strict=True)
     ]
+
+
+def _spelled(store: Store, settings: Settings) -> str:
+    """The holder's name as the store spells it."""
+    return store.spelling(settings.holder.value) if store.kind.folds_names else settings.holder.value
+
+
+def _say_what_counts(store: Store, project: str, place: Place) -> None:
+    """Says, once a day in each repository, when nothing in the store can concern this checkout."""
+    why = store.why_nothing_counts(project)
+    if not why:
+        return
+    mark = os.path.join(place.own_dir, b"nothing-counts")
+    try:
+        if os.stat(mark).st_mtime > _now_ms() / 1000 - DAY_S:
+            return
+    except OSError:
+        pass  # it was not said before
+    to_stderr(f"guard: NOTHING IS JUDGED: {safe(why)}.\n  next: guard status   (this is said once a day)")
+    try:
+        os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+        os.utime(mark)
+    except OSError:
+        return  # it is said again
 
 
 def _register(store: Store, slot: bytes, project: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ import pytest
 
 from guard.model import EXIT_REFUSED, GuardError
 from guard.repo.place import Place
+from guard.stores.agent_mail.identity import slug_of_path
 from guard.stores.agent_mail.store import AgentMailStore
 from guard.stores.choose import open_store
 from guard.stores.interface import Actor, Chosen, Terms, Wanted
@@ -21,6 +23,11 @@ from tests.support.repositories import PACKAGE, Repository, age, run
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+def digits(text: str) -> str:
+    return hashlib.sha1(text.encode()).hexdigest()[:10]
+
 
 BOTH = pytest.mark.parametrize("kind", [PYTHON, RUST])
 
@@ -115,7 +122,7 @@ def test_the_commands_answer_from_it(tmp_path: Path, kind: str) -> None:
     assert created.endswith("Z")
     checked = repository.guard("check", "src/auth/login.py", "docs/a.md", "--json", expect=1, env=me).json()
     assert [row["path"] for row in checked["conflicts"]] == ["src/auth/login.py"]
-    assert repository.guard("check", "src/b.py", env=me).out == b"clear\n"
+    assert repository.guard("check", "src/b.py", env=me).out.endswith(b"clear\n")
     assert repository.guard("check", "src", expect=1, env=me).code == 1
     ended = repository.guard("list", "--ended", "--json", env=me).json()["reservations"]
     assert {(row["id"], row["end"]) for row in ended} == {(gone, "released"), (over, "expired")}
@@ -326,11 +333,11 @@ def test_a_worktree_that_was_moved_is_looked_at_anew(repository: Repository, mai
     moved.commit("src/b.py", who="bob", expect=1)
 
 
-def test_an_archived_project_reserves_nothing(mail: Mail, tmp_path: Path) -> None:
+def test_what_is_reserved_in_an_archived_project_counts(mail: Mail, tmp_path: Path) -> None:
     mail.reserve("src/**")
     top = tmp_path / "repository"
     for archived, expected in (
-        (mail.at(-60), []),
+        (mail.at(-60), [b"/src/**"]),
         (None, [b"/src/**"]),
         ("", [b"/src/**"]),
         (0, [b"/src/**"]),
@@ -340,7 +347,9 @@ def test_an_archived_project_reserves_nothing(mail: Mail, tmp_path: Path) -> Non
         assert held(mail, top) == expected, archived
     assert "cannot be read" in store_of(mail, top).remarks("")[1]
     mail.sql("UPDATE projects SET archived_at = ?", mail.at(-60))
-    assert "is archived: it reserves nothing" in store_of(mail, top).remarks("")[1]
+    assert (
+        "is archived: it is hidden from lists, and what is reserved in it counts" in store_of(mail, top).remarks("")[1]
+    )
 
 
 def test_a_retired_agent_holds_until_release_or_expiry(mail: Mail, tmp_path: Path) -> None:
@@ -450,21 +459,6 @@ def test_one_bad_row_hides_no_other_and_is_reported(repository: Repository, mail
     assert f"#{bad} of GreenHill, src/b.py: its expiry cannot be read" in repository.guard("status", who="bob").text
     listed = repository.guard("list", "--json", who="bob").json()["reservations"]
     assert {row["holder"] for row in listed} == {"\\xff\\xfe", "GreenHill"}
-
-
-def test_names_that_differ_in_case_are_two_to_every_answer(tmp_path: Path) -> None:
-    mail = Mail(tmp_path / "mail.db")
-    mail.sql("CREATE TABLE projects (id INTEGER PRIMARY KEY, slug, human_key, created_at)")
-    mail.sql("CREATE TABLE agents (id INTEGER PRIMARY KEY, project_id, name TEXT COLLATE NOCASE)")
-    columns = 'project_id, agent_id, path_pattern TEXT COLLATE NOCASE, "exclusive", reason, created_ts, expires_ts'
-    mail.sql(f"CREATE TABLE file_reservations (id INTEGER PRIMARY KEY, {columns}, released_ts)")
-    mail.sql("INSERT INTO projects (slug, human_key) VALUES ('shop', ?)", str(tmp_path))
-    mail.reserve("src/**")
-    mail.reserve("SRC/**")
-    store = store_of(mail, tmp_path)
-    assert store.union_source("", "bluelake").patterns == (b"/SRC/**", b"/src/**")
-    assert store.union_source("", "BlueLake").patterns == ()
-    assert {row.holder for row in store.active("").reservations} == {"BlueLake"}
 
 
 @BOTH
@@ -642,3 +636,188 @@ def test_what_the_refresh_loads() -> None:
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert not loaded & HEAVY
     assert not {"guard.judge", "guard.patterns.match", "guard.patterns.overlap"} & set(done.stdout.split())
+
+
+# Projects by the slugs of its identity modes
+
+
+REMOTES = {
+    "https://github.com/acme/shop.git": ["shop-fe4abaed6d"],
+    "https://user:password@github.com:443/acme/shop": ["shop-fe4abaed6d"],
+    "git@github.com:acme/shop.git": ["shop-fe4abaed6d"],
+    "ssh://git@github.com/acme/shop.git": ["shop-fe4abaed6d"],
+    "https://GitHub.com/Acme/Shop.git": ["shop-fe4abaed6d", f"Shop-{digits('github.com/Acme/Shop')}"],
+    "https://gitlab.com/group/sub/shop": [
+        f"shop-{digits('gitlab.com/sub/shop')}",
+        f"sub-{digits('gitlab.com/group/sub')}",
+    ],
+    "hub:shop": [f"shop-{digits('github.com/acme/shop')}"],
+}
+
+
+@pytest.mark.parametrize("url", REMOTES)
+def test_a_project_by_the_slug_of_its_remote(tmp_path: Path, url: str) -> None:
+    top = tmp_path / "repository"
+    made = Repository.make(top)
+    made.git("config", "url.https://github.com/acme/.insteadOf", "hub:")
+    made.git("remote", "add", "upstream", url)
+    for slug in REMOTES[url]:
+        mail = Mail.make(tmp_path / f"{slug}.db")
+        mail.project("/another/checkout", slug)
+        mail.reserve("src/**")
+        assert held(mail, top) == [b"/src/**"], slug
+        assert b"/src/**" in store_of(mail, top).union_source("", "bob").patterns
+        assert not store_of(mail, top).why_nothing_counts("")
+    mail = Mail.make(tmp_path / "other.db")
+    mail.project("/another/checkout", "shop-0123456789")
+    mail.reserve("src/**")
+    assert held(mail, top) == []
+
+
+def test_a_project_by_the_slug_of_its_directories(tmp_path: Path) -> None:
+    main = Repository.make(tmp_path / "my-App")
+    linked = main.worktree(tmp_path / "Linked tree", "other")
+    (tmp_path / "link").symlink_to(tmp_path / "my-App")
+    common = str(main.common_dir)
+    slugs = {
+        slug_of_path(bytes(tmp_path / "my_app")): [main, linked],
+        slug_of_path(bytes(tmp_path / "linked_tree")): [linked],
+        f"my-App-{digits(str(tmp_path / 'my-App'))}": [main, linked],
+        f"Linked tree-{digits(str(tmp_path / 'Linked tree'))}": [linked],
+        f"repo-{digits(common)}": [main, linked],
+        f"repo-{digits('/somewhere/.git')}": [],
+        "my-app": [],
+        "project": [],
+    }
+    for number, (slug, concerned) in enumerate(slugs.items()):
+        mail = Mail.make(tmp_path / f"mail{number}.db")
+        mail.project("/another/checkout", slug)
+        mail.reserve("src/**")
+        for repository in (main, linked):
+            place = Place(
+                git_dir=bytes(repository.git_dir), common_dir=bytes(main.common_dir), top=bytes(repository.path)
+            )
+            store = AgentMailStore(str(mail.path), patience_s=5, place=place)
+            found = [row.pattern for row in store.active("").reservations]
+            assert found == ([b"/src/**"] if repository in concerned else []), (slug, repository.path)
+
+
+@pytest.mark.parametrize(
+    ("path", "slug"),
+    [
+        ("/home/Ann/my_app", "home-ann-my-app"),
+        ("/data//projects/.x/", "data-projects-x"),
+        ("/caf\u00e9/b\u00e4r", "caf-b-r"),
+        ("/", "project"),
+    ],
+)
+def test_a_slug_of_a_path(path: str, slug: str) -> None:
+    assert slug_of_path(path.encode()) == slug
+
+
+def test_two_clones_that_share_a_project_by_their_remote(tmp_path: Path) -> None:
+    """The whole way: alice's agent works in one clone, bob commits in the other."""
+    mail = Mail.make(tmp_path / "mail.db")
+    clones = [guarded(tmp_path / name, mail) for name in ("one", "two")]
+    for clone in clones:
+        clone.git("remote", "add", "origin", "https://github.com/acme/shop.git")
+        age(clone.git_dir / "config")
+    mail.project(clones[0].path, "shop-fe4abaed6d")
+    mail.reserve("src/auth/**")
+    for clone in clones:
+        stage(clone, "src/auth/login.py")
+        assert run_hook(clone, "pre-commit").code == 1
+        assert clone.guard("status", "--check", who="bob").code == 0
+        stage(clone, "a.txt")
+        assert run_hook(clone, "pre-commit").code == 0
+
+
+# Names, as its servers compare them
+
+
+def test_names_are_compared_without_case(repository: Repository, mail: Mail) -> None:
+    mail.reserve("src/auth/**", holder="BlueLake")
+    other = mail.project(repository.path, "again")
+    mail.reserve("lib/**", holder="bluelake", project=other)
+    for who in ("BlueLake", "bluelake", "BLUELAKE"):
+        stage(repository, "src/auth/login.py", "lib/x")
+        assert run_hook(repository, "pre-commit", GUARD_AGENT=who).code == 0, who
+        listed = repository.guard("list", "--mine", "--json", who=who).json()["reservations"]
+        assert [(row["holder"], row["mine"]) for row in listed] == [("BlueLake", True)] * 2
+        assert repository.guard("whoami", "--json", who=who).json()["holder"] == "BlueLake"
+        repository.guard("check", "src/auth/login.py", who=who)
+    assert run_hook(repository, "pre-commit", GUARD_AGENT="BlueLak\u00e9").code == 1
+    assert run_hook(repository, "pre-commit", GUARD_AGENT="bob").code == 1
+
+
+# No project that concerns the checkout
+
+
+def test_no_project_is_said_once_a_day_and_fails_the_check(repository: Repository, mail: Mail) -> None:
+    mail.sql("UPDATE projects SET human_key = '/elsewhere', slug = 'elsewhere'")
+    mail.reserve("src/auth/**")
+    mail.settle()
+    stage(repository, "src/auth/login.py")
+    first = run_hook(repository, "pre-commit")
+    assert first.code == 0
+    assert "NOTHING IS JUDGED: nothing is reserved here: Agent Mail has no project for " in first.text
+    assert str(repository.path) in first.text
+    for _ in range(2):
+        again = run_hook(repository, "pre-commit")
+        assert (again.code, again.text) == (0, "")
+    age(repository.common_dir / "guard/nothing-counts", 90_000)
+    assert "NOTHING IS JUDGED" in run_hook(repository, "pre-commit", GUARD_AGENT="carol").text
+    assert "NOTHING IS RESERVED" in repository.guard("status", "--check", who="bob", expect=1).text
+    assert not repository.guard("status", "--json", who="bob").json()["in_force"]
+    mail.sql("UPDATE projects SET human_key = ?", str(repository.path))
+    assert run_hook(repository, "pre-commit").code == 1
+    repository.guard("status", "--check", who="bob")
+
+
+# Which file it is, and what is wrong with it
+
+
+WRONG_TABLES = {
+    "early": (["ALTER TABLE file_reservations RENAME TO claims"], "early version", "start its server once"),
+    "begun": (["DROP TABLE file_reservations"], "no table file_reservations", "start its server once"),
+    "a column missing": (
+        ["ALTER TABLE file_reservations DROP COLUMN released_ts"],
+        "whose table file_reservations has no released_ts",
+        "start its server once",
+    ),
+    "columns missing": (
+        ["DROP TABLE projects", "CREATE TABLE projects (id INTEGER PRIMARY KEY)"],
+        "whose table projects has no human_key, slug",
+        "start its server once",
+    ),
+    "guard's tables too": (
+        [f"CREATE TABLE {name} (id)" for name in ("reservation", "project", "publication")],
+        "holds the tables of MCP Agent Mail and those of guard",
+        "give each its own file",
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_TABLES)
+def test_tables_that_guard_cannot_read_are_an_error_with_advice_that_helps(
+    repository: Repository, mail: Mail, wrong: str
+) -> None:
+    statements, why, hint = WRONG_TABLES[wrong]
+    for statement in statements:
+        mail.sql(statement)
+    stage(repository, "a.txt")
+    stopped = run_hook(repository, "pre-commit")
+    assert stopped.code == 3
+    assert why in stopped.text
+    assert hint in stopped.text
+    said = repository.guard("status", "--check", who="bob", expect=3)
+    assert why in said.text
+
+
+def test_a_guard_store_with_tables_of_agent_mails_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "guard.db"
+    SqliteStore(str(path), patience_s=1).close()
+    Mail(path).sql("CREATE TABLE file_reservations (id)")
+    with pytest.raises(GuardError, match="holds the tables of guard and those of MCP Agent Mail") as caught:
+        open_store(str(path), patience_s=1)
+    assert caught.value.code == 3

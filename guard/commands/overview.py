@@ -30,11 +30,12 @@ SHOWN = 5
 def overview(here: Here, *, checking: bool, as_json: bool, width: int | None) -> int:
     """Prints the overview and returns the exit code: 0.
 
-    With ``checking``: 1 when guard is not in force, 3 when the store is unreadable.
+    With ``checking``: 1 when guard is not in force, or when nothing in the store concerns this checkout; 3 when the
+    store is unreadable.
     """
     state = installed(here.place)
     me = here.settings.holder.value
-    trouble, rows, generation = "", [], None
+    trouble, nothing, rows, generation = "", "", [], None
     mode, remarks = here.settings.mode, []
     try:
         me = here.actor.holder
@@ -45,6 +46,7 @@ def overview(here: Here, *, checking: bool, as_json: bool, width: int | None) ->
             rows, generation = list(snapshot.reservations), snapshot.generation
             mode = softened(mode, here.environment, by=here.store.kind.mode_variable)
             remarks = [*here.store.remarks(here.project), *relatives.remarks(here, here.store, ask=True)]
+            nothing = here.store.why_nothing_counts(here.project)
     except GuardError as error:
         trouble = why_unreadable(error)
     if as_json:
@@ -52,7 +54,7 @@ def overview(here: Here, *, checking: bool, as_json: bool, width: int | None) ->
             render.as_json(
                 {
                     "generation": generation,
-                    "in_force": state.in_force and not trouble,
+                    "in_force": state.in_force and not trouble and not nothing,
                     "project": here.settings.project.value,
                     "holder": me,
                     "store": without_password(here.settings.store.value),
@@ -71,7 +73,7 @@ def overview(here: Here, *, checking: bool, as_json: bool, width: int | None) ->
                 click.echo(render.cut(line, width))
     if not checking:
         return EXIT_DONE
-    return EXIT_UNKNOWN if trouble else EXIT_DONE if state.in_force else EXIT_REFUSED
+    return EXIT_UNKNOWN if trouble else EXIT_DONE if state.in_force and not nothing else EXIT_REFUSED
 
 
 def _force(state: Status) -> list[str]:

@@ -169,6 +169,7 @@ class Kind(Record):
     ``writable``: can guard reserve, wait, break and log there?
     ``skip_variables``: environment variables of its own that let one change through, as GUARD_SKIP does.
     ``mode_variable``: its own environment variable that turns the mode block into warn; b"" for none.
+    ``folds_names``: are holders' names compared without case? Then :meth:`Store.spelling` tells how one is written.
     ``ask_through``: through what its holders are asked when guard cannot write there; "" for none.
     """
 
@@ -180,6 +181,7 @@ class Kind(Record):
     skip_variables: tuple[bytes, ...] = ()
     mode_variable: bytes = b""
     ask_through: str = ""
+    folds_names: bool = False
 
 
 class Damaged(GuardError):
@@ -254,6 +256,12 @@ class Store(Protocol):
 
     def log(self, project: str, *, limit: int) -> list[Entry]:
         """The newest entries, oldest first."""
+
+    def spelling(self, holder: str) -> str:
+        """How this store spells a holder's name: as its rows do, where names are compared without case."""
+
+    def why_nothing_counts(self, project: str) -> str:
+        """Why no reservation in it can ever concern this checkout, in one sentence; "" when some can."""
 
     def remarks(self, project: str) -> list[str]:
         """What else ``guard status`` should say of it: which part of it counts here, and what in it is odd."""

@@ -119,6 +119,12 @@ class SqliteStore:
             ).fetchall()
         return [LogRow(*row).entry() for row in reversed(rows)]
 
+    def spelling(self, holder: str) -> str:
+        return holder
+
+    def why_nothing_counts(self, project: str) -> str:
+        return ""
+
     def remarks(self, project: str) -> list[str]:
         return []
 

@@ -15,6 +15,7 @@ from guard.repo.place import Place, discover
 from guard.repo.settings import Settings
 from guard.stores.choose import NEVER, is_unused, open_configured
 from guard.stores.interface import Actor, Store
+from guard.stores.kinds import kind_of
 from guard.union import publish as union
 
 if TYPE_CHECKING:
@@ -101,7 +102,10 @@ class Here:
     @cached_property
     def actor(self) -> Actor:
         """Who acts; raises :class:`guard.model.UsageError` when the name could be nobody's."""
-        return Actor(self.settings.checked_project(), self.settings.checked_holder(), settings_.principal())
+        holder = self.settings.checked_holder()
+        if kind_of(self.settings.store.value).folds_names:
+            holder = self.store.spelling(holder)
+        return Actor(self.settings.checked_project(), holder, settings_.principal())
 
     @property
     def project(self) -> str:

@@ -106,7 +106,7 @@ def checked_wish(here: Here, typed: Sequence[bytes], wish: Wish) -> list[Wanted]
 def release(here: Here, choice: Choice) -> Outcome:
     """Ends reservations of the holder's own."""
     chosen, named = _chosen(here, choice)
-    if named is not None and not (chosen.ids or chosen.everything):
+    if named is not None and here.store.kind.writable and not (chosen.ids or chosen.everything):
         return Outcome(named.generation, not_found=named.missing)
     with here.writing() as store:
         return _with_missing(store.release(here.actor, chosen), named)
@@ -116,7 +116,7 @@ def renew(here: Here, choice: Choice, *, ttl_ms: int | None = None) -> Outcome:
     """Gives the holder's own reservations ``ttl_ms`` from now, or the configured length."""
     length = here.settings.ttl_ms() if ttl_ms is None else ttl_ms
     chosen, named = _chosen(here, choice)
-    if named is not None and not (chosen.ids or chosen.everything):
+    if named is not None and here.store.kind.writable and not (chosen.ids or chosen.everything):
         return Outcome(named.generation, not_found=named.missing)
     with here.writing() as store:
         return _with_missing(store.renew(here.actor, chosen, ttl_ms=length), named)

@@ -42,4 +42,5 @@ AGENT_MAIL = Kind(
     skip_variables=(b"AGENT_MAIL_BYPASS",),
     mode_variable=b"AGENT_MAIL_GUARD_MODE",
     ask_through="Agent Mail",
+    folds_names=True,
 )

@@ -1,8 +1,12 @@
 """Which projects of MCP Agent Mail's concern a checkout, and from where the patterns of each start.
 
-A project is known by the absolute path of the directory its agents work in. Those count here whose directory is the
-checkout's top, the main worktree's, one above or one below these, under whatever name: as spelled, or the same
-directory by way of symbolic links. And the one whose slug or path guard.project names, wherever it is.
+These count:
+
+- those whose directory is the checkout's top, the main worktree's, one above or one below these, under whatever name:
+  as spelled, or the same directory by way of symbolic links;
+- those with a slug that one of the servers' identity modes makes from this checkout
+  (:mod:`guard.stores.agent_mail.identity`): their patterns start at its top;
+- the one whose slug or path guard.project names, wherever it is.
 
 Loaded by the hook's refresh: imports nothing heavy.
 """
@@ -12,6 +16,7 @@ from __future__ import annotations
 import os
 
 from guard.record import Record
+from guard.stores.agent_mail.identity import has_digits, slugs_of_place, slugs_of_remotes
 from guard.stores.agent_mail.pattern import Site, names_of
 
 TYPE_CHECKING = False
@@ -25,7 +30,10 @@ if TYPE_CHECKING:
 
 
 class Project(Record):
-    """A project of theirs. ``archived`` when it reserves nothing; ``fault`` says what could not be read."""
+    """A project of theirs. ``fault`` says what could not be read.
+
+    An archived one is hidden from lists; its server still grants reservations in it, so they count.
+    """
 
     id: int
     slug: str
@@ -35,8 +43,13 @@ class Project(Record):
 
 
 def concerning(projects: Iterable[Project], name: str, place: Place | None) -> dict[int, tuple[Site, ...]]:
-    """The projects that count for a checkout, by id, with where their patterns start."""
-    tops = [names_of(path) for path in directories(place)]
+    """The projects that count for a checkout, by id, with where their patterns start.
+
+    ``name`` is that of guard.project.
+    """
+    paths = directories(place)
+    tops = [names_of(path) for path in paths]
+    slugs = _Slugs(place, paths)
     above: dict[Identity, list[Site]] | None = None
     found = {}
     for project in projects:
@@ -46,11 +59,36 @@ def concerning(projects: Iterable[Project], name: str, place: Place | None) -> d
             above = _by_identity(tops) if above is None else above
             identity = _identity(project.key)
             sites = above.get(identity, []) if identity else []
+        if not sites and slugs.has(project.slug):
+            sites = [Site(top, top) for top in tops]
         if not sites and is_called(project, name):
             sites = [Site(start or (), start or ())]
         if sites:
             found[project.id] = tuple(sites)
     return found
+
+
+class _Slugs:
+    """The slugs of a checkout, each kind worked out when it is first needed."""
+
+    def __init__(self, place: Place | None, paths: list[bytes]) -> None:
+        self._place = place
+        self._paths = paths
+        self._of_place: set[str] | None = None
+        self._of_remotes: set[str] | None = None
+
+    def has(self, slug: str) -> bool:
+        if self._place is None:
+            return False
+        if self._of_place is None:
+            self._of_place = slugs_of_place(self._place, self._paths)
+        if slug in self._of_place:
+            return True
+        if not has_digits(slug):
+            return False
+        if self._of_remotes is None:
+            self._of_remotes = slugs_of_remotes(self._place)
+        return slug in self._of_remotes
 
 
 def is_called(project: Project, name: str) -> bool:

@@ -15,12 +15,27 @@ from guard.stores.sqlite_file import as_bytes, as_text
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     Value = int | float | bytes | None
 
 TABLES = frozenset((b"projects", b"agents", b"file_reservations"))
 """What tells such a database from others."""
+
+GUARD_TABLES = frozenset((b"reservation", b"project", b"publication"))
+OLD_TABLES = frozenset((b"projects", b"agents", b"claims"))
+BEGUN_TABLES = frozenset((b"projects", b"agents", b"messages"))
+COLUMNS = {
+    "projects": {b"id", b"slug", b"human_key"},
+    "agents": {b"id", b"name"},
+    "file_reservations": {
+        *(b"id", b"project_id", b"agent_id", b"path_pattern", b"exclusive", b"reason"),
+        *(b"created_ts", b"expires_ts", b"released_ts"),
+    },
+}
+"""What guard reads. Later columns are read where they are."""
+
+RENEW = "start its server once: it brings its database up to date"
 
 _RELEASES = b"file_reservation_releases"
 _NOT_YET = (b"", b"0", b"null", b"none")
@@ -69,9 +84,43 @@ class Held(Record):
         return None
 
 
-def is_agent_mail(connection: sqlite3.Connection) -> bool:
-    """Has it the tables of an Agent Mail database?"""
-    return _tables(connection) >= TABLES
+def why_unusable(connection: sqlite3.Connection) -> tuple[str, str]:
+    """Why this is no database of Agent Mail's that guard can read, and what to do; two empty strings when it is one."""
+    tables = _tables(connection)
+    if tables >= TABLES:
+        if tables >= GUARD_TABLES:
+            return (
+                "holds the tables of MCP Agent Mail and those of guard: whose reservations count cannot be told",
+                "give each its own file: git config guard.db /path/to/guard.db",
+            )
+        for table, needed in COLUMNS.items():
+            missing = needed - _columns(connection, table)
+            if missing:
+                which = ", ".join(sorted(name.decode() for name in missing))
+                return f"was made by a version of MCP Agent Mail whose table {table} has no {which}", RENEW
+        return "", ""
+    if tables >= OLD_TABLES:
+        return "was made by an early version of MCP Agent Mail, which kept its reservations elsewhere", RENEW
+    if tables >= BEGUN_TABLES:
+        return "has MCP Agent Mail's projects and agents, but no table file_reservations", RENEW
+    return (
+        "is a SQLite file, but not a guard store, nor MCP Agent Mail's database",
+        "name another file: git config guard.db /path/to/guard.db",
+    )
+
+
+def spellings(connection: sqlite3.Connection) -> dict[str, str]:
+    """How each agent's name is spelled, by the name in lower case. The servers compare names without case (ASCII)."""
+    found: dict[str, str] = {}
+    for (name,) in connection.execute("SELECT name FROM agents ORDER BY id").fetchall():
+        text = as_text(name)
+        found.setdefault(folded(text), text)
+    return found
+
+
+def folded(name: str) -> str:
+    """A name in lower case, as SQLite's NOCASE has it: ASCII letters only."""
+    return name.encode("utf-8", "surrogateescape").lower().decode("utf-8", "surrogateescape")
 
 
 def projects(connection: sqlite3.Connection) -> list[Project]:
@@ -92,7 +141,8 @@ def held(connection: sqlite3.Connection, projects: Collection[int], *, now: int 
         {_FROM} WHERE {_where(connection, projects, live=now is not None)} ORDER BY r.id""",
         {"now": (now or 0) * 1000},
     ).fetchall()
-    found = [_held(row) for row in rows]
+    spelled = spellings(connection)
+    found = [_held(row, spelled) for row in rows]
     return found if now is None else [row for row in found if row.ended(now=now) is None]
 
 
@@ -103,7 +153,7 @@ def others(
     where = _where(connection, projects, live=True)
     rows = connection.execute(
         f"""SELECT r.project_id, r.path_pattern {_FROM}
-        WHERE {where} AND r."exclusive" IS NOT 0 AND a.name IS NOT :holder COLLATE BINARY""",
+        WHERE {where} AND r."exclusive" IS NOT 0 AND a.name IS NOT :holder COLLATE NOCASE""",
         {"now": now * 1000, "holder": holder},
     ).fetchall()
     return [(project, as_bytes(text)) for project, text in rows]
@@ -162,7 +212,7 @@ def _project(row: tuple[int, Value, Value, Value]) -> Project:
     return Project(number, as_text(slug), as_bytes(key), archived is not None, fault)
 
 
-def _held(row: tuple[Value, ...]) -> Held:
+def _held(row: tuple[Value, ...], spelled: Mapping[str, str]) -> Held:
     number, project, name, agent, retired_at, text, exclusive, reason, created, expires, released, beside = row
     faults = []
     expires_at = instant(expires)
@@ -177,6 +227,7 @@ def _held(row: tuple[Value, ...]) -> Held:
     if flag not in _FLAGS:
         faults.append(f"whether it is exclusive cannot be read: {exclusive!r:.60}")
     holder = as_text(name)
+    holder = spelled.get(folded(holder), holder)
     if not holder:
         holder = f"agent {as_text(agent)}"
         faults.append("its agent is not known")

@@ -4,8 +4,9 @@ Two servers keep it, in Python (times are text, naive UTC) and in Rust (times ar
 stands in a table beside). Anybody may have written any row: what cannot be read in one counts as active and exclusive,
 is said, and hides no other. A reservation is relative to its project's directory, and so is read as one of ours:
 
-- The projects that concern a checkout are those whose directory is its top, its main worktree's, one above or one
-  below these; and the one that guard.project names, by slug or path. An archived project reserves nothing.
+- Which projects concern a checkout says :mod:`guard.stores.agent_mail.project`. What is reserved in an archived one
+  counts too: its server goes on granting there.
+- Names of agents are compared without case, as the servers do: a name is shown as the first agent spelled it.
 - An agent that was retired still holds what it has neither released nor let expire.
 
 Loaded by the hook's refresh: imports nothing beyond SQLite.
@@ -119,7 +120,7 @@ class AgentMailStore:
 
     def everywhere(self) -> Snapshot:
         def read(connection: sqlite3.Connection) -> list[Reservation]:
-            projects = {found.id: found for found in mail_rows.projects(connection) if not found.archived}
+            projects = {found.id: found for found in mail_rows.projects(connection)}
             return [
                 one
                 for row in mail_rows.held(connection, projects, now=self._clock())
@@ -129,12 +130,15 @@ class AgentMailStore:
         return Snapshot(0, tuple(self._asked(read)))
 
     def union_source(self, project: str, holder: str) -> Source:
-        def read(connection: sqlite3.Connection) -> set[bytes]:
+        def read(connection: sqlite3.Connection) -> tuple[set[bytes], bool]:
             sites = self._sites(connection, project)
             rows = mail_rows.others(connection, sites, holder, now=self._clock())
-            return {pattern for project, text in rows for site in sites[project] for pattern in translated(text, site)}
+            found = {pattern for number, text in rows for site in sites[number] for pattern in translated(text, site)}
+            return found, bool(sites)
 
-        patterns, stamps = self._reading(read)
+        (patterns, concerned), stamps = self._reading(read)
+        if not concerned:  # the next hook looks again, for its holder must hear that nothing is judged here
+            stamps = tuple(stamp._replace(proven=False) for stamp in stamps)
         return Source(tuple(sorted(patterns)), 0, (*stamps, *self._place_stamps()))
 
     def notices(self, project: str, holder: str) -> tuple[Reservation, ...]:
@@ -159,17 +163,32 @@ class AgentMailStore:
         real = os.path.realpath(os.fsencode(self.address))
         return freshness.time_of(real), freshness.time_of(real + b"-wal")
 
+    def spelling(self, holder: str) -> str:
+        return self._asked(mail_rows.spellings).get(mail_rows.folded(holder), holder)
+
+    def why_nothing_counts(self, project: str) -> str:
+        return "" if self._asked(lambda connection: self._sites(connection, project)) else self._no_project(project)
+
     def remarks(self, project: str) -> list[str]:
         def read(connection: sqlite3.Connection) -> tuple[list[Project], list[Held]]:
             projects = mail_rows.projects(connection)
             sites = mail_project.concerning(projects, project, self._place)
             mine = [found for found in projects if found.id in sites]
-            live = [found.id for found in mine if not found.archived]
-            return mine, mail_rows.held(connection, live, now=self._clock())
+            return mine, mail_rows.held(connection, sites, now=self._clock())
 
         mine, rows = self._asked(read)
         what = f"{self.kind.title}, which guard only reads: agents reserve and release through its server"
-        return [what, *_on_projects(mine, project, self._place), *_on_rows(rows)]
+        return [what, *(_on_projects(mine) or self._advice(project)), *_on_rows(rows)]
+
+    def _no_project(self, project: str) -> str:
+        tops = " or ".join(os.fsdecode(path) for path in mail_project.directories(self._place))
+        return f"nothing is reserved here: Agent Mail has no project for {tops}, and none called {project}"
+
+    def _advice(self, project: str) -> list[str]:
+        return [
+            self._no_project(project).replace("nothing is reserved here", "NOTHING IS RESERVED"),
+            "next: git config guard.project SLUG, with the slug or path of one of its projects",
+        ]
 
     # Writing: nothing here does
 
@@ -259,19 +278,16 @@ class AgentMailStore:
         return self._asked(read)
 
     def _sites(self, connection: sqlite3.Connection, project: str) -> Sites:
-        live = [found for found in mail_rows.projects(connection) if not found.archived]
-        return mail_project.concerning(live, project, self._place)
+        return mail_project.concerning(mail_rows.projects(connection), project, self._place)
 
     def _asked(self, query: Callable[[sqlite3.Connection], T]) -> T:
         return self._reading(query)[0]
 
     def _reading(self, query: Callable[[sqlite3.Connection], T]) -> tuple[T, tuple[Stamp, ...]]:
         def recognised(connection: sqlite3.Connection) -> T:
-            if not mail_rows.is_agent_mail(connection):
-                raise GuardError(
-                    f"{self.address} is a SQLite file, but not a guard store, nor MCP Agent Mail's database",
-                    hint="name another file: git config guard.db /path/to/guard.db",
-                )
+            why, hint = mail_rows.why_unusable(connection)
+            if why:
+                raise GuardError(f"{self.address} {why}", hint=hint)
             return query(connection)
 
         try:
@@ -331,16 +347,10 @@ def _entry(row: Held, event: str, *, at: int, number: int) -> Entry:
 # What is to be said of it
 
 
-def _on_projects(mine: Sequence[Project], name: str, place: Place | None) -> list[str]:
-    if not mine:
-        tops = " or ".join(os.fsdecode(path) for path in mail_project.directories(place))
-        return [
-            f"NOTHING IS RESERVED: Agent Mail has no project for {tops}, and none called {name}",
-            "next: git config guard.project SLUG, with the slug or path of one of its projects",
-        ]
+def _on_projects(mine: Sequence[Project]) -> list[str]:
     return [
         f"its project {found.slug} ({os.fsdecode(found.key)})"
-        + (" is archived: it reserves nothing" if found.archived else "")
+        + (" is archived: it is hidden from lists, and what is reserved in it counts" if found.archived else "")
         + (f" [{found.fault}]" if found.fault else "")
         for found in mine
     ]
