@@ -28,6 +28,7 @@ COMMANDS = {
     "list": "guard.commands.looking:list_",
     "check": "guard.commands.looking:check",
     "break": "guard.commands.reserving:break_",
+    "take": "guard.commands.reserving:take",
     "log": "guard.commands.looking:log",
     "whoami": "guard.commands.looking:whoami",
     "install": "guard.commands.installing:install",

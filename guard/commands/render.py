@@ -58,7 +58,7 @@ def reservation_json(row: Reservation, *, me: str) -> Json:
             "ended_at": iso(row.ended_at),
             "ended_by": row.ended_by,
             "end": row.end,
-            "end_reason": getattr(row, "end_reason", ""),
+            "end_reason": row.end_reason,
         }
     if row.fault:
         answer["fault"] = row.fault

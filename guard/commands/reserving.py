@@ -155,15 +155,32 @@ def _say_not_granted(reply: Reply, outcome: Outcome, again: str, *, waited: str 
 @patterns_argument
 @ids_option
 @everything_option
+@click.option("--after-push", is_flag=True, help="Keep what is not pushed yet until a push of it has succeeded.")
 @as_json_option
 @pass_here
-@example("guard release src/auth", "guard release --id 7 --id 8", "guard release --all")
-def release(here: Here, patterns: tuple[str, ...], ids: tuple[int, ...], everything: bool, as_json: bool) -> int:
-    """End reservations of yours."""
+@example(
+    "guard release src/auth",
+    "guard release --id 7 --id 8",
+    "guard release --all",
+    "guard release src/auth --after-push",
+)
+def release(
+    here: Here, patterns: tuple[str, ...], ids: tuple[int, ...], everything: bool, after_push: bool, as_json: bool
+) -> int:
+    """End reservations of yours; PATTERNs are the words that you reserved with, whatever exists now.
+
+    With --after-push, what you have not pushed yet stays reserved until a push of it has succeeded: the next guard
+    command in this clone then ends it. It expires after a day at the latest.
+    """
     choice = _choice(patterns, ids, everything, "release")
     reply = Reply(here, as_json=as_json)
     reply.tell()
-    return answer_changed(reply, "released", leases.release(here, choice))
+    released = leases.release_watching(here, choice, after_push=after_push)
+    code = answer_changed(reply, "released", released.outcome, kept=released.kept)
+    if released.outcome.reservations and released.left.words() and not released.kept:
+        to_stderr(f"guard: below it you have {released.left.words()}: others may now change the same.")
+        to_stderr("  next: guard reserve --changed   (or, another time: guard release --after-push)")
+    return code
 
 
 @click.command()
@@ -244,13 +261,49 @@ def _say_lost(here: Here, rows: Sequence[Reservation]) -> None:
 
 
 @click.command(name="break")
-@click.argument("ids", nargs=-1, type=int, required=True, metavar="ID...")
+@click.argument("ids", nargs=-1, type=int, metavar="[ID]...")
+@click.option("--holder", "holders", multiple=True, metavar="NAME", help="Everything that this holder has.")
 @click.option("--reason", default="", metavar="TEXT", help="Why; they and the log get to know.")
 @as_json_option
 @pass_here
-@example("guard break 7 --reason 'alice is on holiday, hotfix for the release'")
-def break_(here: Here, ids: tuple[int, ...], reason: str, as_json: bool) -> int:
-    """End somebody else's reservation. It is recorded, and they are told by their next guard command."""
+@example(
+    "guard break 7 --reason 'alice is on holiday, hotfix for the release'",
+    "guard break --holder claude-7f3a --reason 'that session has crashed'",
+)
+def break_(here: Here, ids: tuple[int, ...], holders: tuple[str, ...], reason: str, as_json: bool) -> int:
+    """End somebody else's reservation. It is recorded, and they are told who, when and why by their next command."""
+    if not ids and not holders:
+        raise UsageError("say what to break: IDs, or --holder NAME", hint="guard list --theirs")
     reply = Reply(here, as_json=as_json)
     reply.tell()
-    return answer_changed(reply, "broken", leases.break_(here, ids, reason=reason))
+    return answer_changed(reply, "broken", leases.break_(here, ids, holders=holders, reason=reason))
+
+
+@click.command()
+@click.argument("holders", nargs=-1, metavar="[SESSION]...")
+@as_json_option
+@pass_here
+@example("guard take", "guard take claude-7f3a")
+def take(here: Here, holders: tuple[str, ...], as_json: bool) -> int:
+    """Take over what earlier, dead sessions of your own account on this machine still hold.
+
+    A session is dead when no process works under its name and it did nothing with guard for ten minutes. What is
+    ended is recorded, and reserved for you.
+    """
+    from guard.work.sessions import take as take_over
+
+    reply = Reply(here, as_json=as_json)
+    reply.tell()
+    taken = take_over(here, holders)
+    for line in render.in_the_way(taken.granted, now=now_ms()):
+        to_stderr(f"guard: somebody else was faster: {line.strip()}")
+    rows = taken.granted.reservations
+    reply.say(
+        lambda: {
+            "generation": taken.granted.generation,
+            "broken": [render.reservation_json(row, me=here.me) for row in taken.ended.reservations],
+            "granted": [render.reservation_json(row, me=here.me) for row in rows],
+        },
+        lambda: [render.granted(row, now=now_ms()) for row in rows],
+    )
+    return EXIT_REFUSED if taken.granted.conflicts else EXIT_DONE

@@ -15,13 +15,14 @@ from guard.repo import settings
 from guard.repo.secrets import without_password
 from guard.stores.choose import NEVER
 from guard.words import notice, pattern, safe, to_stderr, until
-from guard.work import notices
+from guard.work import notices, pending
 from guard.work.here import Here, now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from guard.commands.render import Json
+    from guard.model import Reservation
     from guard.stores.interface import Outcome
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
@@ -72,6 +73,9 @@ class Reply:
     def tell(self) -> None:
         """Tells the holder, once, what others broke and what expired."""
         self.notices += tell(self.here)
+        for text in pending.settle(self.here):
+            self.notices.append(text)
+            to_stderr(f"guard: {text}")
 
     def warn(self, *texts: str) -> None:
         """Says what is not as it should be, though the answer stands."""
@@ -126,8 +130,11 @@ def say_made(here: Here) -> None:
         here.made = ""
 
 
-def answer_changed(reply: Reply, deed: str, outcome: Outcome) -> int:
-    """Says what was released, renewed or broken, and what was not there; returns the exit code."""
+def answer_changed(reply: Reply, deed: str, outcome: Outcome, *, kept: Sequence[Reservation] = ()) -> int:
+    """Says what was released, renewed or broken, and what was not there; returns the exit code.
+
+    ``kept`` are leases that end later, after a push.
+    """
     me, here = safe(reply.here.me), reply.here
 
     def lines() -> list[str]:
@@ -136,17 +143,20 @@ def answer_changed(reply: Reply, deed: str, outcome: Outcome) -> int:
             remains = f" {until(row, now=now_ms())}" if deed == "renewed" else ""
             whose = f" of {safe(row.holder)}" if deed == "broken" else ""
             shown.append(f"{deed} #{row.id}{whose} {pattern(row)}{remains}")
-        return shown
+        return [*shown, *(f"kept #{row.id} {pattern(row)} until its changes are pushed" for row in kept)]
 
     for missing in outcome.not_found:
         holder = "nobody else holds" if deed == "broken" else f"you ({me}) do not hold"
         to_stderr(f"guard: {holder} {safe(missing)} here.")
-    if not outcome.reservations and not outcome.not_found:
+    if not outcome.reservations and not outcome.not_found and not kept:
         to_stderr(f"guard: nothing was {deed}: you ({me}) hold nothing here.")
-    failed = not outcome.reservations or bool(outcome.not_found)
+    failed = bool(outcome.not_found) or not (outcome.reservations or kept)
     if failed:
         reply.suggest("guard list")
-    reply.say(lambda: render.outcome_json(deed, outcome, me=here.me), lines)
+    later = [render.reservation_json(row, me=here.me) for row in kept]
+    reply.say(
+        lambda: render.outcome_json(deed, outcome, me=here.me) | ({"kept_until_pushed": later} if later else {}), lines
+    )
     return EXIT_REFUSED if failed else EXIT_DONE
 
 

@@ -10,15 +10,17 @@ from guard.patterns.grammar import literal
 from guard.record import Record
 from guard.stores.choose import FIRST, NEVER
 from guard.stores.interface import Chosen, Outcome, Terms, Wanted
-from guard.work import arguments
+from guard.work import arguments, pending
 from guard.work.here import now_ms
 from guard.work.waiting import reserve_in_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from guard.model import Reservation
     from guard.work.arguments import Named
     from guard.work.here import Here
+    from guard.work.pending import Pending
 
 REASON_MAX = 2000
 """The longest reason, in characters."""
@@ -103,6 +105,36 @@ def checked_wish(here: Here, typed: Sequence[bytes], wish: Wish) -> list[Wanted]
     return list(found.values())
 
 
+class Released(Record):
+    """What was released, what this worktree has still to commit or to push of it, and what is kept until then."""
+
+    outcome: Outcome
+    left: Pending
+    kept: tuple[Reservation, ...] = ()
+
+
+def release_watching(here: Here, choice: Choice, *, after_push: bool) -> Released:
+    """As :func:`release`, and says what of it is not pushed yet; ``after_push``: that is kept until it has been."""
+    if not after_push:
+        outcome = release(here, choice)
+        return Released(outcome, pending.left(here, [row.pattern for row in outcome.reservations]))
+    chosen, named = _chosen(here, choice)
+    active = here.store.active(here.project)
+    rows = [row for row in active.reservations if row.holder == here.me]
+    rows = [row for row in rows if choice.everything or row.id in chosen.ids]
+    waiting = [row for row in rows if pending.left(here, [row.pattern]) != pending.Pending()]
+    kept = pending.keep_until_pushed(here, waiting) if waiting else ()
+    free = tuple(number for number in chosen.ids if number not in {row.id for row in waiting})
+    if choice.everything:
+        free = tuple(row.id for row in rows if row not in waiting)
+    outcome = Outcome(active.generation)
+    if free:
+        with here.writing() as store:
+            outcome = store.release(here.actor, Chosen(ids=free))
+    left = pending.left(here, [row.pattern for row in kept])
+    return Released(_with_missing(outcome, named), left, kept)
+
+
 def release(here: Here, choice: Choice) -> Outcome:
     """Ends reservations of the holder's own."""
     chosen, named = _chosen(here, choice)
@@ -132,17 +164,29 @@ def _with_missing(outcome: Outcome, named: Named | None) -> Outcome:
     return outcome._replace(not_found=(*outcome.not_found, *named.missing)) if named else outcome
 
 
-def break_(here: Here, ids: Sequence[int], *, reason: str) -> Outcome:
-    """Ends reservations of others. Raises :class:`guard.model.GuardError` when one of them is the holder's own."""
+def break_(here: Here, ids: Sequence[int], *, holders: Sequence[str] = (), reason: str) -> Outcome:
+    """Ends reservations of others: by number, and all that some holders have.
+
+    A holder is meant by the full name or by the short one that is shown. Raises :class:`guard.model.GuardError` when a
+    number is the holder's own.
+    """
+    from guard.work.sessions import named
+
     why = checked_reason(reason)
-    mine = {row.id for row in here.store.active(here.project).reservations if row.holder == here.me}
+    rows = here.store.active(here.project).reservations
+    mine = {row.id for row in rows if row.holder == here.me}
     for number in ids:
         if number in mine:
             raise GuardError(
                 f"#{number} is yours; nothing was broken", hint=f"guard release --id {number}", code=EXIT_REFUSED
             )
+    meant = named(holders, {row.holder for row in rows} - {here.me})
+    numbers = dict.fromkeys([*ids, *(row.id for row in rows if row.holder in meant)])
+    known = {holder for holder in holders if named([holder], meant)}
     with here.writing() as store:
-        return store.break_(here.actor, ids, reason=why)
+        outcome = store.break_(here.actor, list(numbers), reason=why)
+    missing = [holder for holder in holders if holder not in known]
+    return outcome._replace(not_found=(*outcome.not_found, *missing))
 
 
 def checked_reason(text: str) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
+
+from guard.model import EXIT_REFUSED, GuardError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,8 +32,10 @@ def reserve_in_turn(
     """Reserves as soon as nobody is in the way and nobody who came earlier wants the same.
 
     Gives up after ``wait_ms`` and returns the last outcome, then with conflicts. ``waiting`` is called with each
-    outcome that differs from the one before. The place in the queue is given up on every way out.
+    outcome that differs from the one before. Raises :class:`guard.model.GuardError` when the process that started this
+    one has ended: then nobody is there to use the reservation. The place in the queue is given up on every way out.
     """
+    parent = os.getppid()
     deadline = clock() + wait_ms
     ticket = store.queue(actor, wanted, exclusive=terms.exclusive, until=deadline)
     before: Outcome | None = None
@@ -43,6 +48,8 @@ def reserve_in_turn(
             if before is None or (outcome.conflicts, outcome.ahead) != (before.conflicts, before.ahead):
                 waiting(outcome)
                 before = outcome
+            if os.getppid() != parent:
+                raise GuardError("the process that wanted to wait is gone", hint="guard list", code=EXIT_REFUSED)
             _until_changed(store, seen, _look_again_at(outcome, deadline, clock()), clock=clock, sleep=sleep)
     finally:
         store.leave(ticket)
@@ -58,5 +65,6 @@ def _look_again_at(outcome: Outcome, deadline: int, now: int) -> int:
 def _until_changed(
     store: Store, seen: object, latest: int, *, clock: Callable[[], int], sleep: Callable[[float], None]
 ) -> None:
-    while store.version() == seen and (remaining := latest - clock()) > 0:
+    parent = os.getppid()
+    while store.version() == seen and os.getppid() == parent and (remaining := latest - clock()) > 0:
         sleep(min(LOOK_S, remaining / 1000))
