@@ -35,7 +35,9 @@ COMMANDS = {
     "uninstall": "guard.commands.installing:uninstall",
     "status": "guard.commands.installing:status",
     "map": "guard.commands.mapping:map_",
+    "store": "guard.commands.stores:store",
     "agent": "guard.commands.agents:agent",
+    "completion": "guard.commands.completing:completion",
     "demo": "guard.commands.installing:demo",
     "hook": "guard.commands.installing:hook",
 }
@@ -45,6 +47,10 @@ A module is imported when one of its commands is asked for: what a command does 
 """
 
 
+HIDDEN = {"complete-words": "guard.commands.completing:complete_words"}
+"""Commands that only shells' functions call: no list shows them."""
+
+
 class _Commands(click.Group):
     """The commands of :data:`COMMANDS`."""
 
@@ -52,9 +58,10 @@ class _Commands(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        where = COMMANDS.get(cmd_name) or HIDDEN.get(cmd_name)
+        if where is None:
             return None
-        module, _, name = COMMANDS[cmd_name].partition(":")
+        module, _, name = where.partition(":")
         command = getattr(import_module(module), name)
         assert isinstance(command, click.Command)
         return command
@@ -62,7 +69,7 @@ class _Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS:
+        if args and args[0] not in COMMANDS and args[0] not in HIDDEN:
             near = _nearest(args[0], list(COMMANDS))
             raise UsageError(f"No such command {args[0]!a}", hint=f"guard {near} --help" if near else "guard --help")
         return super().resolve_command(ctx, args)

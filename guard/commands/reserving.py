@@ -105,9 +105,10 @@ def reserve(
 
 def _options(typed: Sequence[str], *, shared: bool, ttl: str | None, reason: str) -> str:
     """The same request, as words to paste."""
-    words = [*(["--shared"] if shared else []), *(["--ttl", ttl] if ttl else [])]
-    words += ["--reason", reason] if reason else []
-    return " ".join(quoted(os.fsencode(word)) for word in [*words, *typed])
+    options = ["--shared"] if shared else []
+    options += [f"--ttl {quoted(os.fsencode(ttl))}"] if ttl else []
+    options += [f"--reason {quoted(os.fsencode(reason))}"] if reason else []
+    return " ".join([*options, *(quoted(os.fsencode(word)) for word in typed)])
 
 
 def _reserved(reply: Reply, typed: Sequence[str], wish: Wish, *, wait: str) -> Reserved:
