@@ -6,13 +6,14 @@ from typing import Any
 
 import click
 
+from guard.commands import render
 from guard.commands.shared import as_json_option, example, pass_here, print_json, print_lines, say_made, terminal_width
 from guard.events import NAMES
 from guard.model import EXIT_DONE, GuardError
 from guard.stores.choose import ANEW, note_store
 from guard.words import safe, to_stderr
 from guard.work import questions
-from guard.work.here import Here, why_unreadable
+from guard.work.here import Here, now_ms, why_unreadable
 
 
 @click.command()
@@ -50,14 +51,34 @@ def uninstall(here: Here, as_json: bool) -> int:
 
 @click.command()
 @click.option("--check", "checking", is_flag=True, help="Exit 1 when guard is not fully in force here.")
+@click.option("--line", "as_line", is_flag=True, help="One short line, also kept for prompts (see guard help prompts).")
 @as_json_option
 @pass_here
 @example("guard status", "guard status --check    for CI and scripts")
-def status(here: Here, checking: bool, as_json: bool) -> int:
+def status(here: Here, checking: bool, as_line: bool, as_json: bool) -> int:
     """What is installed, whether it is in force, who you are, what you and others hold."""
     from guard.commands.overview import overview
 
+    if as_line:
+        return _print_line(here, as_json=as_json)
     return overview(here, checking=checking, as_json=as_json, width=terminal_width())
+
+
+def _print_line(here: Here, *, as_json: bool) -> int:
+    """Prints the line for prompts, and keeps it where ``hooks/line`` finds it."""
+    from guard.install.hookfile import line_program
+    from guard.work.line import line_of, write
+
+    snapshot = here.store.active(here.project)
+    line, now = line_of(snapshot.reservations, me=here.me), now_ms()
+    write(here.place.git_dir, line, project=here.project, me=here.me, now=now)
+    if as_json:
+        shown = {"generation": snapshot.generation, "mine": line.mine, "theirs": line.theirs}
+        ends = {"next_at": render.iso(line.next_at), "line": line.text(now=now), "program": line_program()}
+        print_json(shown | ends)
+    else:
+        print_lines([line.text(now=now)])
+    return EXIT_DONE
 
 
 @click.command()

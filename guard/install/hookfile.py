@@ -33,6 +33,13 @@ def ours() -> bytes:
     raise GuardError(f"guard's own hook is missing: {os.fsdecode(places[0])!a}", hint="install guard again")
 
 
+def line_program() -> str:
+    """The path of the program of sh that shows the cached line in prompts; "" when the installation lacks it."""
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    places = (os.path.join(package, "hooks", "line"), os.path.join(os.path.dirname(package), "hooks", "line"))
+    return next(filter(os.path.isfile, places), "")
+
+
 def version(contents: bytes | None) -> int | None:
     """The number in the id line of a guard hook; None for anybody else's."""
     found = _ID.match(contents or b"")

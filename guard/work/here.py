@@ -17,6 +17,7 @@ from guard.stores.choose import NEVER, is_unused, open_configured
 from guard.stores.interface import Actor, Store
 from guard.stores.kinds import kind_of
 from guard.union import publish as union
+from guard.work import line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,7 +119,7 @@ class Here:
 
     def writing(self) -> Writing:
         """``with here.writing() as store:`` for every change; see :class:`Writing`."""
-        return Writing(self.store)
+        return Writing(self.store, self.place.git_dir)
 
     def exists(self, path: bytes) -> bool:
         """Is there something at a path relative to the top, in the work tree or in the index?
@@ -135,17 +136,20 @@ class Here:
 class Writing:
     """A change of the store. When it ends, every union that was published from this store is brought up to date.
 
-    This is the one place where writers renew unions, so that the next hook finds them fresh.
+    So are the lines for prompts. This is the one place where writers renew unions, so that the next hook finds them
+    fresh.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, git_dir: bytes) -> None:
         self._store = store
+        self._git_dir = git_dir
 
     def __enter__(self) -> Store:
         return self._store
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         union.renew(self._store)
+        line.renew(self._store, also=self._git_dir, now=now_ms())
 
 
 def now_ms() -> int:
