@@ -312,7 +312,7 @@ REFRESH_OURS = {
         "guard.union.patterns",
     ),
     *("guard.repo", "guard.repo.defaults", "guard.repo.git", "guard.repo.place", "guard.repo.settings"),
-    *("guard.repo.known_settings", "guard.repo.variables"),
+    "guard.repo.known_settings",
     *("guard.stores", "guard.stores.choose", "guard.stores.freshness", "guard.stores.interface"),
     *("guard.stores.kinds", "guard.stores.sqlite_kind", "guard.stores.sqlite_place", "guard.stores.sqlite_rows"),
     *("guard.stores.sqlite_versions", "guard.stores.waiting_process"),

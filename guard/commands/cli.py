@@ -39,6 +39,7 @@ COMMANDS = {
     "agent": "guard.commands.agents:agent",
     "completion": "guard.commands.completing:completion",
     "demo": "guard.commands.installing:demo",
+    "help": "guard.commands.helping:help_",
     "hook": "guard.commands.installing:hook",
 }
 """Every command, in the order in which a newcomer meets them, with the module and the name where it stands.

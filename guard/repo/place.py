@@ -6,10 +6,7 @@ import os
 
 from guard.model import UsageError
 from guard.record import Record
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from guard.repo.git import GitError
+from guard.repo import git
 
 
 class Place(Record):
@@ -40,8 +37,6 @@ def discover() -> Place:
 
     Raises :class:`UsageError` outside one.
     """
-    from guard.repo import git  # a coding agent's hook finds its place without git
-
     questions = ("--is-bare-repository", "--absolute-git-dir", "--git-common-dir", "--show-prefix", "--show-toplevel")
     try:
         # Where there is no work tree, the last question fails after the others were answered.
@@ -77,7 +72,7 @@ def in_hook() -> Place:
     return Place(git_dir=git_dir, common_dir=os.path.realpath(common_dir), top=os.getcwdb())
 
 
-def _why_not(error: GitError) -> str:
+def _why_not(error: git.GitError) -> str:
     try:
         here = os.fsdecode(os.getcwdb())
     except FileNotFoundError:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 
 from guard.record import Record
-from guard.repo.variables import KEY_VARIABLES, SESSION_VARIABLES
+from guard.repo.settings import KEY_VARIABLES, SESSION_VARIABLES
 from guard.stores import freshness
 from guard.stores.freshness import Stamp
 
