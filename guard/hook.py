@@ -122,6 +122,10 @@ def refresh() -> union.Published:
     if key is not None:
         _register(store, slot, project)
     source = store.union_source(project, holder)
+    if source.mine_until is not None and source.mine_until <= _now_ms():
+        store.active(project)  # records that it has run out
+        tell(store, project, holder)
+        source = store.union_source(project, holder)
     return union.publish(slot, key=key, identity=identity, source=source, settings=stamps)
 
 

@@ -32,9 +32,9 @@ HOOKS = ("pre-commit", "pre-merge-commit", "pre-push")
 QUICK = {
     "commit": ["git check-ignore", "git diff-index"],
     "merge": ["git check-ignore", "git diff-index"],
-    "push": ["git check-ignore", "git log", "git log"],
+    "push": ["git check-ignore", "git log"],
 }
-"""What a clear verdict takes. A ref that is updated is also asked for what it discards."""
+"""What a clear verdict takes."""
 FULL = {
     "commit": sorted([*QUICK["commit"], "python verdict", "git config", "git diff-index", "git rev-parse"]),
     "push": sorted([*QUICK["push"], "python verdict", "git config", "git log", "git log"]),

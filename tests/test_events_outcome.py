@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from guard.stores.interface import Actor, Terms, Wanted
 from guard.stores.sqlite import SqliteStore
+from guard.union.publish import renew
 from tests.support.databases import connected
 from tests.support.event_cases import assert_as_expected, blamed, no_python, play
+from tests.support.repositories import age
 
 if TYPE_CHECKING:
     from tests.support.stage import Stage
@@ -141,6 +144,43 @@ def test_an_expired_reservation_does_not_refuse(stage: Stage) -> None:
     assert_as_expected(play(stage.repository, "echo new >src/b.py; git commit -qam m"), [])
     with no_python(stage.repository):  # the next one is quick again
         assert_as_expected(play(stage.repository, "echo newer >src/b.py; git commit -qam m"), [])
+
+
+@every_event
+def test_who_commits_after_their_own_lease_has_run_out_is_told_in_that_hook(stage: Stage, verb: str) -> None:
+    """The lease ran out while nobody asked the store, so nothing has recorded it yet."""
+
+    def an_hour_ago() -> int:
+        return time.time_ns() // 1_000_000 - 3_600_000
+
+    past = SqliteStore(str(stage.store), patience_s=10, clock=an_hour_ago)
+    terms = Terms(exclusive=True, reason="", ttl_ms=60_000, fold=False, shorten=True)
+    past.reserve(Actor(stage.project, "bob", "someone@here"), [Wanted(b"/src/b.py", b"")], terms)
+    past.close()
+    told = play(stage.repository, EVENTS[verb].replace("held/x.txt", "src/b.py"))
+    assert told.code == 0, told.text
+    assert told.text.count("guard: your reservation #2 of /src/b.py expired at") == 1
+    assert "expired" not in play(stage.repository, "git commit -q --allow-empty -m m").text
+    with no_python(stage.repository):
+        assert_as_expected(play(stage.repository, "git commit -q --allow-empty -m m"), [])
+
+
+def test_a_union_is_fresh_until_the_holders_own_lease_runs_out(stage: Stage) -> None:
+    """What the hook compares is a file whose time is that instant; here it is moved to the past."""
+    store = SqliteStore(str(stage.store), patience_s=10)
+    terms = Terms(exclusive=True, reason="", ttl_ms=60_000, fold=False, shorten=True)
+    store.reserve(Actor(stage.project, "bob", "someone@here"), [Wanted(b"/src/b.py", b"")], terms)
+    renew(store)
+    store.close()
+    commit = "git commit -q --allow-empty -m m"
+    with no_python(stage.repository):
+        assert_as_expected(play(stage.repository, commit), [])
+    (due,) = stage.slot.glob("*/due")
+    assert due.stat().st_mtime > time.time()
+    age(due)
+    with no_python(stage.repository):
+        assert play(stage.repository, commit).code == 1
+    assert_as_expected(play(stage.repository, commit), [])
 
 
 def test_a_released_reservation_does_not_refuse(stage: Stage) -> None:

@@ -93,6 +93,9 @@ CLEAR = [
     Case("past the hook", "make held/x.txt; git push --no-verify origin main"),
     Case("a note", "git notes add -m held HEAD; git push origin refs/notes/commits"),
     Case("an empty commit", "git commit -q --allow-empty -nm m; git push origin main"),
+    Case("several empty commits", "for n in 1 2 3; do git commit -q --allow-empty -nm $n; done; git push origin main"),
+    Case("an empty commit, first", "make free.txt; git commit -q --allow-empty -nm m; git push origin main"),
+    Case("an empty commit, last", "git commit -q --allow-empty -nm m; make free.txt; git push origin main"),
     Case("from a subdirectory", "make free.txt; cd src/auth; git push origin main"),
     Case("from elsewhere", "make free.txt; cd /; git -C $REPOSITORY/src push origin main"),
     Case("from elsewhere, with --git-dir", "make free.txt; cd /; git --git-dir=$REPOSITORY/.git push origin main"),
@@ -496,6 +499,7 @@ KEPT = [
     Case(
         "it moves to another branch",
         "make held/x.txt; git push -q --no-verify origin main; git push -f origin main:saved main^:main",
+        quick=False,
     ),
     Case(
         "the tag is moved",

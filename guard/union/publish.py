@@ -8,6 +8,7 @@
     unions/SLOT/ID/f0, s0, …     links to the watched files, and files with the modification time each must have
     unions/SLOT/ID/l0, r0, …     links to the watched files behind symbolic links, and to where those led
     unions/SLOT/ID/a0, …         links to the watched files that must stay absent or empty
+    unions/SLOT/ID/due           its modification time is when the first of the holder's own reservations runs out
     unions/SLOT/ID/tree/         the patterns, in one .gitignore, for git
     unions/SLOT/ID/patterns      the patterns for Python (guard.union.patterns)
     unions/SLOT/ID/list*         what a hook that is running has listed
@@ -157,15 +158,25 @@ def _publish(
         store_files.append(Stamp(os.path.join(place, b"tree", _IGNORE), WRITTEN_NS))
     files = (*store_files, *settings)
     _write_stamps(slot, place, files)
+    due = _due(source)
+    if due is not None:
+        _write(os.path.join(place, b"due"), b"", mtime_ns=due * 1_000_000)
     _write(os.path.join(place, b"whole"), b"")
     if key is not None:
         generation = source.generation if source else 0
         made_in = (freshness.boot(), freshness.host())
-        current = Current(published, *made_in, key, files, identity, generation, len(store_files), checksum)
+        current = Current(published, *made_in, key, files, identity, generation, len(store_files), checksum, due)
         _write_current(slot, current)
         _withdraw(slot, before)
     _sweep(slot, published.name)
     return published
+
+
+def _due(source: Source | None) -> int | None:
+    """When the holder's first own reservation runs out; None when there is none, or when it has already: a store that
+    can only be read goes on listing it, and the holder was told."""
+    due = source.mine_until if source else None
+    return due if due is not None and due > time.time_ns() // 1_000_000 else None
 
 
 def _says_the_same(
@@ -173,6 +184,8 @@ def _says_the_same(
 ) -> bool:
     """Does what is published say just this? Then it serves once more."""
     if (before.key, before.identity, before.published.state) != (key, identity, _state(identity, source)):
+        return False
+    if before.due != _due(source):
         return False
     patterns = source.patterns if source and before.published.state != OFF else ()
     stamps = [*(source.stamps if source else ())]
@@ -189,6 +202,8 @@ def _holds(slot: bytes, before: Current) -> bool:
     names = [b"slot", *(b"f%d" % number for number in range(len(files)))]
     names += [b"l%d" % number for number in range(len(links))] + [b"a%d" % number for number in range(len(absent))]
     stamps = all(freshness.mtime_of(os.path.join(place, b"s%d" % n)) == each.mtime_ns for n, each in enumerate(files))
+    if before.due is not None:
+        stamps = stamps and freshness.mtime_of(os.path.join(place, b"due")) == before.due * 1_000_000
     own = [stamp for stamp in before.files[: before.store_files] if stamp.path.startswith(place + b"/")]
     return (
         proven

@@ -15,6 +15,7 @@ the identity. :mod:`guard.union.fast` says what a verdict that is reached from t
 from __future__ import annotations
 
 import os
+import time
 
 from guard.record import Record
 from guard.repo.settings import KEY_VARIABLES, SESSION_VARIABLES
@@ -55,7 +56,9 @@ class Published(Record):
 class Current(Record):
     """What ``current`` says. ``files`` are the watched ones, first ``store_files`` of the store and the union itself.
 
-    ``patterns`` names the patterns that were published: a checksum of them as the store gave them.
+    ``patterns`` names the patterns that were published: a checksum of them as the store gave them. ``due`` is when
+    the first of the holder's own reservations runs out, in Unix ms: from then on nothing here is fresh, so that the
+    holder is told in the next hook. None when there is none.
     """
 
     published: Published
@@ -67,6 +70,7 @@ class Current(Record):
     generation: int
     store_files: int
     patterns: bytes
+    due: int | None = None
 
 
 def key_of(environment: Mapping[bytes, bytes]) -> bytes | None:
@@ -102,8 +106,8 @@ def load(slot: bytes) -> Current | None:
             lines = file.read().split(b"\n")
         version, name, state, *_ = lines[0].split(b" ")
         end = lines.index(END, 4)
-        holder, project, store, fold, off, generation, store_files, patterns = lines[end + 1 : end + 9]
-        if version != VERSION or lines[end + 9 :] != [b""] or not is_name(name):
+        holder, project, store, fold, off, generation, store_files, patterns, due = lines[end + 1 : end + 10]
+        if version != VERSION or lines[end + 10 :] != [b""] or not is_name(name):
             return None
         if not os.path.samefile(os.path.join(slot, name, b"slot"), slot):
             return None  # the repository was copied: its files are not those that are watched
@@ -117,6 +121,7 @@ def load(slot: bytes) -> Current | None:
             generation=int(generation),
             store_files=int(store_files),
             patterns=patterns,
+            due=int(due) if due else None,
         )
     except (OSError, ValueError):
         return None
@@ -133,6 +138,7 @@ def lines_of(current: Current, *, slot: bytes) -> bytes:
     lines += [END, identity.holder, identity.project, identity.store]
     lines += [b"1" if identity.fold else b"0", b"1" if identity.off else b"0"]
     lines += [b"%d" % current.generation, b"%d" % current.store_files, current.patterns]
+    lines += [b"" if current.due is None else b"%d" % current.due]
     if any(b"\n" in line for line in lines):
         raise ValueError("a name with a newline cannot be published")
     return b"\n".join(lines) + b"\n"
@@ -168,6 +174,8 @@ def settings_hold(slot: bytes, current: Current, key: bytes | None) -> list[Stam
 def is_fresh(slot: bytes, current: Current, key: bytes | None) -> bool:
     """Is what is published proven to be the store's current state for this environment? As fresh() in the hook."""
     stamps = current.files[: current.store_files]
+    if current.due is not None and current.due <= time.time_ns() // 1_000_000:
+        return False
     return all(stamp.holds() for stamp in stamps) and settings_hold(slot, current, key) is not None
 
 

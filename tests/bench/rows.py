@@ -170,7 +170,7 @@ def push(bench: Bench) -> Iterator[Row]:
     scene = bench.scene("push", patterns=others_patterns(100))
     lines, arguments = unpushed(scene, commits=200)
     scene.settle("pre-push", *arguments, stdin=lines)
-    _expect(scene.started("pre-push", *arguments, stdin=lines), ["git", *CLEAR], "a push")
+    _expect(scene.started("pre-push", *arguments, stdin=lines), CLEAR, "a push")
     log = ("git", "log", "--name-only", "origin/main..main")
     if scene.git(*log[1:]).count("commit ") < 200:
         raise RuntimeError("there are not 200 commits to push")
