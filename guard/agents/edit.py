@@ -150,7 +150,7 @@ def decide(world: World, conflicts: Sequence[Conflict], *, what: str) -> tuple[b
     rows = list({conflict.reservation.id: conflict.reservation for conflict in conflicts}.values())
     top = world.place.top or b""
     if event == REFUSED:
-        said = edit_refusal(conflicts, top=top, now=now_ms())
+        said = edit_refusal(conflicts, top=top, now=now_ms(), note=_take_over(world, rows))
     else:
         names = ", ".join(dict.fromkeys(row.holder for row in rows))
         why = f"{skip} is set" if skip else f"the mode is warn ({mode.source})"
@@ -158,6 +158,19 @@ def decide(world: World, conflicts: Sequence[Conflict], *, what: str) -> tuple[b
     paths = b", ".join(dict.fromkeys(conflict.path for conflict in conflicts)).decode("utf-8", "backslashreplace")
     _record(world, event, rows, f"{what}: {paths[:200]}")
     return event == REFUSED, said
+
+
+def _take_over(world: World, rows: Sequence[Reservation]) -> str:
+    """A line for a session that is held up by a former one of the same account; "" if none can be."""
+    from guard.repo.settings import principal
+    from guard.words import quoted, shown_name
+
+    own = principal()
+    former = [row.holder for row in rows if row.principal == own and shown_name(row.holder, ()) != row.holder]
+    if not former or not world.store.kind.writable:
+        return ""
+    name = quoted(former[0].encode("utf-8", "surrogateescape"))
+    return f"If that was an earlier session of yours that has ended (guard checks it): guard take {name}"
 
 
 def _record(world: World, event: str, rows: Sequence[Reservation], what: str) -> None:

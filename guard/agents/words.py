@@ -6,7 +6,7 @@ command in them can be pasted.
 
 from __future__ import annotations
 
-from guard.words import length, pattern, quoted, safe, until
+from guard.words import length, pattern, quoted, safe, shown_name, until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,9 +22,10 @@ def edit_refusal(conflicts: Sequence[Conflict], *, top: bytes, now: int, note: s
     """Why an edit is refused. ``top`` is the repository's top, ``now`` in Unix ms; ``note`` is one more line."""
     paths = list(dict.fromkeys(conflict.path for conflict in conflicts))
     first = conflicts[0]
+    holder = safe(shown_name(first.reservation.holder, _holders(conflicts)))
     what = safe(first.path) if len(paths) == 1 else f"{safe(first.path)} and {len(paths) - 1} more of these files"
     verb = "is" if len(paths) == 1 else "are"
-    lines = [f"guard: {what} {verb} reserved by {safe(first.reservation.holder)}, so this edit was refused."]
+    lines = [f"guard: {what} {verb} reserved by {holder}, so this edit was refused."]
     lines += _held_lines(conflicts, now=now)
     lines += [
         "Nothing was changed. Do not write to it in another way, such as through the shell.",
@@ -36,11 +37,16 @@ def edit_refusal(conflicts: Sequence[Conflict], *, top: bytes, now: int, note: s
 
 def _held_lines(conflicts: Sequence[Conflict], *, now: int) -> list[str]:
     lines = []
+    among = _holders(conflicts)
     for conflict in list({conflict.reservation.id: conflict for conflict in conflicts}.values())[:SHOWN]:
         row = conflict.reservation
         why = f": {safe(row.reason)}" if row.reason else ""
-        lines.append(f"  {safe(row.holder)} holds {pattern(row)} {until(row, now=now)}{why}")
+        lines.append(f"  {safe(shown_name(row.holder, among))} holds {pattern(row)} {until(row, now=now)}{why}")
     return lines
+
+
+def _holders(conflicts: Sequence[Conflict]) -> list[str]:
+    return [conflict.reservation.holder for conflict in conflicts]
 
 
 def _from_top(path: bytes) -> str:
@@ -85,7 +91,8 @@ def net_text(
     lines = ["guard: while this command ran, files changed that others have reserved:"]
     for conflict in [*new, *touched][: SHOWN * 2]:
         row = conflict.reservation
-        lines.append(f"  {safe(conflict.path)}, held by {safe(row.holder)} {until(row, now=now)}")
+        holder = shown_name(row.holder, _holders([*new, *touched]))
+        lines.append(f"  {safe(conflict.path)}, held by {safe(holder)} {until(row, now=now)}")
     restore = [conflict.path for conflict in new if conflict.path not in untracked]
     if restore:
         words = " ".join(quoted(path) for path in dict.fromkeys(restore))
@@ -103,9 +110,9 @@ def session_lines(
     me: str, mine: Sequence[Reservation], theirs: Sequence[Reservation], lost: Sequence[Reservation], *, now: int
 ) -> str:
     """What a session reads when it begins: at most ten lines."""
-    lines = [
-        f"guard: you are {safe(me)} in this repository. An edit of a file that somebody else has reserved is refused."
-    ]
+    names = [row.holder for row in theirs]
+    you = safe(shown_name(me, names))
+    lines = [f"guard: you are {you} in this repository. An edit of a file that somebody else has reserved is refused."]
     lines += _some("You hold", mine, 2, now=now)
     lines += _some("Others hold", theirs, 3, now=now)
     for row in lost[:1]:
@@ -123,7 +130,8 @@ def _some(title: str, rows: Sequence[Reservation], count: int, *, now: int) -> l
     for row in rows[:count]:
         remains = "" if row.expires_at is None else f" for {length(row.expires_at - now)}"
         why = f": {safe(row.reason)}" if row.reason else ""
-        who = "" if title == "You hold" else f"{safe(row.holder)} holds "
+        shown_holder = safe(shown_name(row.holder, [each.holder for each in rows]))
+        who = "" if title == "You hold" else f"{shown_holder} holds "
         shown.append(f"  {who}{pattern(row)}{remains}{why}")
     more = f" (guard list shows all {len(rows)})" if len(rows) > count else ""
     return [f"{title} {len(rows)}{more}:", *shown]

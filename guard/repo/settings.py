@@ -243,7 +243,8 @@ def softened(mode: Setting, environment: Mapping[bytes, bytes], *, by: bytes) ->
 def _fallback_holder(environment: Mapping[bytes, bytes], config: Mapping[bytes, Configured]) -> Setting:
     for variable in SESSION_VARIABLES:
         if environment.get(variable):
-            return Setting(_text(environment[variable]), f"the session id in {variable.decode()}")
+            program = variable.partition(b"_")[0].decode().lower()
+            return Setting(f"{program}-{_text(environment[variable])}", f"the session id in {variable.decode()}")
     email = config.get(b"user.email")
     if email is not None and email.value:
         return Setting(_text(email.value), f"git config user.email ({email.scope.decode()})")

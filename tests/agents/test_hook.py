@@ -22,6 +22,11 @@ class Agent:
         self.stub = stub
         self.session = session
 
+    @property
+    def holder(self) -> str:
+        """The session's name as a holder."""
+        return f"claude-{self.session}"
+
     def call(self, event: str, env: dict[str, str] | None = None, program: str = "claude", **more: Any) -> Done:
         told = {
             "session_id": self.session,
@@ -245,11 +250,11 @@ def test_without_the_setting_nothing_is_reserved(one: Agent) -> None:
 
 def test_the_first_to_edit_holds_the_file_until_its_session_ends(auto: Repository, one: Agent, two: Agent) -> None:
     assert allowed(one.edit("a.txt")) and allowed(one.edit("new/file.txt"))
-    assert patterns(auto) == {"/a.txt": one.session, "/new/file.txt": one.session}
+    assert patterns(auto) == {"/a.txt": one.holder, "/new/file.txt": one.holder}
     assert "a.txt is reserved by" in reason(two.edit("a.txt"))
     assert allowed(two.edit("src/b.py"))
     assert one.call("SessionEnd", reason="other").code == 0
-    assert patterns(auto) == {"/src/b.py": two.session}
+    assert patterns(auto) == {"/src/b.py": two.holder}
     assert allowed(two.edit("a.txt"))
 
 
@@ -405,7 +410,9 @@ def test_a_session_is_told_in_ten_lines(one: Agent) -> None:
     one.repository.guard("reserve", "a.txt", env={"CLAUDE_CODE_SESSION_ID": one.session})
     done = one.call("SessionStart", source="startup")
     said = json.loads(done.out)["hookSpecificOutput"]["additionalContext"]
-    assert one.session[:4] in said and "alice" in said and "a.txt" in said and "all 20" in said
+    assert (
+        "claude-7f3a" in said and one.session not in said and "alice" in said and "a.txt" in said and "all 20" in said
+    )
     assert len(said.splitlines()) <= 10
 
 
