@@ -30,6 +30,7 @@ from guard.repo.known_settings import (
     store_fault,
     ttl,
 )
+from guard.repo.variables import KEY_VARIABLES, SESSION_VARIABLES
 from guard.words import quoted
 
 TYPE_CHECKING = False
@@ -58,33 +59,6 @@ __all__ = [
     "softened",
     "ttl",
 ]
-
-SESSION_VARIABLES = (
-    b"CODEX_SESSION_ID",  # one for all of a session; a subagent of Codex has a CODEX_THREAD_ID of its own
-    b"CODEX_THREAD_ID",
-    b"CLAUDE_CODE_SESSION_ID",
-    b"COPILOT_AGENT_SESSION_ID",
-)
-"""Coding agents' programs set these for the commands that they start: a name for a holder who was given none."""
-
-KEY_VARIABLES = (
-    b"GUARD_AGENT",
-    b"AGENT_NAME",
-    *SESSION_VARIABLES,
-    b"GUARD_DB",
-    b"GUARD_PROJECT",
-    b"GUARD_MODE",
-    b"AGENT_MAIL_BYPASS",
-    b"AGENT_MAIL_GUARD_MODE",
-    b"HOME",
-    b"XDG_CONFIG_HOME",
-    b"XDG_DATA_HOME",
-    b"GIT_CONFIG_PARAMETERS",
-    b"GIT_CONFIG_GLOBAL",
-    b"GIT_CONFIG_SYSTEM",
-    b"GIT_CONFIG_NOSYSTEM",
-)
-"""Every variable that can change a setting, in the order in which the hook compares them."""
 
 DEFAULT = "the default"
 NOTED = "guard install, which noted it in this repository"

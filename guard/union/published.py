@@ -18,7 +18,7 @@ import os
 import time
 
 from guard.record import Record
-from guard.repo.settings import KEY_VARIABLES, SESSION_VARIABLES
+from guard.repo.variables import KEY_VARIABLES, SESSION_VARIABLES
 from guard.stores import freshness
 from guard.stores.freshness import Stamp
 
