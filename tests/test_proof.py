@@ -1,0 +1,412 @@
+"""A clear verdict is never the absence of an answer: each claim of guard/union/fast.py, tried.
+
+bob's union is fresh, and he stages or pushes what alice holds. Python cannot be started, so an undisturbed hook ends
+with 3: any 0 is a verdict that sh and git reached by themselves, and wrongly. Each system call is then made to fail,
+each process is killed, and the hook is cut short. A quick run takes a share of the trials; ``--long`` takes all.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.repositories import PACKAGE, Done, Repository, age, run
+from tests.support.stage import Stage
+from tests.support.strace import why_not
+
+ERRNOS = {
+    "openat": ("EMFILE", "ENFILE", "EACCES", "EIO", "ENOMEM"),
+    "read": ("EIO",),
+    "pread64": ("EIO",),
+    "write": ("EIO", "ENOSPC", "EPIPE"),
+    "newfstatat": ("EIO", "EACCES", "ENOMEM"),
+    "close": ("EIO",),
+    "dup2": ("EMFILE",),
+    "fcntl": ("EMFILE",),
+    "pipe2": ("EMFILE", "ENFILE"),
+    "clone": ("EAGAIN", "ENOMEM"),
+    "vfork": ("EAGAIN",),
+    "execve": ("EACCES", "ENOMEM", "EIO"),
+    "wait4": ("ECHILD",),
+    "mmap": ("ENOMEM",),
+    "lseek": ("EIO",),
+    "getcwd": ("ENOENT",),
+    "access": ("EIO",),
+    "unlink": ("EIO",),
+    "getdents64": ("EIO",),
+    "geteuid": (),
+    "exit_group": (),
+}
+"""The system calls of sh and git that are disturbed, and how each plausibly fails; every one is also killed at."""
+
+FAULTS = [f"{name}:error={errno}" for name, errnos in ERRNOS.items() for errno in errnos]
+KILLS = [f"{name}:signal=KILL" for name in ERRNOS if name != "geteuid"]
+
+
+class Trial:
+    """A hook of bob's that must not say "clear", and cannot ask Python."""
+
+    def __init__(self, stage: Stage, event: str) -> None:
+        self.stage = stage
+        self.event = event
+        self.stdin = b""
+        repository = stage.repository
+        if event == "pre-push":
+            stage.stage("held/x.txt")
+            repository.git("commit", "-qnm", "theirs")
+            zero = "0" * 40
+            self.stdin = f"refs/heads/main {repository.head()} refs/heads/main {zero}\n".encode()
+        assert stage.hook("free.txt").code == 0
+        if event == "pre-commit":
+            stage.stage("held/x.txt")
+        python = repository.path / ".git/guard/python"
+        python.write_text("/nowhere/python\n/nowhere\n/nowhere\n")
+        self.hook = repository.path / ".git/hooks" / event
+        self.env = {"GUARD_AGENT": "bob", "HOME": str(stage.home), "GIT_CONFIG_NOSYSTEM": "1", "PATH": "/usr/bin:/bin"}
+
+    def run(self, *before: str, hook: Path | None = None, **env: str) -> Done:
+        done = subprocess.run(
+            [*before, str(hook or self.hook), "origin", "/nowhere/remote"],
+            cwd=self.stage.repository.path,
+            env={**self.env, **env},
+            input=self.stdin,
+            capture_output=True,
+            check=False,
+            timeout=120,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def counts(self) -> dict[str, int]:
+        """How often the process that does so most calls each system call."""
+        log = self.stage.base.parent / "proof.log"
+        done = self.run("strace", "-f", "-qq", "-o", str(log))
+        assert done.code == 3, done.text
+        found: dict[tuple[str, str], int] = {}
+        for line in log.read_text(errors="replace").splitlines():
+            match = re.match(r"(\d+) +(\w+)\(", line)
+            if match:
+                found[match[1], match[2]] = found.get((match[1], match[2]), 0) + 1
+        most: dict[str, int] = {}
+        for (_, name), count in found.items():
+            most[name] = max(most.get(name, 0), count)
+        return most
+
+    def disturbed(self, fault: str, number: int) -> Done:
+        name = fault.partition(":")[0]
+        options = ("-e", "signal=none", "-e", f"trace={name}", "-e", f"inject={fault}:when={number}")
+        return self.run("strace", "-f", "-qq", "-o", os.devnull, *options)
+
+
+@pytest.fixture(params=["pre-commit", "pre-push"])
+def trial(stage: Stage, request: pytest.FixtureRequest) -> Trial:
+    return Trial(stage, request.param)
+
+
+@pytest.fixture
+def traced(trial: Trial) -> Trial:
+    if why_not():
+        pytest.skip(why_not())
+    return trial
+
+
+def places(trial: Trial, faults: list[str], *, every: int) -> Iterator[tuple[str, int]]:
+    counts = trial.counts()
+    everything = [(fault, number + 1) for fault in faults for number in range(counts.get(fault.partition(":")[0], 0))]
+    assert len(everything) > 100, counts
+    yield from everything[len(everything) % every :: every]
+
+
+def try_all(trial: Trial, faults: list[str], *, every: int, figure: Callable[[str], None]) -> None:
+    count = 0
+    for fault, number in places(trial, faults, every=every):
+        done = trial.disturbed(fault, number)
+        assert done.code != 0, f"{fault} at call {number}: clear\n{done.text}"
+        count += 1
+    figure(f"{trial.event}: {count} disturbed runs, none clear")
+
+
+def test_undisturbed_the_hook_has_no_answer(trial: Trial) -> None:
+    done = trial.run()
+    assert done.code == 3
+    assert "cannot tell" in done.text
+    assert not list(trial.stage.slot.glob("*/list*")), "what was listed is away"
+
+
+def test_a_system_call_fails(traced: Trial, figure: Callable[[str], None]) -> None:
+    try_all(traced, FAULTS, every=23, figure=figure)
+
+
+@pytest.mark.long
+def test_every_system_call_fails(traced: Trial, figure: Callable[[str], None]) -> None:
+    try_all(traced, FAULTS, every=1, figure=figure)
+
+
+def test_a_process_is_killed(traced: Trial, figure: Callable[[str], None]) -> None:
+    try_all(traced, KILLS, every=23, figure=figure)
+
+
+@pytest.mark.long
+def test_every_process_is_killed_at_every_call(traced: Trial, figure: Callable[[str], None]) -> None:
+    try_all(traced, KILLS, every=1, figure=figure)
+
+
+@pytest.mark.parametrize("name", ["diff-index", "check-ignore", "log"])
+@pytest.mark.parametrize("fault", ["write:error=EIO", "read:error=EIO", "openat:error=EMFILE", "write:signal=KILL"])
+def test_one_of_the_two_gits_fails_at_any_call(stage: Stage, tmp_path: Path, name: str, fault: str) -> None:
+    """Alone, so that the other processes, whose calls have the same numbers, do not fail with it."""
+    if why_not():
+        pytest.skip(why_not())
+    trial = Trial(stage, "pre-push" if name == "log" else "pre-commit")
+    real = shutil.which("git")
+    stub = tmp_path / "bin/git"
+    stub.parent.mkdir()
+    for number in (1, 2, 3, 5, 9):
+        call = fault.partition(":")[0]
+        strace = f"strace -qq -o /dev/null -e signal=none -e trace={call} -e inject={fault}:when={number}"
+        stub.write_text(
+            f'#!/bin/sh\ncase " $* " in *" {name} "*) exec {strace} {real} "$@" ;; esac\nexec {real} "$@"\n'
+        )
+        stub.chmod(0o755)
+        done = trial.run(PATH=f"{stub.parent}:/usr/bin:/bin")
+        assert done.code != 0, f"{fault} at call {number} of git {name}: clear\n{done.text}"
+
+
+def test_a_long_list_that_loses_a_part_in_the_middle(stage: Stage, tmp_path: Path) -> None:
+    """git writes 4 kB at a time, and for a pipe it would end with 0 whatever it could not write."""
+    if why_not():
+        pytest.skip(why_not())
+    for number in range(600):
+        stage.repository.write(f"free/some/directory/file{number:04}", "x\n")
+    trial = Trial(stage, "pre-commit")
+    stage.repository.git("add", "free")
+    for number in (1, 2, 3, 4, 5):
+        options = ("-e", "trace=write", "-e", f"inject=write:error=EIO:when={number}")
+        assert trial.run("strace", "-f", "-qq", "-o", os.devnull, *options).code != 0
+
+
+# The hook itself, cut short
+
+
+def cut_short(trial: Trial, place: Path, lengths: Iterator[int]) -> int:
+    """Runs the beginnings of the hook, each as sh would when the rest is missing. Returns how many."""
+    whole = trial.hook.read_bytes()
+    place.mkdir()
+    hook = place / trial.event
+    count = 0
+    for length in lengths:
+        hook.write_bytes(whole[:length])
+        hook.chmod(0o755)
+        done = trial.run("sh", hook=hook)
+        assert done.code != 0, f"{length} of {len(whole)} bytes: clear\n{done.text}"
+        count += 1
+    return count
+
+
+SHEBANG = len("#!/bin/sh\n{")
+"""Of fewer bytes there is nothing of ours that could speak."""
+
+
+def test_the_hook_cut_short_lets_nothing_pass(trial: Trial, tmp_path: Path) -> None:
+    whole = len(trial.hook.read_bytes())
+    assert cut_short(trial, tmp_path / "cut", iter(range(SHEBANG, whole, 211)))
+    text = trial.hook.read_bytes()
+    ends = [match.end() for match in re.finditer(rb"\n[})][^\n]*\n", text)]  # after each function and command
+    assert cut_short(trial, tmp_path / "ends", iter(end + more for end in ends for more in (-1, 0) if end < whole))
+
+
+@pytest.mark.long
+def test_the_hook_cut_at_every_length(trial: Trial, tmp_path: Path, figure: Callable[[str], None]) -> None:
+    whole = len(trial.hook.read_bytes())
+    figure(f"{cut_short(trial, tmp_path / 'cut', iter(range(SHEBANG, whole - 1)))} lengths, none clear")
+
+
+# What the caller's environment could steer
+
+HOSTILE = {
+    **{name: "/dev/stdout" for name in ("GIT_TRACE", "GIT_TRACE_SETUP", "GIT_TRACE_PERFORMANCE", "GIT_TRACE_REFS")},
+    **{name: "/dev/stdout" for name in ("GIT_TRACE_PACKET", "GIT_TRACE_SHALLOW", "GIT_TRACE_PACK_ACCESS")},
+    **{name: "/dev/stdout" for name in ("GIT_TRACE2", "GIT_TRACE2_EVENT", "GIT_TRACE2_PERF")},
+    **{name: "1" for name in ("GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_ICASE_PATHSPECS")},
+    "GIT_EXTERNAL_DIFF": "true",
+    "GIT_DIFF_OPTS": "-u0",
+    "GIT_PREFIX": "held/",
+    "GIT_CONFIG": "/dev/null",
+    "GIT_NAMESPACE": "other",
+    "GIT_ATTR_SOURCE": "HEAD",
+    "GIT_PAGER": "true",
+    "GIT_FLUSH": "0",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_CONFIG_PARAMETERS": "'core.excludesFile=/dev/null' 'diff.renames=copies' 'core.quotePath=false'",
+    "IFS": "/.",
+    "CDPATH": "/",
+    "ENV": "/dev/null",
+    "BASH_ENV": "/dev/null",
+    "PS4": "$(exit 0)",
+    "LC_ALL": "tr_TR.UTF-8",
+    "LANG": "tr_TR.UTF-8",
+    "POSIXLY_CORRECT": "1",
+    "PYTHONHOME": "/nowhere",
+    "PYTHONPATH": "/nowhere",
+    "PYTHONSTARTUP": "/nowhere",
+    "PYTHONWARNINGS": "error",
+    "PYTHONINSPECT": "1",
+    "PYTHONUNBUFFERED": "1",
+    "PYTHONOPTIMIZE": "2",
+    "BASH_FUNC_git%%": "() { :; }",
+    "BASH_FUNC_printf%%": "() { :; }",
+    "BASH_FUNC_read%%": "() { :; }",
+}
+
+
+def variables_of_the_hook() -> list[str]:
+    return sorted(set(re.findall(r"\bg_[a-z0-9]+", (PACKAGE / "hooks/guard").read_text())))
+
+
+def test_every_variable_of_the_hook_is_cleared_first() -> None:
+    text = (PACKAGE / "hooks/guard").read_text()
+    cleared = re.search(r"\nunset ((?:g_\w+|\\\n|[ ])+)", text)
+    assert cleared is not None
+    assert sorted(re.findall(r"g_\w+", cleared[1])) == variables_of_the_hook()
+
+
+def test_no_variable_of_the_callers_stands_for_one_of_the_hooks(stage: Stage) -> None:
+    for value in ("off", "1", "/bin/true", "clear"):
+        stage.stage("held/x.txt")
+        done = stage.hook(**{name: value for name in variables_of_the_hook()})
+        assert done.code == 1, (value, done.text)
+        assert "alice holds" in done.text
+
+
+@pytest.mark.parametrize("name", list(HOSTILE))
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_no_variable_makes_a_held_path_free(stage: Stage, name: str, shell: str) -> None:
+    stage.stage("held/x.txt")
+    hook = str(stage.repository.path / ".git/hooks/pre-commit")
+    for _ in range(2):  # the first may publish a union for this environment
+        done = run([shell, hook], cwd=stage.repository.path, env={"GUARD_AGENT": "bob", name: HOSTILE[name]})
+        assert done.code in (1, 3), done.text
+    stage.stage("free.txt")
+    done = run([shell, hook], cwd=stage.repository.path, env={"GUARD_AGENT": "bob", name: HOSTILE[name]})
+    assert done.code == 0, done.text
+
+
+def test_the_hook_turns_off_every_trace_that_this_git_knows() -> None:
+    """A trace to stdout would stand among the paths."""
+    programs = subprocess.run(["git", "--exec-path"], capture_output=True, check=True, text=True).stdout.strip()
+    known = set(re.findall(rb"\0(GIT_TRACE(?:2|_[A-Z_]+|2_PERF|2_EVENT)?)(?=\0)", Path(programs, "git").read_bytes()))
+    off = set(re.findall(rb"\b(GIT_TRACE\w*)=", (PACKAGE / "hooks/guard").read_bytes()))
+    assert len(known) > 5
+    assert known - off == set()
+
+
+# Managers that pipe the refs
+
+
+@pytest.mark.parametrize("held", [False, True], ids=["quiet", "held"])
+def test_whoever_writes_the_refs_can_write_all_of_them(stage: Stage, held: bool) -> None:
+    """A manager that meets a broken pipe reports a failed push."""
+    if not held:
+        stage.repository.guard("release", "--all", who="alice")
+    assert stage.hook("free.txt").code == 0
+    oid = stage.repository.head()
+    line = f"refs/heads/main {oid} refs/heads/main {oid}\n".encode()
+    for count in (0, 1, 5000):
+        process = subprocess.Popen(
+            [str(stage.repository.path / ".git/hooks/pre-push"), "origin", "/nowhere/remote"],
+            cwd=stage.repository.path,
+            env={**os.environ, "GUARD_AGENT": "bob"},
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert process.stdin is not None
+        process.stdin.write(line * count)
+        process.stdin.close()
+        assert process.stderr is not None
+        said = process.stderr.read()
+        process.stderr.close()
+        assert process.wait() == 0, said
+
+
+def test_the_last_of_many_refs_is_judged(stage: Stage) -> None:
+    trial = stage.repository
+    oid = trial.head()
+    stage.stage("held/x.txt")
+    trial.git("commit", "-qnm", "theirs")
+    lines = f"refs/heads/free {oid} refs/heads/free {'0' * 40}\n" * 700
+    lines += f"refs/heads/main {trial.head()} refs/heads/main {oid}\n"
+    hook = str(trial.path / ".git/hooks/pre-push")
+    done = run([hook, "origin", "/nowhere"], cwd=trial.path, env={"GUARD_AGENT": "bob"}, stdin=lines.encode())
+    assert done.code == 1, done.text
+    assert "alice holds" in done.text
+
+
+def test_a_kept_hook_gets_every_line(stage: Stage) -> None:
+    kept = stage.repository.path / ".git/hooks/pre-push.before-guard"
+    kept.write_text('#!/bin/sh\nwc -l >"$HOME/lines"\n')
+    kept.chmod(0o755)
+    oid = stage.repository.head()
+    hook = str(stage.repository.path / ".git/hooks/pre-push")
+    for count in (1, 99, 100, 101, 4000):
+        lines = f"refs/heads/main {oid} refs/heads/main {oid}\n".encode() * count
+        done = run([hook, "origin", "/x"], cwd=stage.repository.path, env={"GUARD_AGENT": "bob"}, stdin=lines)
+        assert done.code == 0, done.text
+        assert int((stage.home / "lines").read_text()) == count
+    kept.write_text("#!/bin/sh\nexit 7\n")  # it reads nothing, and refuses
+    done = run([hook, "origin", "/x"], cwd=stage.repository.path, env={"GUARD_AGENT": "bob"}, stdin=lines)
+    assert done.code == 7, done.text
+
+
+# Stamps
+
+
+def test_a_link_that_is_switched_to_a_file_with_the_same_time(repository: Repository, hermetic: Path) -> None:
+    """As every file in a Nix store, an ostree or a reproducible image has."""
+    generations = []
+    for number, text in enumerate(("[guard]\n\tmode = off\n", "[guard]\n\tmode = block\n")):
+        file = hermetic / f"generation{number}"
+        file.write_text((hermetic / ".gitconfig").read_text() + text)
+        os.utime(file, (1, 1))
+        generations.append(file)
+    (hermetic / ".gitconfig").unlink()
+    link = hermetic / ".gitconfig"
+    link.symlink_to(generations[0])
+    repository.guard("reserve", "src/auth", who="alice")
+    age(repository.common_dir / "config")
+    for _ in range(2):
+        repository.commit("quiet.txt", os.urandom(4).hex(), who="bob")
+    link.unlink()
+    link.symlink_to(generations[1])
+    assert "alice holds" in repository.commit("src/auth/login.py", "no\n", who="bob", expect=1).text
+
+
+@pytest.mark.parametrize("line", [1, 2], ids=["another boot", "another host"])
+def test_a_writer_does_not_renew_what_was_stamped_elsewhere(stage: Stage, line: int) -> None:
+    current = stage.slot / "current"
+    lines = current.read_text().split("\n")
+    lines[line] = "elsewhere"
+    current.write_text("\n".join(lines))
+    stage.repository.guard("reserve", "src/auth", who="alice")
+    assert current.read_text().split("\n")[line] == "elsewhere"
+    assert stage.hook("held/x.txt").code == 1
+
+
+def test_pairs_of_configuration_in_the_environment_are_part_of_the_key(stage: Stage) -> None:
+    """As containers and coding agents' programs set them: as fast as without, and each pair counts."""
+    pairs = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "core.pager", "GIT_CONFIG_VALUE_0": "cat"}
+    assert stage.hook("free.txt", **pairs).code == 0
+    python = stage.repository.path / ".git/guard/python"
+    before = python.read_text()
+    python.write_text("/nowhere\n/nowhere\n/nowhere\n")
+    assert stage.hook("free.txt", PATH="/usr/bin:/bin", **pairs).code == 0
+    other = {**pairs, "GIT_CONFIG_VALUE_0": "less"}
+    assert stage.hook("free.txt", PATH="/usr/bin:/bin", **other).code == 3
+    python.write_text(before)
+    off = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "guard.mode", "GIT_CONFIG_VALUE_0": "off"}
+    assert stage.hook("held/x.txt", **off).code == 0
+    assert stage.hook("held/x.txt", **pairs).code == 1
