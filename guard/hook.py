@@ -192,7 +192,7 @@ def _by_all_rows(store: Store, changes: Sequence[Change], settings: Settings) ->
     from guard.patterns.grammar import covering
     from guard.union.patterns import Matcher, table_of
 
-    me, fold = settings.holder.value, settings.fold
+    me, fold = _spelled(store, settings), settings.fold
     rows = [row for row in store.active(settings.project.value).reservations if row.exclusive and row.holder != me]
     matcher = Matcher(table_of((covering(row.pattern) for row in rows), fold=fold), fold=fold)
     touched = [change for change in changes if matcher.covers(change.path)]

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 PRUNED_AT_ONCE = 200
-PREFIXES_AT_ONCE = 200
+PREFIXES_AT_ONCE = 2000
 PUBLICATIONS_MAX = 64
 AT_ONCE = 400
 """Values in one question: SQLite takes 999 and more."""
@@ -139,7 +139,8 @@ class SqliteStore:
             (until,) = self._connection.execute(
                 f"SELECT min(expires_at) FROM reservation WHERE {_ACTIVE} AND holder = ?", (project, holder)
             ).fetchone()
-            return self._generation(project), sorted({as_bytes(row[0]) for row in rows}), until
+            patterns = {value if type(value) is bytes else as_bytes(value) for (value,) in rows}
+            return self._generation(project), sorted(patterns), until
 
         path = os.fsencode(self.address)
         try:
@@ -469,7 +470,7 @@ class SqliteStore:
 
     def _select(self, where: str, *values: object) -> list[Reservation]:
         rows = self._connection.execute(f"SELECT {self._columns} FROM reservation WHERE {where}", values).fetchall()
-        return [ReservationRow(*row).reservation() for row in rows]
+        return [ReservationRow._make(row).reservation() for row in rows]
 
     # Around a transaction
 

@@ -7,7 +7,7 @@ Loaded by the hook's refresh: imports nothing heavy.
 from __future__ import annotations
 
 from guard.model import Reservation
-from guard.patterns.grammar import covering, fault
+from guard.patterns.grammar import LIMIT, covering, fault
 from guard.record import Record
 from guard.stores.interface import Entry
 from guard.stores.sqlite_file import as_bytes, as_text
@@ -42,26 +42,28 @@ class ReservationRow(Record):
         """The row as a reservation. What could not be read is said in its ``fault``."""
         pattern, typed = as_bytes(self.pattern), as_bytes(self.typed)
         expires_at = instant(self.expires_at)
-        odd = fault(pattern)
+        odd = "" if _is_simple(pattern) else fault(pattern)
         faults = ""
         if odd or expires_at is None:
             pattern, typed, faults = self._with_faults(pattern, typed, odd, expires_at)
-        return Reservation(
-            self.id,
-            as_text(self.project),
-            as_text(self.holder),
-            pattern,
-            typed,
-            self.exclusive != 0,  # what cannot be read counts as exclusive
-            as_text(self.reason),
-            as_text(self.principal),
-            instant(self.created_at) or 0,
-            expires_at,
-            instant(self.ended_at),
-            None if self.ended_by is None else as_text(self.ended_by),
-            None if self.end is None else as_text(self.end),
-            faults,
-            as_text(self.end_reason),
+        return Reservation._make(
+            (
+                self.id,
+                _text(self.project),
+                _text(self.holder),
+                pattern,
+                typed,
+                self.exclusive != 0,  # what cannot be read counts as exclusive
+                _text(self.reason),
+                _text(self.principal),
+                instant(self.created_at) or 0,
+                expires_at,
+                instant(self.ended_at),
+                None if self.ended_by is None else _text(self.ended_by),
+                None if self.end is None else _text(self.end),
+                faults,
+                _text(self.end_reason),
+            )
         )
 
     def _with_faults(self, pattern: bytes, typed: bytes, odd: str, expires_at: int | None) -> tuple[bytes, bytes, str]:
@@ -104,6 +106,33 @@ class LogRow(Record):
             pattern=None if self.pattern is None else as_bytes(self.pattern),
             reason=as_text(self.reason),
         )
+
+
+_PLAIN = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+@=,/"
+_TEXTS_MAX = 4096
+_texts: dict[object, str] = {}
+
+
+def _text(value: object) -> str:
+    """As :func:`as_text`; names, accounts and reasons stand in many rows, so each is decoded once."""
+    text = _texts.get(value)
+    if text is None:
+        if len(_texts) >= _TEXTS_MAX:
+            _texts.clear()
+        text = _texts[value] = as_text(value)
+    return text
+
+
+def _is_simple(pattern: bytes) -> bool:
+    """Is the pattern surely in the grammar: an anchored path of plain names? Most are, and this is fast to tell."""
+    return (
+        pattern[:1] == b"/"
+        and 1 < len(pattern) <= LIMIT
+        and not pattern.translate(None, _PLAIN)
+        and b"//" not in pattern
+        and b"/." not in pattern
+        and pattern[-1:] != b"/"
+    )
 
 
 def columns(row: type[tuple[Any, ...]]) -> str:

@@ -290,10 +290,10 @@ def reserve(bench: Bench) -> Iterator[Row]:
 def _reserving(scene: Scene) -> Run:
     """Reserves another path each time."""
     made = iter(range(1_000_000))
-    return lambda: _guard_ms(scene, "reserve", f"docs/page{next(made)}.md")
+    return lambda: guard_ms(scene, "reserve", f"docs/page{next(made)}.md")
 
 
-def _guard_ms(scene: Scene, *arguments: str) -> float:
+def guard_ms(scene: Scene, *arguments: str) -> float:
     command = guard_command()
     return process_ms((*command, *arguments), env=scene.env("carol"), cwd=scene.repo)
 
@@ -302,9 +302,9 @@ def commands(bench: Bench) -> Iterator[Row]:
     scene = bench.scene("commands", patterns=others_patterns(100))
     scene.settle()
     listing, reserving, checking, py0 = in_turns(
-        lambda: _guard_ms(scene, "list"),
+        lambda: guard_ms(scene, "list"),
         _reserving(scene),
-        lambda: _guard_ms(scene, "check"),
+        lambda: guard_ms(scene, "check"),
         bench.py0(),
         runs=bench.runs,
     )
@@ -345,6 +345,12 @@ def agents(bench: Bench) -> Iterator[Row]:
     yield from rows(bench)
 
 
+def growth(bench: Bench) -> Iterator[Row]:
+    from tests.bench.growth import rows  # it takes Row from here
+
+    yield from rows(bench)
+
+
 ROWS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "quiet": quiet,
     "clear": clear,
@@ -359,4 +365,5 @@ ROWS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "commands": commands,
     "agent-mail": agent_mail,
     "agents": agents,
+    "growth": growth,
 }

@@ -180,17 +180,17 @@ class Scene:
     def project(self) -> str:
         return _project(self)
 
-    def reserve(self, patterns: Iterable[str]) -> None:
-        """Reserves for somebody else, as `guard reserve` would, in one go."""
+    def reserve(self, patterns: Iterable[str], *, holder: str = OTHER) -> None:
+        """Reserves for somebody else, or for another holder, as `guard reserve` would, in one go."""
         now = now_ms()
         rows = [
-            (self.project(), OTHER, pattern, pattern, prefix(pattern.encode()).lower(), now, now + 24 * HOUR_MS)
+            (self.project(), holder, pattern, pattern, prefix(pattern.encode()).lower(), now, now + 24 * HOUR_MS)
             for pattern in patterns
         ]
         with contextlib.closing(sqlite3.connect(self.store)) as connection, connection:
             connection.executemany(
-                "INSERT INTO reservation (project, holder, pattern, typed, prefix, created_at, expires_at)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO reservation (project, holder, pattern, typed, prefix, created_at, expires_at,"
+                " prefix_checked) VALUES (?, ?, ?, ?, ?, ?, ?, 1)",
                 rows,
             )
 
