@@ -167,8 +167,8 @@ def print_json(answer: Json) -> None:
 
 def print_lines(lines: Sequence[str]) -> None:
     """Prints an answer for people."""
-    for line in lines:
-        click.echo(line, color=colours())
+    if lines:  # in one piece: click flushes after each
+        click.echo("\n".join(lines), color=colours())
 
 
 def colours() -> bool | None:

@@ -7,7 +7,7 @@ Loaded by the hook's refresh: imports nothing heavy.
 from __future__ import annotations
 
 from guard.model import Reservation
-from guard.patterns.grammar import LIMIT, covering, fault
+from guard.patterns.grammar import covering, fault
 from guard.record import Record
 from guard.stores.interface import Entry
 from guard.stores.sqlite_file import as_bytes, as_text
@@ -42,7 +42,7 @@ class ReservationRow(Record):
         """The row as a reservation. What could not be read is said in its ``fault``."""
         pattern, typed = as_bytes(self.pattern), as_bytes(self.typed)
         expires_at = instant(self.expires_at)
-        odd = "" if _is_simple(pattern) else fault(pattern)
+        odd = fault(pattern)
         faults = ""
         if odd or expires_at is None:
             pattern, typed, faults = self._with_faults(pattern, typed, odd, expires_at)
@@ -108,7 +108,6 @@ class LogRow(Record):
         )
 
 
-_PLAIN = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+@=,/"
 _TEXTS_MAX = 4096
 _texts: dict[object, str] = {}
 
@@ -121,18 +120,6 @@ def _text(value: object) -> str:
             _texts.clear()
         text = _texts[value] = as_text(value)
     return text
-
-
-def _is_simple(pattern: bytes) -> bool:
-    """Is the pattern surely in the grammar: an anchored path of plain names? Most are, and this is fast to tell."""
-    return (
-        pattern[:1] == b"/"
-        and 1 < len(pattern) <= LIMIT
-        and not pattern.translate(None, _PLAIN)
-        and b"//" not in pattern
-        and b"/." not in pattern
-        and pattern[-1:] != b"/"
-    )
 
 
 def columns(row: type[tuple[Any, ...]]) -> str:

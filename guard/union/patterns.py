@@ -13,7 +13,7 @@ from __future__ import annotations
 import marshal
 from _blake2 import blake2b  # hashlib loads OpenSSL, which takes longer than a bare Python start
 
-from guard.patterns.grammar import ONE, STAR, STARSTAR, atoms, is_literal, prefix, segments
+from guard.patterns.grammar import ONE, STAR, STARSTAR, atoms, is_literal, is_simple, prefix, segments
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,9 +47,21 @@ def table_of(lines: Iterable[bytes], *, fold: bool) -> Table:
     found: dict[bytes, list[bytes]] = {}
     for line in lines:
         if line:
-            start = prefix(line)
-            found.setdefault(start.lower() if fold else start, []).append(_behind(line, start))
+            start, behind = _divided(line)
+            found.setdefault(start.lower() if fold else start, []).append(behind)
     return {start: tuple(dict.fromkeys(rests)) for start, rests in found.items()}
+
+
+def _divided(pattern: bytes) -> tuple[bytes, bytes]:
+    """The literal path with which a pattern begins, and what follows it."""
+    if is_simple(pattern):
+        star = pattern.find(b"*")
+        if star < 0:
+            return pattern[1:], ITSELF
+        slash = pattern.rfind(b"/", 0, star)
+        return pattern[1:slash] if slash else b"", pattern[slash + 1 :]
+    start = prefix(pattern)
+    return start, _behind(pattern, start)
 
 
 def _behind(pattern: bytes, start: bytes) -> bytes:
