@@ -689,7 +689,7 @@ def test_a_linked_hooks_directory_is_answered_with_advice_that_helps(tmp_path: P
         pytest.skip("this git runs configured hooks: no advice is needed")
     for _ in range(3):
         said = made.guard("install", expect=1).text
-        advice = re.search(r"runs those alone: (git config core\.hooksPath \S+), then: guard install", said)
+        advice = re.search(r"it then runs only those: (git config core\.hooksPath \S+), then: guard install", said)
         assert advice, said
         made.git(*advice[1].split()[1:])
         if made.guard("install", expect=None).code == 0:
@@ -1073,8 +1073,8 @@ def test_a_killed_install_never_leaves_the_event_without_the_command(tmp_path: P
         "    print(run(['config', '--get-regexp', r'^hook[.]'], accept=(0, 1)).decode(), end='--\\n')\n"
         "    return done\n"
         "guard.repo.git.run = traced\n"
-        "c.write('pre-commit')\n"
-        "c.remove('pre-commit')\n"
+        "[c.change(words, accept=accept) for words, accept in c.writing('pre-commit')]\n"
+        "c.change(c.removing('pre-commit'))\n"
     )
     path = str(Path(__file__).parent.parent)
     done = run([sys.executable, "-c", program], cwd=made.path, env={"PYTHONPATH": path})

@@ -11,12 +11,11 @@ import re
 
 from guard.record import Record
 from guard.repo import git
+from guard.repo.git import Configured
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from guard.repo.git import Configured
 
 SINCE = (2, 54)
 
@@ -70,17 +69,33 @@ def read(entries: Sequence[Configured], event: str) -> HookConfig:
     return HookConfig(said, event.encode() in events, off or event_off, local)
 
 
-def write(event: str) -> None:
-    """Configures guard's hook for an event, in the repository's own configuration."""
+def writing(event: str) -> list[tuple[list[bytes | str], tuple[int, ...]]]:
+    """The changes that configure guard's hook for an event, in their order: arguments and accepted exit statuses."""
     section = f"hook.{_name(event)}"
-    change(["--replace-all", f"{section}.command", command(event)])
-    change(["--replace-all", f"{section}.event", event])
-    change(["--unset-all", f"{section}.enabled"], accept=(0, 5))
+    return [
+        (["--replace-all", f"{section}.command", command(event)], (0,)),
+        (["--replace-all", f"{section}.event", event], (0,)),
+        (["--unset-all", f"{section}.enabled"], (0, 5)),
+    ]
 
 
-def remove(event: str) -> None:
-    """Removes that section."""
-    change(["--remove-section", f"hook.{_name(event)}"])
+def removing(event: str) -> list[bytes | str]:
+    """The change that removes that section."""
+    return ["--remove-section", f"hook.{_name(event)}"]
+
+
+def with_hook(entries: Sequence[Configured], event: str) -> tuple[Configured, ...]:
+    """git's configuration as it is after :func:`writing`."""
+    section = b"hook.%b." % _name(event).encode()
+    new = [(b"command", command(event)), (b"event", event.encode())]
+    made = [Configured(b"local", b"", section + key, value) for key, value in new]
+    return (*without_hook(entries, event), *made)
+
+
+def without_hook(entries: Sequence[Configured], event: str) -> tuple[Configured, ...]:
+    """git's configuration as it is after :func:`removing`."""
+    section = b"hook.%b." % _name(event).encode()
+    return tuple(entry for entry in entries if not (entry.scope == b"local" and entry.key.startswith(section)))
 
 
 def change(arguments: Sequence[bytes | str], *, accept: tuple[int, ...] = (0,)) -> None:

@@ -141,9 +141,10 @@ def _owner(place: Place, path: bytes) -> str:
 
 
 def _has_lefthook(path: bytes) -> bool:
+    from guard.install.hookfile import read
     from guard.install.managers import lefthook_made
 
-    return any(lefthook_made(os.path.join(path, event)) for event in (b"pre-commit", b"pre-push"))
+    return any(lefthook_made(read(os.path.join(path, event))) for event in (b"pre-commit", b"pre-push"))
 
 
 def _same_repository(place: Place, path: bytes) -> bool:

@@ -9,6 +9,7 @@ from guard.events import NAMES as EVENTS
 from guard.events import by_name
 from guard.install import configured, hookdir, hookfile, managers, placement, pythons
 from guard.install.configured import HookConfig
+from guard.install.draft import Draft
 from guard.install.hookdir import HookDir
 from guard.model import GuardError
 from guard.record import Record
@@ -82,13 +83,17 @@ class Status(Record):
 
 
 class World(Record):
-    """What decides where hooks go: the place, git's configuration and version, and where guard put hooks before."""
+    """What decides where hooks go: the place, git's configuration and version, and where guard put hooks before.
+
+    ``files`` are the hook files, each read once, as they are or as a plan will leave them.
+    """
 
     place: Place
     entries: tuple[Configured, ...]
     directory: HookDir
     git_version: tuple[int, ...]
     noted: tuple[bytes, ...]
+    files: Draft
 
     def path(self, event: str) -> bytes:
         """Where git looks for the event's hook; b"" when it does so nowhere."""
@@ -103,7 +108,7 @@ def look(place: Place, entries: Sequence[Configured] | None = None) -> World:
     """Asks git and reads what earlier installs noted; ``entries`` is git's configuration, when that is known."""
     entries = git.config() if entries is None else entries
     noted = (hookfile.read(os.path.join(place.own_dir, DIRECTORIES)) or b"").splitlines()
-    return World(place, tuple(entries), hookdir.find(place, entries), configured.git_version(), tuple(noted))
+    return World(place, tuple(entries), hookdir.find(place, entries), configured.git_version(), tuple(noted), Draft())
 
 
 def reasons_not_in_force(place: Place, entries: Sequence[Configured]) -> list[Problem]:
@@ -127,7 +132,7 @@ def status(place: Place) -> Status:
     if world.directory.owner == hookdir.LEFTHOOK and any(event.how == HOOK for event in events):
         notes.append("lefthook moves guard's hooks aside when it synchronizes: guard install says what to add")
     if any(event.in_force for event in events):
-        problems += _data_problems(place, events, notes)
+        problems += _data_problems(world, events, notes)
     problems += _override_problems(world.directory)
     problems += _mode_problems(world, notes)
     return Status(tuple(events), tuple(problems), tuple(notes))
@@ -150,7 +155,7 @@ def mine_elsewhere(world: World, event: str) -> bytes:
     """A guard hook in a directory git does not look in now, but guard put it there, or git would look by default."""
     for directory in dict.fromkeys((*world.noted, hookdir.default(world.place))):
         path = os.path.join(directory, event.encode())
-        if directory != world.directory.path and hookfile.is_ours(path):
+        if directory != world.directory.path and world.files.is_ours(path):
             return path
     return b""
 
@@ -187,29 +192,31 @@ def in_directory(world: World, event: str) -> tuple[Event, list[Problem]]:
     path = world.path(event)
     if not path:
         return Event(event, False), []
-    if hookfile.is_ours(path):
-        return _own(event, path, HOOK)
-    aside = managers.runs_aside(path)
-    if aside and hookfile.is_ours(path + aside):
-        return _runnable(event, path, *_own(event, path + aside, ASIDE))
-    if aside and managers.framework_runs_guard(_framework_configs(world.place), event):
-        wrong = placement.in_framework(map(_contents, _framework_configs(world.place)), event)
+    if world.files.is_ours(path):
+        return _own(world, event, path, HOOK)
+    aside = managers.runs_aside(world.files.read(path))
+    if aside and world.files.is_ours(path + aside):
+        return _runnable(world, event, path, *_own(world, event, path + aside, ASIDE))
+    if aside and managers.framework_runs_guard(map(world.files.read, _framework_configs(world.place)), event):
+        wrong = placement.in_framework([_contents(world, file) for file in _framework_configs(world.place)], event)
         configs = [file for file in _framework_configs(world.place) if os.path.isfile(file)]
-        return _runnable(event, path, Event(event, True, FRAMEWORK, path), _misplaced(configs[0], wrong, event))
-    if managers.calls_guard(path, event):
-        return _runnable(event, path, Event(event, True, LINE, path), _line_problems(path, event))
+        return _runnable(
+            world, event, path, Event(event, True, FRAMEWORK, path), _misplaced(world, configs[0], wrong, event)
+        )
+    if managers.calls_guard(world.files.read(path), event):
+        return _runnable(world, event, path, Event(event, True, LINE, path), _line_problems(world, path, event))
     if world.directory.owner == hookdir.HUSKY:
-        return _through_husky(event, path, managers.husky_file(world.directory.path, event))
+        return _through_husky(world, event, path, managers.husky_file(world.directory.path, event))
     for config in hookdir.lefthook_configs(world.place):
-        if managers.calls_guard(config, event):
-            return _through_lefthook(world.place, event, path, config)
+        if managers.calls_guard(world.files.read(config), event):
+            return _through_lefthook(world, event, path, config)
     return Event(event, False), []
 
 
-def _own(event: str, path: bytes, how: str) -> tuple[Event, list[Problem]]:
-    contents, current = hookfile.read(path), hookfile.ours()
+def _own(world: World, event: str, path: bytes, how: str) -> tuple[Event, list[Problem]]:
+    contents, current = world.files.read(path), hookfile.ours()
     shown = safe(path)
-    if not hookfile.runs(path):
+    if not world.files.runs(path):
         return Event(event, False, "", path), [_not_executable(path, "guard install")]
     found = Event(event, True, how, path)
     if contents == current:
@@ -222,47 +229,49 @@ def _own(event: str, path: bytes, how: str) -> tuple[Event, list[Problem]]:
     return found, [Problem("altered", f"{shown} is not as guard installed it", "guard install")]
 
 
-def _through_husky(event: str, path: bytes, file: bytes) -> tuple[Event, list[Problem]]:
-    if not managers.calls_guard(file, event):
+def _through_husky(world: World, event: str, path: bytes, file: bytes) -> tuple[Event, list[Problem]]:
+    if not managers.calls_guard(world.files.read(file), event):
         return Event(event, False), []
     if os.path.basename(os.path.dirname(path)) == b"_":
-        if not hookfile.runs(path):
+        if not world.files.runs(path):
             what = f"{safe(file)} would run guard, but husky's {safe(path)} is not there"
             return Event(event, False), [Problem("manager-not-installed", what, "npx husky")]
     else:
-        return _runnable(event, file, Event(event, True, HUSKY, file), _line_problems(file, event))
-    return Event(event, True, HUSKY, file), _line_problems(file, event)
+        return _runnable(world, event, file, Event(event, True, HUSKY, file), _line_problems(world, file, event))
+    return Event(event, True, HUSKY, file), _line_problems(world, file, event)
 
 
-def _line_problems(file: bytes, event: str) -> list[Problem]:
-    return _misplaced(file, placement.in_script(_contents(file), event), event)
+def _line_problems(world: World, file: bytes, event: str) -> list[Problem]:
+    return _misplaced(world, file, placement.in_script(_contents(world, file), event), event)
 
 
-def _misplaced(file: bytes, wrong: str, event: str) -> list[Problem]:
+def _misplaced(world: World, file: bytes, wrong: str, event: str) -> list[Problem]:
     """The problem of a line that runs guard too early, too late or never; its repair moves it, if one command can."""
     if not wrong:
         return []
-    repair = placement.move_command(quoted(file), _contents(file), event)
+    repair = placement.move_command(quoted(file), _contents(world, file), event)
     where = "to the beginning" if by_name(event).judged_first else "to the end"
     return [Problem("misplaced", f"{safe(file)} {wrong}", repair or f"move guard {where} of {event} in {safe(file)}")]
 
 
-def _contents(file: bytes) -> bytes:
-    return hookfile.read(file) or b""
+def _contents(world: World, file: bytes) -> bytes:
+    return world.files.read(file) or b""
 
 
-def _through_lefthook(place: Place, event: str, path: bytes, config: bytes) -> tuple[Event, list[Problem]]:
-    if managers.lefthook_made(path) and hookfile.runs(path):
-        configs = hookdir.lefthook_configs(place)
-        wrong = placement.in_lefthook([placement.section(file, _contents(file), event) for file in configs], event)
-        return Event(event, True, LEFTHOOK, config), _misplaced(config, wrong, event)
+def _through_lefthook(world: World, event: str, path: bytes, config: bytes) -> tuple[Event, list[Problem]]:
+    if managers.lefthook_made(world.files.read(path)) and world.files.runs(path):
+        configs = hookdir.lefthook_configs(world.place)
+        wrong = placement.in_lefthook(
+            [placement.section(file, _contents(world, file), event) for file in configs], event
+        )
+        return Event(event, True, LEFTHOOK, config), _misplaced(world, config, wrong, event)
     what = f"{safe(config)} would run guard, but lefthook's hook for {event} is not installed"
     return Event(event, False), [Problem("manager-not-installed", what, "lefthook install")]
 
 
-def _runnable(event: str, path: bytes, found: Event, wrong: list[Problem]) -> tuple[Event, list[Problem]]:
+def _runnable(world: World, event: str, path: bytes, found: Event, wrong: list[Problem]) -> tuple[Event, list[Problem]]:
     """The same, unless git passes over the hook that would lead to guard."""
-    if hookfile.runs(path):
+    if world.files.runs(path):
         return found, wrong
     return Event(event, False, "", path), [_not_executable(path, f"chmod +x {quoted(path)}")]
 
@@ -283,7 +292,7 @@ def _missing(world: World, event: str) -> Problem:
         what = f"core.hooksPath ({directory.scope}) is {safe(directory.setting)!r}, where there are no hooks to run"
         return Problem("no-hooks-directory", what, f"git config --{directory.scope} --unset core.hooksPath")
     for aside in (path + suffix for suffix in managers.ASIDE):
-        if hookfile.is_ours(aside):
+        if world.files.is_ours(aside):
             what = f"another program moved guard's hook to {safe(aside)}, where nothing runs it"
             return Problem("moved-aside", what, "guard install")
     elsewhere = mine_elsewhere(world, event)
@@ -291,10 +300,10 @@ def _missing(world: World, event: str) -> Problem:
         set_by = f"core.hooksPath ({directory.scope}) is" if directory.scope else "without core.hooksPath it is"
         what = f"git looks for hooks in {safe(directory.path)} ({set_by}): guard's are in "
         return Problem("hooks-path-moved", what + safe(os.path.dirname(elsewhere)), "guard install")
-    if directory.owner != hookdir.FREE and (directory.owner != hookdir.TRACKED or os.path.lexists(path)):
+    if directory.owner != hookdir.FREE and (directory.owner != hookdir.TRACKED or world.files.exists(path)):
         what = f"{whose(world)}, and nothing there runs guard: guard install says what to add"
         return Problem("line-missing", what, "guard install")
-    if os.path.isfile(os.path.join(world.place.own_dir, PYTHON)) and os.path.lexists(path):
+    if os.path.isfile(os.path.join(world.place.own_dir, PYTHON)) and world.files.exists(path):
         what = f"{safe(path)} is somebody else's hook, and does not run guard"
         return Problem("overwritten", what, "guard install")
     return Problem("not-installed", f"guard's hook for {event} is not installed", "guard install")
@@ -328,27 +337,28 @@ def _merged(problems: list[Problem]) -> list[Problem]:
     return [*once, *absent]
 
 
-def _data_problems(place: Place, events: list[Event], notes: list[str]) -> list[Problem]:
+def _data_problems(world: World, events: list[Event], notes: list[str]) -> list[Problem]:
     """What the hook will need to reach a verdict: its Python, guard, and the copy that managers call."""
     hows = {event.how for event in events if event.in_force}
     if hows == {FRAMEWORK}:
         return []
     problems = []
     if hows & set(_COPY_USED):
-        copy = os.path.join(place.own_dir, COPY)
-        contents = hookfile.read(copy)
+        copy = os.path.join(world.place.own_dir, COPY)
+        contents = world.files.read(copy)
         if contents is None:
             problems.append(Problem("data-missing", f"{safe(copy)}, which is to be run, is missing", "guard install"))
         elif contents != hookfile.ours():
             problems.append(Problem("outdated", f"{safe(copy)} is not this guard's hook", "guard install"))
-    if hookfile.read(os.path.join(place.own_dir, NOTE)) is None:
-        notes.append(f"{safe(os.path.join(place.own_dir, NOTE))} is missing: hooks are slower (repair: guard install)")
-    return problems + _python_problems(os.path.join(place.own_dir, PYTHON))
+    note = os.path.join(world.place.own_dir, NOTE)
+    if world.files.read(note) is None:
+        notes.append(f"{safe(note)} is missing: hooks are slower (repair: guard install)")
+    return problems + _python_problems(world, os.path.join(world.place.own_dir, PYTHON))
 
 
-def _python_problems(file: bytes) -> list[Problem]:
+def _python_problems(world: World, file: bytes) -> list[Problem]:
     """Why no Python that is noted can start guard here; [] as soon as one can."""
-    noted = pythons.read(hookfile.read(file))
+    noted = pythons.read(world.files.read(file))
     if not noted:
         what = f"{safe(file)}, which names the Python to start, is missing or torn"
         return [Problem("data-missing", what, "guard install")]

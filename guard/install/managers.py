@@ -11,11 +11,10 @@ import re
 
 from guard.events import by_name
 from guard.install import languages, placement
-from guard.install.hookfile import read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 PRE_COMMIT_CONFIGS = (b".pre-commit-config.yaml", b".pre-commit-config.yml", b"prek.toml")
 
@@ -34,36 +33,36 @@ _BY_NAME = re.compile(
 _BESIDE = re.compile(rb"""dirname\s+(?:--\s+)?"?\$\{?0\}?"?\s*\)["']?/([\w.-]+)""")
 
 
-def runs_aside(path: bytes) -> bytes:
+def runs_aside(contents: bytes | None) -> bytes:
     """What the manager whose hook this is adds to the name of the hook that it found there, and runs; "" for others."""
-    contents = read(path) or b""
-    return next((suffix for made_by, suffix in _MOVERS if made_by.match(contents)), b"")
+    return next((suffix for made_by, suffix in _MOVERS if made_by.match(contents or b"")), b"")
 
 
-def lefthook_made(path: bytes) -> bool:
-    return b"call_lefthook" in (read(path) or b"")
+def lefthook_made(contents: bytes | None) -> bool:
+    """Did lefthook write this hook?"""
+    return b"call_lefthook" in (contents or b"")
 
 
-def goes_by_name(path: bytes) -> bool:
+def goes_by_name(path: bytes, read: Callable[[bytes], bytes | None]) -> bool:
     """Does this hook, or a script that it runs from beside it, look at the name it is started under?
 
-    Such a hook would not work under another name.
+    Such a hook would not work under another name. ``read`` gives the contents of a file.
     """
     contents = read(path) or b""
     beside = (os.path.join(os.path.dirname(path), name) for name in _BESIDE.findall(contents))
     return any(_BY_NAME.search(text) for text in (contents, *(read(file) or b"" for file in beside)))
 
 
-def calls_guard(path: bytes, event: str) -> bool:
+def calls_guard(contents: bytes | None, event: str) -> bool:
     """Is there a line in this file that runs guard for an event?"""
-    return any(placement.calls_guard(line, event) for line in (read(path) or b"").splitlines())
+    return any(placement.calls_guard(line, event) for line in (contents or b"").splitlines())
 
 
-def framework_runs_guard(files: Iterable[bytes], event: str) -> bool:
+def framework_runs_guard(files: Iterable[bytes | None], event: str) -> bool:
     """Does pre-commit's configuration name guard's hook for this event?"""
     hook = re.escape(by_name(event).framework_id.encode())
     named = re.compile(rb"""(?m)^[^#\n]*\bid["']?\s*[:=]\s*["']?%b["']?\s*(?:[,}#].*)?$""" % hook)
-    return any(named.search(read(file) or b"") for file in files)
+    return any(named.search(contents or b"") for contents in files)
 
 
 def lefthook_lines(events: Iterable[str]) -> str:
