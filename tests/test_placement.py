@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from guard.install import generators, languages, placement
-from tests.support.repositories import Repository, run
+from guard.install import generators, languages, managers, placement
+from tests.support.repositories import PACKAGE, Repository, run
 
 COMMIT = languages.shell_line("pre-commit")
 MERGE = languages.shell_line("pre-merge-commit")
@@ -311,3 +311,12 @@ def test_which_program_wrote_a_hook(text: str) -> None:
 
 def test_the_python_of_these_tests_can_be_named_in_a_first_line() -> None:
     assert languages.language(f"#!{sys.executable}\n".encode()) == "python"
+
+
+@pytest.mark.parametrize("page", ["guard/help/hooks.md"])
+def test_what_the_pages_tell_people_to_paste_is_what_install_prints(page: str) -> None:
+    text = (PACKAGE / page).read_text()
+    assert languages.shell_line("pre-commit") in text
+    for event in ("pre-commit", "pre-merge-commit", "pre-push"):
+        assert managers.lefthook_lines([event]) in text
+    assert "guard/hook; [" not in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
@@ -10,21 +11,30 @@ from guard.commands import render
 from guard.commands.shared import as_json_option, example, pass_here, print_json, print_lines, say_made, terminal_width
 from guard.events import NAMES
 from guard.model import EXIT_DONE, GuardError
+from guard.repo.defaults import STORE_NOTE
 from guard.stores.choose import ANEW, note_store
 from guard.words import safe, to_stderr
 from guard.work import questions
 from guard.work.here import Here, now_ms, why_unreadable
 
+_dry_run = click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+
 
 @click.command()
+@_dry_run
+@click.option("--all", "everywhere", is_flag=True, help="Renew every repository that this account has guard in.")
 @as_json_option
 @pass_here
-@example("guard install")
-def install(here: Here, as_json: bool) -> int:
+@example("guard install", "guard install --dry-run", "guard install --all     after guard was upgraded")
+def install(here: Here, dry_run: bool, everywhere: bool, as_json: bool) -> int:
     """Put guard's hooks into this repository; hooks that are there are kept, and run."""
     from guard.install.apply import install as put_in
     from guard.work import relatives
 
+    if everywhere:
+        return _answer_all(["install", *(["--dry-run"] if dry_run else [])], as_json=as_json)
+    if dry_run:
+        return _answer_plan(_with_store_note(here, put_in(here.place, dry_run=True)), as_json=as_json)
     here.making = ANEW
     with here.writing() as store:  # makes the store, or says now why it cannot be
         say_made(here)
@@ -39,26 +49,32 @@ def install(here: Here, as_json: bool) -> int:
 
 
 @click.command()
+@_dry_run
 @as_json_option
 @pass_here
-@example("guard uninstall")
-def uninstall(here: Here, as_json: bool) -> int:
+@example("guard uninstall", "guard uninstall --dry-run")
+def uninstall(here: Here, dry_run: bool, as_json: bool) -> int:
     """Take guard's hooks out again; what was there before is put back, byte for byte."""
     from guard.install.apply import uninstall as take_out
 
+    if dry_run:
+        return _answer_plan(take_out(here.place, dry_run=True), as_json=as_json)
     return _answer_report(here, "uninstalled", take_out(here.place), as_json=as_json)
 
 
 @click.command()
 @click.option("--check", "checking", is_flag=True, help="Exit 1 when guard is not fully in force here.")
 @click.option("--line", "as_line", is_flag=True, help="One short line, also kept for prompts (see guard help prompts).")
+@click.option("--all", "everywhere", is_flag=True, help="Every repository that this account has guard in.")
 @as_json_option
 @pass_here
-@example("guard status", "guard status --check    for CI and scripts")
-def status(here: Here, checking: bool, as_line: bool, as_json: bool) -> int:
+@example("guard status", "guard status --check    for CI and scripts", "guard status --all")
+def status(here: Here, checking: bool, as_line: bool, everywhere: bool, as_json: bool) -> int:
     """What is installed, whether it is in force, who you are, what you and others hold."""
     from guard.commands.overview import overview
 
+    if everywhere:
+        return _answer_all(["status", *(["--check"] if checking else [])], as_json=as_json)
     if as_line:
         return _print_line(here, as_json=as_json)
     return overview(here, checking=checking, as_json=as_json, width=terminal_width())
@@ -103,6 +119,40 @@ def hook(event: str, arguments: tuple[str, ...]) -> int:
     from guard.hook import by_hand
 
     return by_hand(event, arguments)
+
+
+def _with_store_note(here: Here, report: Any) -> Any:
+    """The store's place is noted too, after the store was opened, which may make it. A dry run opens none."""
+    note = os.path.join(here.place.own_dir, STORE_NOTE)
+    if os.path.exists(note):
+        return report
+    return report._replace(plan=(*report.plan, f"write {safe(note)} (where the store is: {here.settings.store.value})"))
+
+
+def _answer_plan(report: Any, *, as_json: bool) -> int:
+    """Shows the steps of a plan that was not carried out; the exit code is the one that carrying it out would give."""
+    if as_json:
+        print_json(report.as_json())
+    else:
+        print_lines([f"would {step}" for step in report.plan] or ["nothing would change"])
+    for line in report.notes:
+        to_stderr(f"guard: {line}")
+    return int(report.code)
+
+
+def _answer_all(words: list[str], *, as_json: bool) -> int:
+    """Runs a command in every repository of the account; the highest exit code counts."""
+    from guard.install.everywhere import run_in_all
+
+    outcomes = run_in_all(*words)
+    if as_json:
+        print_json({"repositories": [outcome.as_json() for outcome in outcomes]})
+    elif not outcomes:
+        to_stderr("guard: this account has guard in no repository that is on its list. Put it into one: guard install")
+    else:
+        for outcome in outcomes:
+            print_lines([safe(outcome.directory), *(f"  {line}" for line in outcome.lines)])
+    return max((outcome.code for outcome in outcomes), default=EXIT_DONE)
 
 
 def _answer_report(here: Here, deed: str, report: Any, *, as_json: bool) -> int:

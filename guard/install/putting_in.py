@@ -260,7 +260,7 @@ def _say_what_to_add(world: World, event: str, plan: Plan) -> None:
     plan.add_to_hook(f"No hook was put there: {whose(world)}.", path, event)
     if directory.owner in (hookdir.MACHINE, hookdir.OUTSIDE):
         plan.notes.append(
-            f"Or give this repository its own hooks, and it runs those alone: {here}, then: guard install"
+            f"Or give this repository its own hooks; it then runs only those: {here}, then: guard install"
         )
     elif plan.files.exists(path) and not plan.files.runs(path) and directory.owner == hookdir.TRACKED:
         plan.notes.append(f"{safe(path)} is not executable: chmod +x {quoted(path)}")
