@@ -162,8 +162,18 @@ def boot() -> tuple[bytes, bytes]:
     return (way, name) if _is_uuid(name) else (b"", b"")
 
 
+_asked: dict[str, bytes] = {}
+
+
 def _bootsessionuuid() -> bytes:
-    """What sysctl(8) answers; b"" if it fails. The path is absolute: what PATH finds first may be anything."""
+    """What sysctl(8) answers, asked once: no process outlives the boot that it runs in. b"" if it gives no answer."""
+    if SYSCTL not in _asked:
+        _asked[SYSCTL] = _ask_sysctl()
+    return _asked[SYSCTL]
+
+
+def _ask_sysctl() -> bytes:
+    """The path is absolute: what PATH finds first may be anything."""
     if not os.access(SYSCTL, os.X_OK):
         return b""
     files = [unnamed_file(), unnamed_file(), unnamed_file()]

@@ -47,6 +47,20 @@ header names.
   nothing is made beside it, and is what we think it is if neither time has changed afterwards.
 - *With a rollback journal*, the shared lock excludes those between write and commit, as above.
 
+**The name of the boot.** A stamp is believed in the boot in which it was made, and in no other. Two ways tell it;
+Python takes the first that there is, and writes into the publication which one it was.
+
+- *Linux: /proc/sys/kernel/random/boot_id* (random(4)). The kernel draws it at random, once, and keeps it until the
+  machine goes down. Containers of one machine share it, and so the host's name is compared as well.
+- *macOS: the sysctl kern.bootsessionuuid.* The kernel draws it at random when it starts. It is read by one process,
+  /usr/sbin/sysctl, and not by whatever PATH finds. The answer must be a UUID of 36 characters, and the exit status 0:
+  whatever else is said, or nothing at all, is a miss. No two machines share such a name, so no host is compared; a
+  Mac's host name changes with its network, and Linux in a container on a Mac has a kernel, and a /proc, of its own.
+
+These are no proof, and not used: a file in a place that is cleared at boot (it need not be cleared, and may be
+restored), the time of the boot (kern.boottime moves when the clock is set), the login records of utmpx (programs write
+them anew), and the order of fsync alone (it says nothing of a file's times).
+
 **Killed at any instant.** Stamps are published with the union in one rename; before that, nothing points to them.
 """
 
@@ -125,16 +139,22 @@ def aged(path: bytes, *, now_ns: int) -> Stamp:
 
 
 def boot() -> bytes:
-    """What names this boot of the machine; b"" where no file of the system says so, and then nothing is ever fresh."""
+    """What names this boot of the machine, as a union is published with it and ``hooks/guard`` compares it.
+
+    The name alone where /proc tells it; "sysctl NAME" where it has to be asked for. b"" where the system does not tell:
+    then nothing is ever fresh.
+    """
     way, name = system.boot()
-    return name if way == system.BY_PROC else b""
+    return name if way != system.BY_SYSCTL else b"sysctl " + name
 
 
 def host() -> bytes:
     """The name of this machine or container: two of them may share a boot, a repository and a store.
 
-    b"" where the name cannot be read or cannot be written in a line.
+    b"" where the name cannot be read or cannot be written in a line; b"-" where the name of the boot suffices.
     """
+    if system.boot()[0] == system.BY_SYSCTL:
+        return b"-"
     try:
         with open(_HOST_NAME, "rb") as file:
             name = file.read().strip()
