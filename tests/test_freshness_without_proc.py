@@ -148,3 +148,15 @@ def test_what_one_way_proved_is_not_believed_by_the_other(mac: Mac, way: str) ->
         done = mac.hook("free.txt") if way == "from /proc" else mac.stage.hook("free.txt")
     # A publication made with sysctl stays proven only where /usr/sbin/sysctl knows that boot; Linux's does not.
     assert done.code == 3, done.text
+
+
+def test_a_reservation_of_ones_own_that_runs_out_is_noticed(mac: Mac) -> None:
+    """The hook compares the time at which it runs out with that of a file which it writes: /proc tells no time here."""
+    mac.stage.repository.guard("reserve", "src/b.py", who="bob")
+    mac.settle()
+    with no_python(mac.stage.repository):
+        assert mac.hook("free.txt").code == 0
+    (due,) = mac.stage.slot.glob("*/due")
+    os.utime(due, (1_600_000_000, 1_600_000_000))
+    with no_python(mac.stage.repository):
+        assert mac.hook("free.txt").code == 3
