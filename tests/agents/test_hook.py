@@ -234,6 +234,13 @@ def test_where_the_shell_knows_no_session_the_command_is_told(one: Agent) -> Non
     assert (done.code, done.out, done.err) == SILENT
 
 
+def test_a_former_session_of_ones_own_can_be_taken_over(one: Agent, two: Agent) -> None:
+    one.repository.guard("reserve", "src", env={"CLAUDE_CODE_SESSION_ID": one.session})
+    assert f"guard take {one.holder}" in reason(two.edit("src/b.py"))
+    one.repository.guard("reserve", "a.txt", who="alice")
+    assert "guard take" not in reason(two.edit("a.txt"))
+
+
 # Editing is reserving
 
 
