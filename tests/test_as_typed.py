@@ -22,6 +22,15 @@ COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "café.txt") for form in ("N
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with links, a submodule and a nested repository, and beside it another one."""
     place = tmp_path_factory.mktemp("typed")
+    with pytest.MonkeyPatch.context() as patch:  # no test's environment is there yet
+        for role in ("AUTHOR", "COMMITTER"):
+            patch.setenv(f"GIT_{role}_NAME", "ann")
+            patch.setenv(f"GIT_{role}_EMAIL", "ann@example.com")
+        _build(place)
+    return place
+
+
+def _build(place: Path) -> None:
     library = Repository.make(place / "library", files={"src/x.py": "x\n"})
     made = Repository.make(
         place / "repository",
@@ -34,7 +43,6 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made.git("commit", "-q", "-m", "links and a submodule")
     Repository.make(made.path / "nested")
     os.symlink("repository", place / "linked")
-    return place
 
 
 @pytest.fixture
