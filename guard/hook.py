@@ -16,6 +16,7 @@ from guard.stores.choose import is_unused, open_configured
 from guard.stores.interface import Actor, Store
 from guard.stores.kinds import kind_of
 from guard.union import publish as union
+from guard.union.published import BY_PYTHON
 from guard.words import notice, open_closed_files, safe, said, to_stderr, unjudged
 
 TYPE_CHECKING = False
@@ -102,6 +103,8 @@ def refresh() -> union.Published:
     stamps = None if current is None else union.settings_hold(slot, current, key)
     if current is None or stamps is None:
         settings, stamps = _settings(place)
+        if settings.only:
+            return union.Published(BY_PYTHON, b"-")  # whatever is reserved, the fence is looked at
         where = settings.store
         identity = union.Identity(
             holder=settings.holder.value.encode(),
@@ -135,11 +138,17 @@ def verdict(event: str, arguments: Sequence[str], *, marked: bool = False) -> in
     settings, _ = _settings(place)
     if settings.mode.value == "off":
         return EXIT_DONE
+    changes = None
+    if settings.only:
+        changes = _changes(event, arguments, place, marked=marked)
+        if _leaves_fence(settings, changes, place, event=event):
+            return EXIT_REFUSED
     if is_unused(settings.store, place):
         to_stderr("guard: NOT IN FORCE here: this clone is not set up. To set it up: guard install")
         return EXIT_DONE
     store = open_configured(settings.store, os.environb, place, patience_s=_patience_s()).store
-    changes = _changes(event, arguments, place, marked=marked)
+    if changes is None:
+        changes = _changes(event, arguments, place, marked=marked)
     project, holder = settings.project.value, _spelled(store, settings)
 
     from guard.judge import verdict as judged
@@ -155,6 +164,31 @@ def verdict(event: str, arguments: Sequence[str], *, marked: bool = False) -> in
         union.renew(store)  # what matched had ended: so that the next hook need not ask
         return EXIT_DONE
     return conclude(store, settings, answer, changes, place=place, event=event)
+
+
+def _leaves_fence(settings: Settings, changes: Sequence[Change], place: Place, *, event: str) -> bool:
+    """Is this refused because it changes what guard.only leaves out? Says so, and records it."""
+    from guard.repo import fence
+
+    paths = fence.outside(changes, settings.only, fold=settings.fold)
+    if not paths:
+        return False
+    verb, variable = by_name(event).verb, skipped(os.environb)
+    refused = not variable and settings.mode.value != "warn"
+    if variable:
+        to_stderr(f"guard: {variable} is set: this {verb} leaves the fence of this worktree.")
+    else:
+        to_stderr(fence.refusal_text(paths, settings.only, verb=verb, refused=refused))
+    word = "refused" if refused else "bypassed" if variable else "warned"
+    what = _summary(f"{verb} outside of the fence", paths)
+
+    def record() -> None:
+        if not is_unused(settings.store, place):
+            store = open_configured(settings.store, os.environb, place, patience_s=_patience_s()).store
+            store.record(Actor(settings.project.value, settings.holder.value, principal()), word, [], reason=what)
+
+    _quietly(record)
+    return refused
 
 
 def _say_dropped(store: Store, settings: Settings, place: Place, *, event: str) -> None:

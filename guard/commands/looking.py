@@ -18,7 +18,10 @@ from guard.work.here import Here, now_ms
 from guard.work.questions import Filter
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from guard.commands.render import Json
+    from guard.model import Change
     from guard.stores.interface import Snapshot
 
 
@@ -171,17 +174,27 @@ def _names(*, nul: bool) -> list[bytes]:
 
 
 def _check_commits(reply: Reply, old: str | None, new: str | None) -> Verdict:
-    """The verdict on what is staged, or on what differs between two commits."""
+    """The verdict on what is staged, or on what differs between two commits; says what leaves the fence."""
     here = reply.here
     if old is None and new is None:
         changes = questions.staged(here)
         if not changes:
             to_stderr("guard: nothing is staged.")
             reply.suggest("guard check --changed", note="what is changed in the work tree")
+        _warn_of_fence(reply, changes)
         return questions.check_changes(here, changes)
     if old is None or new is None:
         raise UsageError("--from and --to go together", hint="guard check --from main --to HEAD")
     return questions.check_changes(here, questions.between(here, old, new))
+
+
+def _warn_of_fence(reply: Reply, changes: Sequence[Change]) -> None:
+    from guard.repo.fence import outside
+
+    paths = outside(changes, reply.here.settings.only, fold=reply.here.settings.fold)
+    if paths:
+        shown = ", ".join(safe(path) for path in paths[:5]) + (", …" if len(paths) > 5 else "")
+        reply.warn(f"outside of the fence (guard.only), so a commit is refused: {shown}")
 
 
 def _answer_asked(reply: Reply, checked: questions.Checked, *, named: bool) -> int:
@@ -211,7 +224,8 @@ def _answer_verdict(reply: Reply, verdict: Verdict) -> int:
 
 def _code(reply: Reply, verdict: Verdict) -> int:
     """1 when a hook would refuse it now; what would pass, for whichever reason, is 0."""
-    if verdict.clear:
+    fenced = any("the fence" in warning for warning in reply.warnings)
+    if verdict.clear and not fenced:
         return EXIT_DONE
     passes = questions.passes_because(reply.here)
     if passes:

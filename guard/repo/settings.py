@@ -81,6 +81,7 @@ class Settings(Record):
 
     ``store`` is an absolute path. ``fold`` tells whether this repository takes names that differ in case for the
     same one (core.ignoreCase). ``watched`` are the files the settings were read from, or would be if they existed.
+    ``only`` are the patterns of the fence, none when there is none.
     """
 
     holder: Setting
@@ -92,6 +93,7 @@ class Settings(Record):
     retention: Setting
     fold: bool
     watched: tuple[bytes, ...]
+    only: tuple[Setting, ...] = ()
 
     def checked_holder(self) -> str:
         """The holder's name. Raises :class:`UsageError` when nobody could be called that."""
@@ -144,6 +146,19 @@ def read(
         retention=first(RETENTION, Setting(RETENTION.default, DEFAULT)),
         fold=fold is not None and is_true(fold.value),
         watched=watched_files(environment, entries, place),
+        only=_fence(environment, entries),
+    )
+
+
+def _fence(environment: Mapping[bytes, bytes], entries: Sequence[Configured]) -> tuple[Setting, ...]:
+    """The patterns of GUARD_ONLY, colons between them; else every value of guard.only."""
+    named = environment.get(b"GUARD_ONLY")
+    if named:
+        return tuple(Setting(_text(part), "the environment variable GUARD_ONLY") for part in named.split(b":") if part)
+    return tuple(
+        Setting(_text(entry.value), f"git config guard.only ({entry.scope.decode()})", entry.scope.decode())
+        for entry in entries
+        if entry.key == b"guard.only" and entry.value
     )
 
 

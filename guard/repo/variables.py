@@ -17,6 +17,7 @@ KEY_VARIABLES = (
     b"GUARD_DB",
     b"GUARD_PROJECT",
     b"GUARD_MODE",
+    b"GUARD_ONLY",
     b"AGENT_MAIL_BYPASS",
     b"AGENT_MAIL_GUARD_MODE",
     b"HOME",

@@ -252,7 +252,10 @@ class Store(Protocol):
         """Remembers that they were told."""
 
     def record(self, actor: Actor, event: str, reservations: Sequence[Reservation], *, reason: str) -> None:
-        """Logs something that changed no reservation: refused, warned, bypassed."""
+        """Logs something that changed no reservation: refused, warned, bypassed.
+
+        One entry for each reservation that it concerns; one without a reservation when it concerns none.
+        """
 
     def log(self, project: str, *, limit: int) -> list[Entry]:
         """The newest entries, oldest first."""

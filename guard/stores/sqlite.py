@@ -257,6 +257,15 @@ class SqliteStore:
     def record(self, actor: Actor, event: str, reservations: Sequence[Reservation], *, reason: str) -> None:
         with self._writing(actor.project):
             self._note(actor, event, reservations, reason=reason)
+            if not reservations:  # the fence refused: that concerns no reservation
+                self._connection.execute(
+                    "INSERT INTO log (at, project, generation, event, holder, principal, reason)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        *(self._clock(), actor.project, self._generation(actor.project)),
+                        *(event, actor.holder, actor.principal, reason),
+                    ),
+                )
 
     def queue(self, actor: Actor, wanted: Sequence[Wanted], *, exclusive: bool, until: int) -> int:
         with self._changing():

@@ -1,0 +1,54 @@
+"""The fence (``guard.only``): the patterns that a worktree's holder may change, and what a commit has outside of them.
+
+The reverse of a reservation: it stops nobody else. Each value is a pattern relative to the repository's top.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from guard.model import Change
+    from guard.repo.settings import Setting
+
+SHOWN = 10
+"""How many paths the refusal lists."""
+
+
+def outside(changes: Iterable[Change], only: Iterable[Setting], *, fold: bool) -> list[bytes]:
+    """The changed paths that no pattern of the fence covers, sorted; none when there is no fence.
+
+    Raises :class:`guard.model.UsageError` for a value that is no pattern.
+    """
+    settings = list(only)
+    if not settings:
+        return []
+    from guard.patterns.grammar import stored
+    from guard.patterns.match import Union
+
+    union = Union([stored(os.fsencode(each.value), cwd=b"", exists=lambda _: False) for each in settings], fold=fold)
+    paths = sorted({change.path for change in changes})
+    inside = set(union.touched(paths))
+    return [path for path in paths if path not in inside]
+
+
+def refusal_text(paths: list[bytes], only: Iterable[Setting], *, verb: str, refused: bool = True) -> str:
+    """What somebody sees whose commit, merge or push leaves the fence."""
+    from guard.words import quoted, safe
+
+    settings = list(only)
+    count = "1 path" if len(paths) == 1 else f"{len(paths)} paths"
+    verdict = f"{verb} refused" if refused else f"warning, this {verb} goes through (mode warn)"
+    inside = ", ".join(safe(each.value) for each in settings)
+    lines = [f"guard: {verdict}: it changes {count} outside of this worktree's fence.", ""]
+    lines += [f"       {safe(path)}" for path in paths[:SHOWN]]
+    lines += [f"       … and {len(paths) - SHOWN} more"] if len(paths) > SHOWN else []
+    lines += ["", f"  the fence:      {inside}   (from {settings[0].source})"]
+    if refused and verb == "commit" and len(paths) <= SHOWN:
+        lines.append(f"  leave it out:   git reset -q -- {' '.join(quoted(b':/' + path) for path in paths)}")
+    if refused:
+        lines.append(f"  once around it: GUARD_SKIP=1 git {verb} …   (recorded)")
+    return "\n".join(lines)
