@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import stat
-import tempfile
 
 from guard.model import GuardError
 
@@ -68,6 +67,8 @@ def write(path: bytes, contents: bytes, *, mode: int) -> None:
     umask = os.umask(0o077)
     os.umask(umask)
     allowed = (mode & ~umask) | (mode & os.stat(directory).st_mode & 0o055)
+    import tempfile  # with shutil and random, as long as half a Python start
+
     file, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=directory)
     try:
         with open(file, "wb") as writer:

@@ -7,7 +7,6 @@ this clone looks whether there is still something to push. The lease keeps its o
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +96,8 @@ def _unpushed(here: Here, patterns: Sequence[bytes], revision: str) -> int:
 
 def keep_until_pushed(here: Here, rows: Sequence[Reservation]) -> tuple[Reservation, ...]:
     """Notes that leases end once their changes have been pushed; returns them with the expiry that they have now."""
+    import json
+
     place = here.place
     branch = git.answer(["symbolic-ref", "--quiet", "HEAD"], directory=place.top, accept=(0, 1))[1].strip()
     revision = branch or git.run(["rev-parse", "HEAD"], directory=place.top).strip()
@@ -167,6 +168,8 @@ def _noted(place: Place) -> Iterable[bytes]:
 
 
 def _read(name: bytes) -> dict[str, Any] | None:
+    import json  # only where something waits for a push: importing it takes a third of a Python start
+
     try:
         with open(name, encoding="ascii") as file:
             noted = json.load(file)
