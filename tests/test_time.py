@@ -149,24 +149,24 @@ def lease(stage: Stage, ms: int) -> None:
 
 
 def test_a_lease_that_ends_between_two_commits(stage: Stage) -> None:
-    lease(stage, 1500)
     stage.stage("held/x.txt")
-    deadline = time.monotonic() + 20
-    refusals = 0
+    lease(stage, 3_600_000)
+    refused_at = []  # when each commit that was refused began, in Unix ms
     while True:
         began = time.time_ns() // 1_000_000
         done = stage.repository.git("commit", "-q", "-m", "change", who="bob", expect=None)
         if done.code == 0:
             break
         assert "alice holds /held" in done.text
-        refusals += 1
-        assert time.monotonic() < deadline
-    assert refusals
+        refused_at.append(began)
+        if len(refused_at) == 1:
+            lease(stage, 700)  # from here on it is a race, whichever commit wins it
+    assert refused_at
     with connected(stage.store) as connection:
         end, ended_at = connection.execute('SELECT "end", ended_at FROM reservation WHERE id = 1').fetchone()
     assert end == "expired"
     assert ended_at <= time.time_ns() // 1_000_000
-    assert began <= ended_at + 1000, "the first commit after the end passes"
+    assert all(at < ended_at for at in refused_at), "the first commit that begins after the end passes"
     told = stage.repository.guard("list", who="alice")
     assert b"your reservation #1 of /held expired" in told.err
     assert b"expired" not in stage.repository.guard("list", who="alice").err, "told once"
@@ -187,6 +187,8 @@ def test_the_zone_of_whoever_looks_changes_no_expiry(stage: Stage, zone: str) ->
     """Expiry is in UTC: two holders in two zones, on either side of a change to summer time, agree."""
     row = stage.repository.guard("list", "--json", who="bob", env={"TZ": zone}).json()["reservations"][0]
     other = stage.repository.guard("list", "--json", who="bob").json()["reservations"][0]
+    for answer in (row, other):
+        del answer["expires_in_s"]  # the two were asked one after the other
     assert row == other
     assert row["expires_at"].endswith("Z")
     assert stage.hook("held/x.txt", TZ=zone).code == 1
