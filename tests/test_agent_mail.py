@@ -821,3 +821,31 @@ def test_a_guard_store_with_tables_of_agent_mails_is_an_error(tmp_path: Path) ->
     with pytest.raises(GuardError, match="holds the tables of guard and those of MCP Agent Mail") as caught:
         open_store(str(path), patience_s=1)
     assert caught.value.code == 3
+
+
+# Submodules
+
+
+@pytest.mark.parametrize(
+    ("pattern", "code"),
+    [
+        ("m/sub/**", 1),
+        ("m/sub/", 1),
+        ("m/sub", 1),
+        ("m/**", 1),
+        ("m/", 1),
+        ("**/sub/", 1),
+        ("m/sub/*", 0),
+        ("other/**", 0),
+    ],
+)
+def test_what_covers_all_of_a_directory_covers_the_submodule_that_stands_there(
+    tmp_path: Path, repository: Repository, mail: Mail, pattern: str, code: int
+) -> None:
+    Repository.make(tmp_path / "library", files={"a": "a\n"})
+    stage(repository, "a.txt")
+    mail.reserve(pattern)
+    run_hook(repository, "pre-commit")
+    repository.git("submodule", "--quiet", "add", str(tmp_path / "library"), "m/sub")
+    assert run_hook(repository, "pre-commit").code == code
+    assert len(store_of(mail, repository.path).active("").reservations) == 1

@@ -8,7 +8,7 @@ import pytest
 
 from guard.patterns.grammar import covering, fault
 from guard.patterns.match import Union
-from guard.stores.agent_mail.pattern import Site, protects_nothing, translated
+from guard.stores.agent_mail.pattern import Site, protects_nothing, translated, with_submodule
 from tests.support.git_check_ignore import Git
 
 if TYPE_CHECKING:
@@ -166,3 +166,21 @@ def test_no_bytes_are_too_odd() -> None:
                 line = covering(pattern)
                 assert not line or not fault(line), (text, pattern)
                 Union([pattern]).matches(b"a/b")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "widened"),
+    [
+        (b"/src/**", b"/src"),
+        (b"/src/", b"/src"),
+        (b"/src", b"/src"),
+        (b"/src/*", b"/src/*"),
+        (b"/a*/**", b"/a*"),
+        (b"/**", b"/**"),
+        (b"**/x/**", b"**/x"),
+        (b"/*/", b"/*/"),
+        (b"/src/a\\", b"/src/a\\"),
+    ],
+)
+def test_all_below_a_directory_is_widened_to_what_stands_there(pattern: bytes, widened: bytes) -> None:
+    assert with_submodule(pattern) == widened

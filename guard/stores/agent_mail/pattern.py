@@ -75,6 +75,12 @@ def translated(text: bytes, site: Site) -> list[bytes]:
     return [EVERYTHING] if EVERYTHING in found else list(found)
 
 
+def with_submodule(pattern: bytes) -> bytes:
+    """A pattern for all that is below a directory, widened to what stands there: git sees a submodule as one entry."""
+    whole = pattern.removesuffix(b"/**") if pattern.endswith(b"/**") else pattern.removesuffix(b"/")
+    return whole if whole.strip(b"/*") and not whole.endswith(b"\\") else pattern
+
+
 def _is_plain(text: bytes) -> bool:
     """Has it one meaning, which a slash in front puts into our grammar? Most have."""
     return (

@@ -23,7 +23,7 @@ from guard.stores.agent_mail import project as mail_project
 from guard.stores.agent_mail import rows as mail_rows
 from guard.stores.agent_mail import wal
 from guard.stores.agent_mail.kind import AGENT_MAIL
-from guard.stores.agent_mail.pattern import Site, protects_nothing, translated
+from guard.stores.agent_mail.pattern import Site, protects_nothing, translated, with_submodule
 from guard.stores.interface import (
     RETENTION_MS,
     Actor,
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     Sites = dict[int, tuple[Site, ...]]
 
 REMARKS_MAX = 20
+GITMODULES = b".gitmodules"
 _HERE = (Site((), ()),)
 
 
@@ -111,7 +112,7 @@ class AgentMailStore:
                 if at > now - self._retention_ms:
                     found += [
                         one._replace(ended_at=at, end=end)
-                        for one in _reservations(row, sites[row.project], project, lambda _: True)
+                        for one in _reservations(row, sites[row.project], project, lambda _: True, self._meant)
                     ]
             found.sort(key=lambda one: (one.ended_at, one.id))
             return Snapshot(mail_rows.generation(connection), tuple(found))
@@ -133,7 +134,7 @@ class AgentMailStore:
         def read(connection: sqlite3.Connection) -> tuple[set[bytes], bool]:
             sites = self._sites(connection, project)
             rows = mail_rows.others(connection, sites, holder, now=self._clock())
-            found = {pattern for number, text in rows for site in sites[number] for pattern in translated(text, site)}
+            found = {pattern for number, text in rows for site in sites[number] for pattern in self._meant(text, site)}
             return found, bool(sites)
 
         (patterns, concerned), stamps = self._reading(read)
@@ -272,7 +273,9 @@ class AgentMailStore:
         def read(connection: sqlite3.Connection) -> Snapshot:
             sites = self._sites(connection, project)
             rows = mail_rows.held(connection, sites, now=self._clock())
-            found = [one for row in rows for one in _reservations(row, sites[row.project], project, wanted)]
+            found = [
+                one for row in rows for one in _reservations(row, sites[row.project], project, wanted, self._meant)
+            ]
             return Snapshot(mail_rows.generation(connection), tuple(found))
 
         return self._asked(read)
@@ -300,17 +303,36 @@ class AgentMailStore:
         except sqlite3.Error as error:
             raise explained(error, self.address, self._patience_s) from error
 
-    def _place_stamps(self) -> tuple[Stamp, ...]:
-        """A linked worktree may be moved, and its git directory stay: then this file is no longer where it was."""
+    def _meant(self, text: bytes, site: Site) -> list[bytes]:
+        """The patterns that cover what a text may have meant in this checkout."""
+        found = translated(text, site)
+        return [with_submodule(pattern) for pattern in found] if self._has_submodules() else found
+
+    def _has_submodules(self) -> bool:
         top = None if self._place is None else self._place.top
-        if top is None or not os.path.isfile(os.path.join(top, b".git")):
+        return top is not None and os.path.lexists(os.path.join(top, GITMODULES))
+
+    def _place_stamps(self) -> tuple[Stamp, ...]:
+        """The stamps of the files in the work tree on which the patterns depend.
+
+        A linked worktree may be moved while its git directory stays: then its file ``.git`` is no longer where it was.
+        """
+        top = None if self._place is None else self._place.top
+        if top is None:
             return ()
-        return (freshness.aged(os.path.join(top, b".git"), now_ns=self._clock() * 1_000_000),)
+        names = [GITMODULES] + ([b".git"] if os.path.isfile(os.path.join(top, b".git")) else [])
+        return tuple(freshness.aged(os.path.join(top, name), now_ns=self._clock() * 1_000_000) for name in names)
 
 
-def _reservations(row: Held, sites: Sequence[Site], project: str, wanted: Callable[[bytes], bool]) -> list[Reservation]:
+def _reservations(
+    row: Held,
+    sites: Sequence[Site],
+    project: str,
+    wanted: Callable[[bytes], bool],
+    meant: Callable[[bytes, Site], list[bytes]] = translated,
+) -> list[Reservation]:
     """A row of theirs as ours: one for each pattern it needs."""
-    patterns = dict.fromkeys(pattern for site in sites for pattern in translated(row.text, site) if wanted(pattern))
+    patterns = dict.fromkeys(pattern for site in sites for pattern in meant(row.text, site) if wanted(pattern))
     return [
         Reservation(
             id=row.id,
