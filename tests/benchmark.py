@@ -7,6 +7,7 @@ nothing but git and a minute or three; it judges no test.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from tests.bench import machine
 from tests.bench.rows import ROWS, Bench
 from tests.bench.scene import guard_command
+from tests.support import namespace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,13 +31,16 @@ HEAD = ("case", "median ms", "minimum ms", "reference, median (minimum) ms", "ra
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
+    _move_in(options)
     runs = options.runs or (QUICK if options.quick else RUNS)
     _say(machine.described())
+    shell = options.sh or os.path.basename(os.path.realpath("/bin/sh"))
+    _say(f"/bin/sh is {shell}" + (", and no boot id is in /proc" if options.without_boot_id else ""))
     _say(f"{runs} turns of each row, after one that is not counted; load at the start: {machine.load()}")
     if len(guard_command()) > 1:
         _say("guard is not installed beside this Python: its commands were run as `python -m guard`")
     with tempfile.TemporaryDirectory(prefix="guard-benchmark-") as place:
-        bench = Bench(Path(place), runs)
+        bench = Bench(Path(place), runs, os.path.basename(shell), not options.without_boot_id)
         if options.others:
             from tests.bench import others
 
@@ -51,7 +56,23 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runs", type=int, metavar="N", help=f"turns of each row (else {RUNS})")
     parser.add_argument("--only", action="append", choices=list(ROWS), help="this row; may be given several times")
     parser.add_argument("--others", action="store_true", help="beside other hook managers, which it installs for it")
+    shells = ", ".join(namespace.SHELLS)
+    parser.add_argument(
+        "--sh", default="", metavar="SHELL", help=f"with another /bin/sh: {shells}, or a path (as root)"
+    )
+    parser.add_argument(
+        "--without-boot-id", action="store_true", help="as on a Mac: no boot id in /proc, but a sysctl (as root)"
+    )
     return parser
+
+
+def _move_in(options: argparse.Namespace) -> None:
+    """Starts the benchmark again where the machine differs as the options say."""
+    again = [sys.executable, "-m", "tests.benchmark", *sys.argv[1:]]
+    try:
+        namespace.move_in(again, shell=options.sh, boot_id=not options.without_boot_id)
+    except namespace.CannotReplace as error:
+        sys.exit(f"{error}")
 
 
 def _table(bench: Bench, names: Sequence[str]) -> None:
