@@ -9,6 +9,7 @@ import os
 
 from guard.events import Started, by_name
 from guard.model import EXIT_DONE, EXIT_REFUSED, EXIT_UNKNOWN, GuardError, unexpected
+from guard.repo import standpoint
 from guard.repo.place import Place, in_hook
 from guard.repo.settings import Setting, Settings, patience_s, principal, skipped, softened
 from guard.stores import freshness
@@ -66,17 +67,18 @@ def judged(event: str, arguments: Sequence[str], *, marked: bool = False) -> int
 
 
 def by_hand(event: str, arguments: Sequence[str]) -> int:
-    """As :func:`judged`, from wherever the command was typed: goes where git would start the hook (githooks(5))."""
+    """As :func:`judged`, from wherever the command was typed: asks as if git had started the hook (githooks(5))."""
     from guard.repo.place import discover
 
-    if not os.environb.get(b"GIT_DIR"):
-        try:
-            place = discover()
-        except GuardError as error:
-            return said(error)
-        os.chdir(place.top or place.git_dir)
-        os.environb[b"GIT_DIR"] = place.git_dir
-    return judged(event, arguments)
+    environment = standpoint.environment()
+    if environment.get(b"GIT_DIR"):
+        return judged(event, arguments)
+    try:
+        place = discover()
+    except GuardError as error:
+        return said(error)
+    with standpoint.asking_from({**environment, b"GIT_DIR": place.git_dir}, place.top or place.git_dir):
+        return judged(event, arguments)
 
 
 def _refreshed(event: str) -> int:
@@ -96,7 +98,7 @@ def _refreshed(event: str) -> int:
 def refresh() -> union.Published:
     """Brings the published union up to date and says what it is."""
     place = in_hook()
-    environment = os.environb
+    environment = standpoint.environment()
     key = union.key_of(environment)
     slot = os.path.join(place.unions_dir, union.slot_of(environment))
     current = union.load(slot)
@@ -146,7 +148,7 @@ def verdict(event: str, arguments: Sequence[str], *, marked: bool = False) -> in
     if is_unused(settings.store, place):
         to_stderr("guard: NOT IN FORCE here: this clone is not set up. To set it up: guard install")
         return EXIT_DONE
-    store = open_configured(settings.store, os.environb, place, patience_s=_patience_s()).store
+    store = open_configured(settings.store, standpoint.environment(), place, patience_s=_patience_s()).store
     if changes is None:
         changes = _changes(event, arguments, place, marked=marked)
     project, holder = settings.project.value, _spelled(store, settings)
@@ -173,7 +175,7 @@ def _leaves_fence(settings: Settings, changes: Sequence[Change], place: Place, *
     paths = fence.outside(changes, settings.only, fold=settings.fold)
     if not paths:
         return False
-    verb, variable = by_name(event).verb, skipped(os.environb)
+    verb, variable = by_name(event).verb, skipped(standpoint.environment())
     refused = not variable and settings.mode.value != "warn"
     if variable:
         to_stderr(f"guard: {variable} is set: this {verb} leaves the fence of this worktree.")
@@ -184,7 +186,7 @@ def _leaves_fence(settings: Settings, changes: Sequence[Change], place: Place, *
 
     def record() -> None:
         if not is_unused(settings.store, place):
-            store = open_configured(settings.store, os.environb, place, patience_s=_patience_s()).store
+            store = open_configured(settings.store, standpoint.environment(), place, patience_s=_patience_s()).store
             store.record(Actor(settings.project.value, settings.holder.value, principal()), word, [], reason=what)
 
     _quietly(record)
@@ -200,10 +202,10 @@ def _say_dropped(store: Store, settings: Settings, place: Place, *, event: str) 
     from guard.model import Change
     from guard.repo import changes
 
-    one_sided = [Change(path) for path in changes.taken_from_one_side(place, os.environb)]
+    one_sided = [Change(path) for path in changes.taken_from_one_side(place, standpoint.environment())]
     project, holder = settings.project.value, _spelled(store, settings)
     held = judged(store, one_sided, project=project, me=holder, fold=settings.fold).conflicts
-    lost = changes.dropped(place, os.environb, {conflict.path for conflict in held}) if held else []
+    lost = changes.dropped(place, standpoint.environment(), {conflict.path for conflict in held}) if held else []
     if not lost:
         return
     from guard.refusal import dropped_text
@@ -241,13 +243,13 @@ def conclude(
     from guard.repo.situation import of_commit, of_push
 
     verb = by_name(event).verb
-    mode = softened(settings.mode, os.environb, by=store.kind.mode_variable)
+    mode = softened(settings.mode, standpoint.environment(), by=store.kind.mode_variable)
     now = _now_ms()
     rows = list({conflict.reservation.id: conflict.reservation for conflict in answer.conflicts}.values())
     paths = sorted({conflict.path for conflict in answer.conflicts})
     what = _summary(verb, paths)
     actor = Actor(settings.project.value, _spelled(store, settings), principal())
-    variable = skipped(os.environb, also=store.kind.skip_variables)
+    variable = skipped(standpoint.environment(), also=store.kind.skip_variables)
     if variable:
         recorded = "; that is recorded" if store.kind.writable else ""
         to_stderr(f"guard: {variable} is set: this {verb} goes past what is reserved by {holders(rows)}{recorded}.")
@@ -259,7 +261,7 @@ def conclude(
     if mode.value != "block":
         unknown = safe(mode.value[:40])
         to_stderr(f"guard: unknown mode '{unknown}' (from {mode.source}), treated as block: use block, warn or off.")
-    situation = of_push() if verb == "push" else of_commit(place, os.environb, changes, paths, verb=verb)
+    situation = of_push() if verb == "push" else of_commit(place, standpoint.environment(), changes, paths, verb=verb)
     to_stderr(refusal_text(answer.conflicts, situation, me=actor.holder, now=now, kind=store.kind))
     return _recorded(store, actor, "refused", rows, what, EXIT_REFUSED)
 
@@ -280,15 +282,15 @@ def _lets_pass() -> str:
     from guard.repo.settings import judging
 
     kind = _kind()
-    variable = skipped(os.environb, also=kind.skip_variables if kind else ())
+    variable = skipped(standpoint.environment(), also=kind.skip_variables if kind else ())
     if variable:
         return f"{variable} is set"
     try:
         entries = config()
     except GuardError:
         entries = []
-    mode, on_error = judging(os.environb, entries)
-    mode = softened(mode, os.environb, by=kind.mode_variable if kind else b"")
+    mode, on_error = judging(standpoint.environment(), entries)
+    mode = softened(mode, standpoint.environment(), by=kind.mode_variable if kind else b"")
     if mode.value in ("warn", "off"):
         return f"the mode is {mode.value} ({mode.source})"
     if on_error.value not in ("allow", "block"):
@@ -316,7 +318,9 @@ def tell(store: Store, project: str, holder: str) -> None:
 
 def _changes(event: str, arguments: Sequence[str], place: Place, *, marked: bool) -> list[Change]:
     row = by_name(event)
-    return row.changes(Started(place, os.environb, arguments, _stdin(marked=marked) if row.reads_stdin else b""))
+    return row.changes(
+        Started(place, standpoint.environment(), arguments, _stdin(marked=marked) if row.reads_stdin else b"")
+    )
 
 
 def _stdin(*, marked: bool) -> bytes:
@@ -341,10 +345,10 @@ def _settings(place: Place) -> tuple[Settings, list[Stamp]]:
     from guard.repo.git import config
 
     now_ns = _now_ms() * 1_000_000
-    watched = settings.watched_files(os.environb, [], place)
+    watched = settings.watched_files(standpoint.environment(), [], place)
     while True:
         before = [freshness.aged(path, now_ns=now_ns) for path in watched]
-        found = settings.read(os.environb, config(), place)
+        found = settings.read(standpoint.environment(), config(), place)
         if set(found.watched) <= set(watched):
             break
         watched = found.watched
@@ -401,7 +405,7 @@ def _quietly(write: Callable[[], None]) -> None:
 
 
 def _patience_s() -> float:
-    return patience_s(os.environb, PATIENCE_S)
+    return patience_s(standpoint.environment(), PATIENCE_S)
 
 
 def _now_ms() -> int:

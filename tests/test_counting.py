@@ -320,6 +320,7 @@ REFRESH_OURS = {
         "guard.repo.variables",
     ),
     "guard.repo.known_settings",
+    "guard.repo.standpoint",
     *("guard.stores", "guard.stores.choose", "guard.stores.freshness", "guard.stores.interface"),
     *("guard.stores.kinds", "guard.stores.sqlite_kind", "guard.stores.sqlite_place", "guard.stores.sqlite_rows"),
     *("guard.stores.sqlite_versions", "guard.stores.waiting_process"),
@@ -334,7 +335,7 @@ VERDICT_OURS = {
 REFRESH_STANDARD = {
     *("__future__", "_collections", "_collections_abc", "_functools", "_operator", "_sqlite3", "_stat", "collections"),
     *("fcntl", "functools", "gc", "genericpath", "itertools", "keyword", "operator", "os", "posixpath", "reprlib"),
-    *("stat", "types", "_types", "errno", "_blake2", "marshal"),
+    *("stat", "types", "_types", "errno", "_blake2", "marshal", "contextvars", "_contextvars"),
 }
 """What may be loaded besides what every Python loads; each costs less than a millisecond."""
 FOR_COMMANDS = {"argparse", "asyncio", "click", "json", "logging", "platformdirs", "pygit2", "subprocess"}

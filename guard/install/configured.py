@@ -6,11 +6,10 @@ event: the command is written first, the section removed whole, and the names ar
 
 from __future__ import annotations
 
-import os
 import re
 
 from guard.record import Record
-from guard.repo import git
+from guard.repo import git, standpoint
 from guard.repo.git import Configured
 
 TYPE_CHECKING = False
@@ -100,7 +99,7 @@ def without_hook(entries: Sequence[Configured], event: str) -> tuple[Configured,
 
 def change(arguments: Sequence[bytes | str], *, accept: tuple[int, ...] = (0,)) -> None:
     """Changes the repository's own configuration, which its worktrees share."""
-    environment = {name: value for name, value in os.environb.items() if name != b"GIT_CONFIG"}
+    environment = {name: value for name, value in standpoint.environment().items() if name != b"GIT_CONFIG"}
     git.run(["config", "--local", *arguments], environment=environment, accept=accept)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from guard.record import Record
-from guard.repo import git
+from guard.repo import git, standpoint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -190,4 +190,4 @@ def _below(path: bytes, top: bytes) -> bool:
 
 def elsewhere() -> dict[bytes, bytes]:
     """The environment for asking git about another directory: nothing that says where the repository is."""
-    return {name: value for name, value in os.environb.items() if name not in _LOCATING}
+    return {name: value for name, value in standpoint.environment().items() if name not in _LOCATING}

@@ -13,7 +13,7 @@ from guard.install.draft import Draft
 from guard.install.hookdir import HookDir
 from guard.model import GuardError
 from guard.record import Record
-from guard.repo import git, known_settings, settings
+from guard.repo import git, known_settings, settings, standpoint
 from guard.repo.defaults import NOTE
 from guard.repo.git import Configured
 from guard.repo.place import Place
@@ -380,16 +380,16 @@ def _override_problems(directory: HookDir) -> list[Problem]:
 
 def _mode_problems(world: World, notes: list[str]) -> list[Problem]:
     """The settings that guard cannot use, and those with which nothing is refused although the hooks run."""
-    faults = known_settings.faults(os.environb, world.entries)
+    faults = known_settings.faults(standpoint.environment(), world.entries)
     notes += [
         f"{fault.what}; repair: {fault.repair}".removesuffix("; repair: ") for fault in faults if not fault.serious
     ]
     problems = [Problem("settings", fault.what, fault.repair) for fault in faults if fault.serious]
     try:
-        found = settings.read(os.environb, world.entries, world.place, default_store=os.sep)
+        found = settings.read(standpoint.environment(), world.entries, world.place, default_store=os.sep)
     except GuardError as error:
         return problems or [Problem("settings", error.what, error.hint)]
-    if settings.skipped(os.environb):
+    if settings.skipped(standpoint.environment()):
         notes.append("GUARD_SKIP is set: hooks started from here refuse nothing")
     if not found.blocks_on_error():
         notes.append(f"what cannot be judged is let through: guard.onError is allow ({found.on_error.source})")

@@ -30,7 +30,7 @@ from guard.install.inforce import (
 from guard.install.plan import Plan
 from guard.install.taking_out import drop_duplicates, withdraw
 from guard.model import EXIT_REFUSED, GuardError
-from guard.repo import defaults, settings
+from guard.repo import defaults, settings, standpoint
 from guard.repo.place import Place
 from guard.repo.project import ssh_host
 from guard.words import quoted, safe
@@ -81,7 +81,7 @@ def _lay_data(plan: Plan) -> None:
     python = pythons.own()
     noted = os.path.join(own, PYTHON)
     plan.files.update(noted, pythons.with_first(plan.files.read(noted), python), 0o644)
-    plan.files.update(os.path.join(own, defaults.NOTE), defaults.note(os.environb), 0o644)
+    plan.files.update(os.path.join(own, defaults.NOTE), defaults.note(standpoint.environment()), 0o644)
     plan.files.update(os.path.join(own, COPY), hookfile.ours(), 0o755)
     linked_top = place.top if place.git_dir != place.common_dir else None
     in_linked = linked_top is not None and python.interpreter.startswith(linked_top + b"/")
@@ -93,7 +93,7 @@ def _lay_data(plan: Plan) -> None:
 
 def _fix_project(plan: Plan) -> None:
     """Configures the project's name, so that a remote added later does not give it another one."""
-    environment = {name: value for name, value in os.environb.items() if name != b"GUARD_PROJECT"}
+    environment = {name: value for name, value in standpoint.environment().items() if name != b"GUARD_PROJECT"}
     place = plan.world.place
     found = settings.read(environment, plan.world.entries, place, default_store=os.sep, resolve=ssh_host)
     if found.project.scope:

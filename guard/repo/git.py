@@ -11,6 +11,7 @@ import os
 from guard import system
 from guard.model import GuardError
 from guard.record import Record
+from guard.repo import standpoint
 from guard.system import contents_of, unnamed_file
 
 TYPE_CHECKING = False
@@ -78,12 +79,13 @@ def answer(
     accept: tuple[int, ...] = (0,),
 ) -> tuple[int, bytes]:
     """As :func:`run`, and the exit status with it."""
-    elsewhere = ["-C", directory] if directory is not None else []
+    start = standpoint.directory()  # git takes several -C, each relative to the one before it: git(1)
+    elsewhere = [word for each in (start, directory) if each is not None for word in ("-C", each)]
     command: list[bytes | str] = ["git", "-c", "advice.graftFileDeprecated=false", *elsewhere, *arguments]
     files = [unnamed_file(stdin), unnamed_file(), unnamed_file()]
     try:
         try:
-            seen = quiet(os.environb if environment is None else environment)
+            seen = quiet(standpoint.environment() if environment is None else environment)
             status = system.run("git", command, environment=seen, files=files)
         except OSError as error:
             raise GitError(f"git cannot be started: {error.strerror}; it must be on PATH") from error
@@ -112,7 +114,7 @@ def quiet(environment: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
 def config() -> list[Configured]:
     """All of git's configuration as it holds here, in the order in which later entries win (git-config(1))."""
     # GIT_CONFIG diverts git config to another file, and no other command: git-config(1).
-    environment = {name: value for name, value in os.environb.items() if name != b"GIT_CONFIG"}
+    environment = {name: value for name, value in standpoint.environment().items() if name != b"GIT_CONFIG"}
     words = run(["config", "--list", "-z", "--show-scope", "--show-origin"], environment=environment).split(b"\0")
     entries = []
     for scope, origin, entry in zip(words[0::3], words[1::3], words[2::3], strict=False):
@@ -218,7 +220,7 @@ def tracking_refs() -> list[tuple[bytes, bytes]]:
 
 def _listed(arguments: Sequence[bytes | str], *, stdin: bytes = b"") -> bytes:
     """Asks for changed paths of the commits as they are: no replaced object and no graft stands in for one."""
-    real = {**os.environb, b"GIT_NO_REPLACE_OBJECTS": b"1", b"GIT_GRAFT_FILE": os.devnull.encode()}
+    real = {**standpoint.environment(), b"GIT_NO_REPLACE_OBJECTS": b"1", b"GIT_GRAFT_FILE": os.devnull.encode()}
     return run(arguments, stdin=stdin, environment=real)
 
 

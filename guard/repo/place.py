@@ -6,7 +6,11 @@ import os
 
 from guard.model import UsageError
 from guard.record import Record
-from guard.repo import git
+from guard.repo import standpoint
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guard.repo.git import GitError
 
 
 class Place(Record):
@@ -33,10 +37,13 @@ class Place(Record):
 
 
 def discover() -> Place:
-    """The repository around the current directory, found as git finds it: GIT_DIR and its kin count.
+    """The repository around whoever asks (:mod:`guard.repo.standpoint`), found as git finds it: GIT_DIR and its kin
+    count.
 
     Raises :class:`UsageError` outside one.
     """
+    from guard.repo import git  # a coding agent's hook finds its place without git
+
     questions = ("--is-bare-repository", "--absolute-git-dir", "--git-common-dir", "--show-prefix", "--show-toplevel")
     try:
         # Where there is no work tree, the last question fails after the others were answered.
@@ -54,7 +61,7 @@ def discover() -> Place:
     _, git_dir, common_dir, prefix, *top = answers
     return Place(
         git_dir=git_dir,
-        common_dir=os.path.realpath(common_dir),
+        common_dir=os.path.realpath(os.path.join(standpoint.directory() or b"", common_dir)),
         top=top[0] if top else None,
         prefix=prefix.rstrip(b"/"),
     )
@@ -62,19 +69,19 @@ def discover() -> Place:
 
 def in_hook() -> Place:
     """The repository that called a hook, without asking git: githooks(5) says where a hook is started."""
-    git_dir = os.path.abspath(os.environb.get(b"GIT_DIR") or b".git")
+    git_dir = standpoint.absolute(standpoint.environment().get(b"GIT_DIR") or b".git")
     common_dir = git_dir
     try:
         with open(os.path.join(git_dir, b"commondir"), "rb") as file:
             common_dir = os.path.join(git_dir, file.read().rstrip(b"\n"))
     except FileNotFoundError:
         pass  # not a linked worktree
-    return Place(git_dir=git_dir, common_dir=os.path.realpath(common_dir), top=os.getcwdb())
+    return Place(git_dir=git_dir, common_dir=os.path.realpath(common_dir), top=standpoint.absolute(b""))
 
 
-def _why_not(error: git.GitError) -> str:
+def _why_not(error: GitError) -> str:
     try:
-        here = os.fsdecode(os.getcwdb())
+        here = os.fsdecode(standpoint.absolute(b""))
     except FileNotFoundError:
         return "the current directory is gone"
     if "dubious ownership" in error.what:

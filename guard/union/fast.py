@@ -98,10 +98,11 @@ def _is_private(slot: bytes) -> bool:
 
 def main(words: Sequence[str]) -> None:
     """For a commit's hook outside of a merge: writes "clear ID" when that is proven, and always ends with 0."""
+    from guard.repo import standpoint
     from guard.repo.git import staged
     from guard.repo.place import in_hook
 
-    answer, name = _verdict(in_hook(), os.environb, lambda: staged("HEAD"))
+    answer, name = _verdict(in_hook(), standpoint.environment(), lambda: staged("HEAD"))
     if answer == CLEAR:
         os.write(1, b"clear %b\n" % name)
     os._exit(0)

@@ -13,6 +13,7 @@ from guard.repo.git import Configured, config
 from guard.repo.index import Index
 from guard.repo.place import Place, discover
 from guard.repo.settings import Settings
+from guard.repo.standpoint import asking_from
 from guard.stores.choose import NEVER, is_unused, open_configured
 from guard.stores.interface import Actor, Store
 from guard.stores.kinds import kind_of
@@ -47,7 +48,12 @@ class Here:
     @cached_property
     def place(self) -> Place:
         """The repository around ``cwd``. Raises :class:`guard.model.UsageError` outside of one."""
-        return discover()
+        with self.asking():
+            return discover()
+
+    def asking(self) -> asking_from:
+        """``with here.asking():`` git is asked in this request's environment and directory, not in the process's."""
+        return asking_from(self.environment, self.cwd or None)
 
     def anywhere(self) -> Here:
         """The same, or outside of a repository a view that knows the account's settings and store, and no project."""
@@ -66,7 +72,8 @@ class Here:
     @cached_property
     def entries(self) -> list[Configured]:
         """git's configuration as it holds here."""
-        return config()
+        with self.asking():
+            return config()
 
     @property
     def precompose(self) -> bool:

@@ -190,18 +190,20 @@ def staged(here: Here) -> list[Change]:
     """What the next commit changes."""
     from guard.repo import changes
 
-    return changes.of_commit(here.place)
+    with here.asking():
+        return changes.of_commit(here.place)
 
 
 def between(here: Here, old: str, new: str) -> list[Change]:
     """What differs between two commits or trees. Raises :class:`guard.model.UsageError` for what names none."""
     from guard.repo import changes, git
 
-    for name in (old, new):
-        accepted = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{tree}}"]
-        if name.startswith("-") or git.answer(accepted, accept=(0, 1, 128))[0]:
-            raise UsageError(f"{name!a} names no commit here", hint="git log --oneline -5")
-    return changes.between(old, new)
+    with here.asking():
+        for name in (old, new):
+            accepted = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{tree}}"]
+            if name.startswith("-") or git.answer(accepted, accept=(0, 1, 128))[0]:
+                raise UsageError(f"{name!a} names no commit here", hint="git log --oneline -5")
+        return changes.between(old, new)
 
 
 def check_changed(here: Here) -> Checked:
