@@ -213,7 +213,14 @@ def _say_dropped(store: Store, settings: Settings, place: Place, *, event: str) 
     paths = {one.path for one in lost}
     rows = list({each.reservation.id: each.reservation for each in held if each.path in paths}.values())
     to_stderr(dropped_text(lost, rows))
-    _recorded(store, Actor(project, holder, principal()), "dropped", rows, _summary("merge", sorted(paths)), EXIT_DONE)
+    _recorded(
+        store,
+        Actor(project, holder, principal(place.own_dir)),
+        "dropped",
+        rows,
+        _summary("merge", sorted(paths)),
+        EXIT_DONE,
+    )
 
 
 def _summary(verb: str, paths: Sequence[bytes]) -> str:
@@ -248,7 +255,7 @@ def conclude(
     rows = list({conflict.reservation.id: conflict.reservation for conflict in answer.conflicts}.values())
     paths = sorted({conflict.path for conflict in answer.conflicts})
     what = _summary(verb, paths)
-    actor = Actor(settings.project.value, _spelled(store, settings), principal())
+    actor = Actor(settings.project.value, _spelled(store, settings), principal(place.own_dir))
     variable = skipped(standpoint.environment(), also=store.kind.skip_variables)
     if variable:
         recorded = "; that is recorded" if store.kind.writable else ""

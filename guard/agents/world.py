@@ -98,7 +98,7 @@ class World:
         from guard.repo.settings import principal
         from guard.stores.interface import Actor
 
-        return Actor(self.settings.checked_project(), self.settings.checked_holder(), principal())
+        return Actor(self.settings.checked_project(), self.settings.checked_holder(), principal(self.place.own_dir))
 
     def refresh(self) -> None:
         """Brings the published union up to date, so that the next hook is fast. A failure costs time alone."""

@@ -19,6 +19,8 @@ STORE_NOTE = b"store"
 """The file in the common directory's guard/ with two lines: the store's address, and the name of its kind."""
 NOTE = b"default-store"
 """What earlier versions wrote: the default path in the first line."""
+HOST_NOTE = b"host"
+"""Two lines: what names this machine, and its host name when guard was installed."""
 
 
 class Note(Record):
@@ -66,8 +68,44 @@ def write_note(own_dir: bytes, note: Note) -> bool:
     """
     from guard.repo.secrets import bare_of_password
 
-    contents = os.fsencode(bare_of_password(note.address)) + b"\n" + os.fsencode(note.kind) + b"\n"
-    path = os.path.join(own_dir, STORE_NOTE)
+    lines = [bare_of_password(note.address), note.kind]
+    return _write(os.path.join(own_dir, STORE_NOTE), lines)
+
+
+def read_host(own_dir: bytes) -> str:
+    """The host's name as noted at install, when that was on this very machine; "" otherwise."""
+    try:
+        with open(os.path.join(own_dir, HOST_NOTE), "rb") as file:
+            machine, name, *_ = os.fsdecode(file.read()).split("\n")
+    except (OSError, ValueError):
+        return ""
+    return name if machine and machine == _machine() else ""
+
+
+def write_host(own_dir: bytes, name: str) -> None:
+    """Notes the host's name, unless one is noted for this machine already. Raises :class:`OSError`."""
+    machine = _machine()
+    if machine and not read_host(own_dir):
+        _write(os.path.join(own_dir, HOST_NOTE), [machine, name])
+
+
+def _machine() -> str:
+    """What names this machine, whatever it is called (machine-id(5)); "" when nothing does.
+
+    A Mac keeps no such file, and is seldom seen from another one through the same directory.
+    """
+    if sys.platform == "darwin":
+        return "darwin"
+    try:
+        with open("/etc/machine-id", encoding="ascii", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def _write(path: bytes, lines: list[str]) -> bool:
+    """Replaces a file; False when it is so already."""
+    contents = b"".join(os.fsencode(line) + b"\n" for line in lines)
     try:
         with open(path, "rb") as file:
             if file.read() == contents:

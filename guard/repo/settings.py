@@ -12,7 +12,7 @@ import os
 from guard import system
 from guard.model import UsageError
 from guard.record import Record
-from guard.repo.defaults import read_note, store_path
+from guard.repo.defaults import read_host, read_note, store_path
 from guard.repo.known_settings import (
     HOLDER,
     MODE,
@@ -137,7 +137,7 @@ def read(
     fold = config.get(b"core.ignorecase")
     mode, on_error = judging(environment, entries)
     return Settings(
-        holder=first(HOLDER, _fallback_holder(environment, config)),
+        holder=first(HOLDER, _fallback_holder(environment, config, place.own_dir)),
         store=_store(_named_store(environment, config, place, default_store), environment),
         project=_named_project(environment, config, entries, place, resolve),
         mode=mode,
@@ -229,20 +229,31 @@ def softened(mode: Setting, environment: Mapping[bytes, bytes], *, by: bytes) ->
     return mode
 
 
-def _fallback_holder(environment: Mapping[bytes, bytes], config: Mapping[bytes, Configured]) -> Setting:
-    for variable in SESSION_VARIABLES:
-        if environment.get(variable):
-            program = variable.partition(b"_")[0].decode().lower()
-            return Setting(f"{program}-{_text(environment[variable])}", f"the session id in {variable.decode()}")
+def _fallback_holder(environment: Mapping[bytes, bytes], config: Mapping[bytes, Configured], own_dir: bytes) -> Setting:
+    sessions = [variable for variable in SESSION_VARIABLES if environment.get(variable)]
+    if sessions:
+        variable = sessions[0]
+        if len(sessions) > 1 and sessions != [b"CODEX_SESSION_ID", b"CODEX_THREAD_ID"]:
+            from guard.repo.harness import innermost
+
+            variable = innermost(sessions, environment)
+            if variable == b"CODEX_THREAD_ID" and b"CODEX_SESSION_ID" in sessions:
+                variable = b"CODEX_SESSION_ID"
+        program = variable.partition(b"_")[0].decode().lower()
+        return Setting(f"{program}-{_text(environment[variable])}", f"the session id in {variable.decode()}")
     email = config.get(b"user.email")
     if email is not None and email.value:
         return Setting(_text(email.value), f"git config user.email ({email.scope.decode()})")
-    return Setting(principal(), "the account and host")
+    return Setting(principal(own_dir), "the account and host")
 
 
-def principal() -> str:
-    """The account and host this process runs as, "user@host": kept beside the holder, who is only a name."""
-    return f"{system.account()}@{system.host()}"
+def principal(own_dir: bytes) -> str:
+    """The account and host this process runs as, "user@host": kept beside the holder, who is only a name.
+
+    ``own_dir`` is the repository's guard directory, where ``guard install`` noted the host's name: on some systems
+    that name changes with the network.
+    """
+    return f"{system.account()}@{read_host(own_dir) or system.host()}"
 
 
 def _named_project(

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 
+from guard import system
 from guard.model import EXIT_REFUSED, GuardError
 from guard.record import Record
-from guard.repo.defaults import Note, read_note, store_path, write_note
+from guard.repo.defaults import Note, read_note, store_path, write_host, write_note
 from guard.stores.interface import RETENTION_MS, Opening
 from guard.stores.kinds import KINDS, kind_of
 from guard.words import quoted
@@ -85,12 +86,15 @@ def open_configured(
 def note_store(place: Place, store: Store) -> None:
     """Notes in the common git directory where the store is, so that everybody who works here finds this one.
 
+    Notes this host's name too, which stays a part of the principal's when the host gets another one.
+
     When that is another place than before, what is published in this repository is dropped: it was made from the
     store that counted before. Raises :class:`GuardError` when the note cannot be written.
     """
     if not os.path.isdir(place.own_dir):
         return  # nothing was installed
     try:
+        write_host(place.own_dir, system.host())
         if write_note(place.own_dir, Note(store.address, store.kind.name)):
             _drop_unions(place)
     except OSError as error:

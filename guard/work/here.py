@@ -113,7 +113,7 @@ class Here:
         holder = self.settings.checked_holder()
         if kind_of(self.settings.store.value).folds_names:
             holder = self.store.spelling(holder)
-        return Actor(self.settings.checked_project(), holder, settings_.principal())
+        return Actor(self.settings.checked_project(), holder, settings_.principal(self.place.own_dir))
 
     @property
     def project(self) -> str:
