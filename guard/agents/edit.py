@@ -165,7 +165,7 @@ def _take_over(world: World, rows: Sequence[Reservation]) -> str:
     from guard.repo.settings import principal
     from guard.words import quoted, shown_name
 
-    own = principal()
+    own = principal(world.place.own_dir)
     former = [row.holder for row in rows if row.principal == own and shown_name(row.holder, ()) != row.holder]
     if not former or not world.store.kind.writable:
         return ""
