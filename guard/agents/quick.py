@@ -13,10 +13,10 @@ from guard.agents import notes
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
 
     from guard.agents.locate import Located
     from guard.repo.place import Place
+    from guard.union.published import Current
 
 
 def is_done(located: Located, environment: Mapping[bytes, bytes], note: bytes, *, now_ms: int) -> bool:
@@ -31,8 +31,9 @@ def is_done(located: Located, environment: Mapping[bytes, bytes], note: bytes, *
 
 def is_clear(place: Place, environment: Mapping[bytes, bytes], paths: tuple[bytes, ...] | list[bytes]) -> bool:
     """Is it proven that nobody else's exclusive reservation covers one of the paths?"""
-    fast = _module("guard.union.fast")
-    return fast is not None and bool(fast.verdict(place, environment, paths) == fast.CLEAR)
+    from guard.union import fast
+
+    return fast.verdict(place, environment, paths) == fast.CLEAR
 
 
 def is_empty(place: Place, environment: Mapping[bytes, bytes]) -> bool:
@@ -77,22 +78,15 @@ def _lines(note: bytes) -> list[bytes]:
 def _publication(place: Place, environment: Mapping[bytes, bytes]) -> bytes:
     """The name of what is published for this holder now; b"" if nothing is."""
     current = _current(place, environment)
-    return bytes(current.published.name) if current is not None else b""
+    return current.published.name if current is not None else b""
 
 
 def _state(place: Place, environment: Mapping[bytes, bytes]) -> bytes:
     current = _current(place, environment)
-    return bytes(current.published.state) if current is not None else b""
+    return current.published.state if current is not None else b""
 
 
-def _current(place: Place, environment: Mapping[bytes, bytes]) -> Any:
-    published = _module("guard.union.published")
-    return published and published.load(os.path.join(place.unions_dir, published.slot_of(environment)))
+def _current(place: Place, environment: Mapping[bytes, bytes]) -> Current | None:
+    from guard.union import published
 
-
-def _module(name: str) -> Any:
-    """A module of the fast verdict; None where this guard has none, and then the store is asked each time."""
-    try:
-        return __import__(name, fromlist=["fast"])
-    except ImportError:
-        return None
+    return published.load(os.path.join(place.unions_dir, published.slot_of(environment)))

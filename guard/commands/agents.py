@@ -30,7 +30,8 @@ def agent() -> None:
     """Have coding agents ask guard before they edit: Claude Code, Codex, Copilot, Gemini, opencode, Cursor."""
 
 
-def _site(here: Here) -> Site:
+def site_of(here: Here) -> Site:
+    """Where coding agents are installed as seen from here: this account, and this repository if there is one."""
     try:
         place = here.place
         top, common = os.fsdecode(place.top or b""), os.fsdecode(place.common_dir)
@@ -52,7 +53,7 @@ def install(here: Here, programs: tuple[str, ...], scope: str, dry_run: bool) ->
 
     PROGRAM is claude, codex, copilot, gemini, opencode or cursor.
     """
-    site = _site(here)
+    site = site_of(here)
     plan = agents.plan_install(agents.chosen(programs, site), scope, site)
     if not dry_run:
         agents.apply(plan, stub=site.stub(scope))
@@ -69,7 +70,7 @@ def install(here: Here, programs: tuple[str, ...], scope: str, dry_run: bool) ->
 @click.pass_obj
 def uninstall(here: Here, programs: tuple[str, ...], scope: str | None, dry_run: bool) -> int:
     """Take guard out of the settings of coding agents: its own entries and nothing else."""
-    site = _site(here)
+    site = site_of(here)
     scopes = [scope] if scope else [USER, PROJECT, SHARED] if site.top else [USER]
     chosen = agents.chosen(programs or tuple(PROGRAMS), site)
     plan = agents.plan_uninstall(chosen, scopes, site)
@@ -114,7 +115,7 @@ def _difference(path: str, before: str | None, after: str | None) -> Sequence[st
 @click.pass_obj
 def status(here: Here, check: bool, as_json: bool) -> int:
     """Which coding agents ask guard before they edit?"""
-    found = agents.status(_site(here))
+    found = agents.status(site_of(here))
     if as_json:
         from guard.commands import render
 

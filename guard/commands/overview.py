@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from guard.agents.install import status as agent_status
 from guard.commands import render
+from guard.commands.agents import lines_of_status, site_of
 from guard.install.apply import status as installed
 from guard.model import EXIT_DONE, EXIT_REFUSED, EXIT_UNKNOWN, GuardError
 from guard.repo.secrets import without_password
@@ -37,6 +39,7 @@ def overview(here: Here, *, checking: bool, as_json: bool, width: int | None) ->
     me = here.settings.holder.value
     trouble, nothing, rows, generation = "", "", [], None
     mode, remarks = here.settings.mode, []
+    coding_agents = agent_status(site_of(here))
     try:
         me = here.actor.holder
         if here.unused:
@@ -60,13 +63,15 @@ def overview(here: Here, *, checking: bool, as_json: bool, width: int | None) ->
                     "store": without_password(here.settings.store.value),
                     "store_error": trouble or None,
                     "remarks": remarks,
+                    "agents": [each.as_json() for each in coding_agents],
                     **state.as_json(),
                     "reservations": [render.reservation_json(row, me=me) for row in rows],
                 }
             )
         )
     else:
-        for line in [*_force(state), *_who(here, me, mode), *_store(here, trouble, remarks)]:
+        agents = lines_of_status(coding_agents)
+        for line in [*_force(state), *_who(here, me, mode), *_store(here, trouble, remarks), *agents]:
             click.echo(render.cut(line, width))
         if not trouble:
             for line in _held(rows, me):

@@ -41,7 +41,7 @@ from __future__ import annotations
 import os
 
 from guard.model import GuardError
-from guard.union import patterns, published
+from guard.union import published
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,6 +76,8 @@ def _verdict(
         return CLEAR, name
     if state not in (published.EXACT, published.FOLDED, published.LARGE):
         return UNKNOWN, name
+    from guard.union import patterns  # where nothing is reserved by others, none is needed
+
     try:
         with open(os.path.join(slot, name, b"patterns"), "rb") as file:
             table, fold = patterns.from_bytes(file.read())

@@ -63,7 +63,8 @@ class Harness:
     def shell(self, command: str) -> Json:
         """A call of the tool that runs a shell command."""
         if self.name == "codex":
-            return {"name": "exec_command", "args": {"cmd": command}}
+            own = Path(sys.prefix) / "bin"  # its login shell forgets PATH
+            return {"name": "exec_command", "args": {"cmd": f"export PATH={own}:$PATH; {command}"}}
         name = {"claude": "Bash", "gemini": "run_shell_command"}.get(self.name, "bash")
         return {"name": name, "args": {"command": command, "description": "run it"}}
 
