@@ -187,7 +187,9 @@ def _leaves_fence(settings: Settings, changes: Sequence[Change], place: Place, *
     def record() -> None:
         if not is_unused(settings.store, place):
             store = open_configured(settings.store, standpoint.environment(), place, patience_s=_patience_s()).store
-            store.record(Actor(settings.project.value, settings.holder.value, principal()), word, [], reason=what)
+            store.record(
+                Actor(settings.project.value, settings.holder.value, principal(place.own_dir)), word, [], reason=what
+            )
 
     _quietly(record)
     return refused

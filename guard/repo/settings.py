@@ -247,7 +247,7 @@ def _fallback_holder(environment: Mapping[bytes, bytes], config: Mapping[bytes, 
     return Setting(principal(own_dir), "the account and host")
 
 
-def principal(own_dir: bytes) -> str:
+def principal(own_dir: bytes = b"") -> str:
     """The account and host this process runs as, "user@host": kept beside the holder, who is only a name.
 
     ``own_dir`` is the repository's guard directory, where ``guard install`` noted the host's name: on some systems
