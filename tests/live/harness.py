@@ -287,7 +287,7 @@ class Scene:
         inside = str(Path(__file__).parent / "inside.py")
         python = os.path.realpath(sys.executable)
         needed = [str(self.packages), str(self.directory), *box.python_directories()]
-        done = box.run(self.directory, [python, "-I", inside, str(file)], needed=needed, timeout=600)
+        done = box.run(self.directory, [python, "-I", inside, str(file)], needed=needed, timeout=2400)
         assert result.exists(), f"the box failed: {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-4000:]}"
         played: Json = json.loads(result.read_text())
         return played

@@ -244,7 +244,7 @@ class Model:
             self.used[name] += 1
             self.seen[name] += protocol.results(body)
             self.said[name] = json.dumps(body, ensure_ascii=False)
-        until = time.monotonic() + 120
+        until = time.monotonic() + 1500
         while turn.get("wait_for") and not os.path.exists(turn["wait_for"]) and time.monotonic() < until:
             time.sleep(0.02)
         return protocol.answer(turn, body)
