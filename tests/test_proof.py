@@ -56,6 +56,8 @@ class Trial:
         self.stage = stage
         self.event = event
         self.stdin = b""
+        self.first_block = 0
+        """Which read of sh is that of the hook's beginning. When it fails, nothing of ours could speak."""
         repository = stage.repository
         if event == "pre-push":
             stage.stage("held/x.txt")
@@ -88,10 +90,13 @@ class Trial:
         done = self.run("strace", "-f", "-qq", "-o", str(log))
         assert done.code == 3, done.text
         found: dict[tuple[str, str], int] = {}
+        self.first_block = 0
         for line in log.read_text(errors="replace").splitlines():
             match = re.match(r"(\d+) +(\w+)\(", line)
             if match:
                 found[match[1], match[2]] = found.get((match[1], match[2]), 0) + 1
+                if "#!/bin/sh" in line and match[2] == "read" and not self.first_block:
+                    self.first_block = found[match[1], match[2]]
         most: dict[str, int] = {}
         for (_, name), count in found.items():
             most[name] = max(most.get(name, 0), count)
@@ -119,7 +124,9 @@ def places(trial: Trial, faults: list[str], *, every: int) -> Iterator[tuple[str
     counts = trial.counts()
     everything = [(fault, number + 1) for fault in faults for number in range(counts.get(fault.partition(":")[0], 0))]
     assert len(everything) > 100, counts
-    yield from everything[len(everything) % every :: every]
+    assert trial.first_block
+    tried = everything[len(everything) % every :: every]
+    yield from (each for each in tried if each != ("read:error=EIO", trial.first_block))
 
 
 def try_all(trial: Trial, faults: list[str], *, every: int, figure: Callable[[str], None]) -> None:
