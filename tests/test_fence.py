@@ -21,6 +21,7 @@ def test_commits_outside_are_refused(repository: Repository) -> None:
     repository.write("src/b.py", "again\n")
     repository.git("add", "src/b.py")
     assert "outside of the fence" in repository.guard("check", who="alice", expect=1).text
+    assert repository.guard("check", "--json", who="alice", expect=1).json()["verdict"] == "fenced"
     repository.git(*advice.split()[1:])
     repository.guard("check", who="alice")
     repository.git("commit", "-q", "-m", "without it", who="alice")

@@ -160,7 +160,8 @@ def check(
         return _answer_asked(reply, questions.check_paths(here, list(map(os.fsencode, paths))), named=True)
     if changed:
         return _answer_asked(reply, questions.check_changed(here), named=False)
-    return _answer_verdict(reply, _check_commits(reply, old, new))
+    changes = _changes(reply, old, new)
+    return _answer_verdict(reply, questions.check_changes(here, changes), _left_fence(here, changes))
 
 
 def _names(*, nul: bool) -> list[bytes]:
@@ -173,34 +174,30 @@ def _names(*, nul: bool) -> list[bytes]:
     return [unquoted(name) for name in data.split(b"\n") if name]
 
 
-def _check_commits(reply: Reply, old: str | None, new: str | None) -> Verdict:
-    """The verdict on what is staged, or on what differs between two commits; says what leaves the fence."""
-    here = reply.here
+def _changes(reply: Reply, old: str | None, new: str | None) -> list[Change]:
+    """What is staged, or what differs between two commits."""
     if old is None and new is None:
-        changes = questions.staged(here)
+        changes = questions.staged(reply.here)
         if not changes:
             to_stderr("guard: nothing is staged.")
             reply.suggest("guard check --changed", note="what is changed in the work tree")
-        _warn_of_fence(reply, changes)
-        return questions.check_changes(here, changes)
+        return changes
     if old is None or new is None:
         raise UsageError("--from and --to go together", hint="guard check --from main --to HEAD")
-    return questions.check_changes(here, questions.between(here, old, new))
+    return questions.between(reply.here, old, new)
 
 
-def _warn_of_fence(reply: Reply, changes: Sequence[Change]) -> None:
+def _left_fence(here: Here, changes: Sequence[Change]) -> list[bytes]:
+    """The changed paths that this worktree's fence (guard.only) does not cover; [] where there is no fence."""
     from guard.repo.fence import outside
 
-    paths = outside(changes, reply.here.settings.only, fold=reply.here.settings.fold)
-    if paths:
-        shown = ", ".join(safe(path) for path in paths[:5]) + (", …" if len(paths) > 5 else "")
-        reply.warn(f"outside of the fence (guard.only), so a commit is refused: {shown}")
+    return outside(changes, here.settings.only, fold=here.settings.fold)
 
 
 def _answer_asked(reply: Reply, checked: questions.Checked, *, named: bool) -> int:
     """Says what each path is, when paths were named; else only what is in the way."""
     verdict, me = checked.verdict(), checked.me
-    code = _code(reply, verdict)
+    code = _code(reply, passes=verdict.clear)
 
     def lines() -> list[str]:
         shown = render.asked_lines(checked.asked, me=me, now=now_ms()) if named else []
@@ -212,24 +209,29 @@ def _answer_asked(reply: Reply, checked: questions.Checked, *, named: bool) -> i
     return code
 
 
-def _answer_verdict(reply: Reply, verdict: Verdict) -> int:
-    me, code = reply.here.me, _code(reply, verdict)
+def _answer_verdict(reply: Reply, verdict: Verdict, left: Sequence[bytes]) -> int:
+    """Says the verdict on changes. ``left`` are those that leave the fence: a commit of them is refused too."""
+    me, code = reply.here.me, _code(reply, passes=verdict.clear and not left)
+    if left:
+        shown = ", ".join(safe(path) for path in left[:5]) + (", …" if len(left) > 5 else "")
+        reply.warn(f"outside of the fence (guard.only), so a commit is refused: {shown}")
 
     def lines() -> list[str]:
-        return ["clear"] if verdict.clear else conflicts_in_words(verdict.conflicts, now=now_ms())
+        if verdict.clear:
+            return ["outside of the fence" if left else "clear"]
+        return conflicts_in_words(verdict.conflicts, now=now_ms())
 
-    reply.say(lambda: render.check_json(verdict, me=me), lines)
+    reply.say(lambda: render.check_json(verdict, me=me, fenced=bool(left)), lines)
     return code
 
 
-def _code(reply: Reply, verdict: Verdict) -> int:
+def _code(reply: Reply, *, passes: bool) -> int:
     """1 when a hook would refuse it now; what would pass, for whichever reason, is 0."""
-    fenced = any("the fence" in warning for warning in reply.warnings)
-    if verdict.clear and not fenced:
-        return EXIT_DONE
-    passes = questions.passes_because(reply.here)
     if passes:
-        to_stderr(f"guard: a commit of this would pass all the same: {passes}.")
+        return EXIT_DONE
+    reason = questions.passes_because(reply.here)
+    if reason:
+        to_stderr(f"guard: a commit of this would pass all the same: {reason}.")
         return EXIT_DONE
     return EXIT_REFUSED
 

@@ -85,14 +85,18 @@ def outcome_json(name: str, outcome: Outcome, *, me: str) -> Json:
     return answer | {"not_found": list(outcome.not_found)}
 
 
-def check_json(answer: Verdict, *, me: str, asked: Sequence[Asked] = ()) -> Json:
-    """A verdict; each reservation once, however many paths it covers. ``asked`` are the paths asked about."""
+def check_json(answer: Verdict, *, me: str, asked: Sequence[Asked] = (), fenced: bool = False) -> Json:
+    """A verdict; each reservation once, however many paths it covers. ``asked`` are the paths asked about.
+
+    ``fenced`` tells that nothing is reserved by others, and that some path leaves the fence all the same.
+    """
     conflicts = [
         bytes_json("path", found.path) | {"commit": found.commit, "reservation_id": found.reservation.id}
         for found in answer.conflicts
     ]
     rows = {found.reservation.id: found.reservation for found in answer.conflicts}
-    shown: Json = {"generation": answer.generation, "verdict": "reserved" if conflicts else "clear"}
+    verdict = "reserved" if conflicts else "fenced" if fenced else "clear"
+    shown: Json = {"generation": answer.generation, "verdict": verdict}
     if asked:
         rows |= {row.id: row for one in asked for row in one.reservations}
         shown["paths"] = [

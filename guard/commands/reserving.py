@@ -177,11 +177,16 @@ def release(
     reply = Reply(here, as_json=as_json)
     reply.tell()
     released = leases.release_watching(here, choice, after_push=after_push)
-    code = answer_changed(reply, "released", released.outcome, kept=released.kept)
     if released.outcome.reservations and released.left.words() and not released.kept:
         to_stderr(f"guard: below it you have {released.left.words()}: others may now change the same.")
-        to_stderr("  next: guard reserve --changed   (or, another time: guard release --after-push)")
-    return code
+        again = " ".join(quoted(_from_top(row.pattern)) for row in released.outcome.reservations)
+        reply.suggest(f"guard reserve {again}", note="to keep it until then; another time: guard release --after-push")
+    return answer_changed(reply, "released", released.outcome, kept=released.kept)
+
+
+def _from_top(pattern: bytes) -> bytes:
+    """A stored pattern as it can be typed in any directory."""
+    return (b":" if pattern.startswith(b"/") else b":/") + pattern
 
 
 @click.command()

@@ -112,11 +112,16 @@ def look(place: Place, entries: Sequence[Configured] | None = None) -> World:
 
 
 def reasons_not_in_force(place: Place, entries: Sequence[Configured]) -> list[Problem]:
-    """Why some event's hook does not run here; [] when every event's does."""
+    """Why some event's hook does not run here, or runs too early or too late; [] when every event's runs in time."""
     world = look(place, entries)
     found = [find(world, event) for event in EVENTS]
-    problems = [problem for event, wrong in found if not event.in_force for problem in wrong]
+    problems = [problem for event, wrong in found for problem in wrong if _lets_pass(event, problem)]
     return _merged([*problems, *_override_problems(world.directory)])
+
+
+def _lets_pass(event: Event, problem: Problem) -> bool:
+    """Can a change pass unjudged because of this problem?"""
+    return not event.in_force or problem.code == "misplaced"
 
 
 def status(place: Place) -> Status:
