@@ -12,7 +12,7 @@ from typing import Any
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 from tests.live import model
 
-PATIENCE_S = 150
+PATIENCE_S = 500
 
 
 def main() -> None:
