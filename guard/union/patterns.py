@@ -122,18 +122,28 @@ class Matcher:
 
         None when everything in the directory is covered.
         """
-        if directory in self._directories:
-            return self._directories[directory]
-        found: tuple[tuple[int, Rest], ...] | None = ()
-        if directory:
-            found = self._candidates(directory.rpartition(b"/")[0])
-        rests = self._table.get(directory, ())
-        if found is not None and rests:
-            depth = directory.count(b"/") + 1 if directory else 0
-            everything = ITSELF in rests or BELOW in rests
-            found = None if everything else found + tuple((depth, self._rest(each)) for each in rests)
-        self._directories[directory] = found
+        missing = []  # from the directory up; not by recursion, for a path may have thousands of names
+        while directory and directory not in self._directories:
+            missing.append(directory)
+            directory = directory.rpartition(b"/")[0]
+        if not directory and directory not in self._directories:
+            self._directories[directory] = self._with_rests(directory, ())
+        found = self._directories[directory]
+        for below in reversed(missing):
+            found = self._directories[below] = self._with_rests(below, found)
         return found
+
+    def _with_rests(
+        self, directory: bytes, found: tuple[tuple[int, Rest], ...] | None
+    ) -> tuple[tuple[int, Rest], ...] | None:
+        """What was found for the directory above, and the patterns that begin in this directory."""
+        rests = self._table.get(directory, ())
+        if found is None or not rests:
+            return found
+        if ITSELF in rests or BELOW in rests:
+            return None
+        depth = directory.count(b"/") + 1 if directory else 0
+        return found + tuple((depth, self._rest(each)) for each in rests)
 
     def _rest(self, behind: bytes) -> Rest:
         found = self._rests.get(behind)
