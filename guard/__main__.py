@@ -9,7 +9,7 @@ from guard.system import why_unsupported
 
 
 def main() -> None:
-    """Runs the command line; a hook's event goes past click, whose import takes longer than its verdict."""
+    """Runs the command line; hooks and plain commands go past click, whose import takes longer than their answer."""
     if reason := why_unsupported():
         sys.exit(_refused(reason))
     from guard.words import open_closed_files
@@ -24,6 +24,12 @@ def main() -> None:
         if sys.argv[2] in NAMES:
             sys.exit(by_hand(sys.argv[2], sys.argv[3:]))
     gc.disable()  # looking for garbage in what is being imported finds none, and takes 2 ms
+    from guard.commands.plain import understood
+
+    if plain := understood(sys.argv[1:]):
+        from guard.commands.ending import end_with
+
+        end_with(plain)
     from guard.commands.cli import run
 
     gc.enable()

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import errno
-import io
 import os
-import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from guard import __version__
-from guard.commands import render
-from guard.model import EXIT_DONE, EXIT_REFUSED, EXIT_UNKNOWN, GuardError, UsageError, unexpected
-from guard.words import said, to_stderr
-from guard.work.here import Here
+from guard.commands.ending import end_with
+from guard.model import GuardError, UsageError
+from guard.work.here import here_of_process
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,53 +97,23 @@ def commands(context: click.Context, directories: tuple[str, ...]) -> None:
             os.chdir(directory)
         except OSError as error:
             raise UsageError(f"cannot go to {directory!a}: {error.strerror}", hint="guard -C DIR status") from error
-    context.obj = Here(os.environb, _working_directory())
+    context.obj = here_of_process()
 
 
-def _working_directory() -> bytes:
-    try:
-        return os.getcwdb()
-    except FileNotFoundError:
-        return b""  # it was deleted; what needs it says so
+def run() -> NoReturn:
+    """Runs the command line and exits; see :func:`guard.commands.ending.end_with`."""
+    end_with(_run)
 
 
-def run() -> None:
-    """Runs the command line and exits: 0 done, 1 refused or nothing there, 2 wrong usage, 3 no answer."""
-    _write_in_any_encoding()
+def _run() -> int | None:
     try:
         code = commands.main(prog_name="guard", standalone_mode=False)
-    except GuardError as error:
-        code = _say(error)
+    except click.Abort as error:
+        raise KeyboardInterrupt from error
     except click.ClickException as error:
-        code = _say(_misused(error))
-    except (click.Abort, KeyboardInterrupt):
-        to_stderr("guard: interrupted.")
-        code = 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whoever read us has enough
-        code = EXIT_DONE
-    except OSError as error:
-        code = said(_failed(error))
-    except Exception as error:
-        code = _say(unexpected(error))
-    _leave(code or EXIT_DONE)
-
-
-def _write_in_any_encoding() -> None:
-    """What the terminal's encoding lacks is escaped instead of ending the command."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
-def _say(error: GuardError) -> int:
-    """Says an error: as JSON on stdout when that is asked for, else to people; returns its exit code."""
-    words = sys.argv[1:]
-    if "--json" not in words[: words.index("--") if "--" in words else len(words)]:
-        return said(error)
-    shown = {"what": error.what, "next": error.hint or None, "code": error.code}
-    click.echo(render.as_json({"error": shown}))
-    return error.code
+        raise _misused(error) from error
+    assert code is None or isinstance(code, int)
+    return code
 
 
 def _misused(error: click.ClickException) -> GuardError:
@@ -168,33 +134,3 @@ def _nearest(word: str, words: Sequence[str]) -> str:
     import difflib
 
     return next(iter(difflib.get_close_matches(word, words, n=1)), "")
-
-
-def _failed(error: OSError) -> GuardError:
-    """What the system refused: a file, or where no file is named, writing the answer."""
-    if error.filename is None:
-        what = f"the answer could not be written: {error.strerror or error}"
-        return GuardError(what, hint="guard log   (what was asked for may be done all the same)")
-    return GuardError(f"{os.fsdecode(error.filename)}: {error.strerror}", hint="guard status")
-
-
-def _leave(code: int) -> NoReturn:
-    """Ends the process without taking the interpreter down, which takes 5 ms and changes nothing.
-
-    An answer that cannot be written ends with 3. The system may report that at a write, when Python's buffer is
-    flushed, or only at close(2); a reader that has gone away (EPIPE) had enough, and is no failure.
-    """
-    try:
-        sys.stdout.flush()
-        os.close(1)
-    except BrokenPipeError:
-        pass
-    except (OSError, ValueError) as error:
-        if code in (EXIT_DONE, EXIT_REFUSED):  # otherwise the first failure has been told, and this one follows from it
-            failure = error if isinstance(error, OSError) else OSError(errno.EBADF, os.strerror(errno.EBADF))
-            code = said(_failed(failure))
-    try:
-        sys.stderr.flush()
-    except (OSError, ValueError):
-        code = EXIT_UNKNOWN  # there is nobody left to tell
-    os._exit(code)

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from guard.commands import render
-from guard.commands.shared import as_json_option, example, pass_here, print_json, print_lines, say_made, terminal_width
+from guard.commands.reply import print_json, print_lines, say_made, terminal_width
+from guard.commands.shared import as_json_option, example, pass_here
 from guard.events import NAMES
 from guard.model import EXIT_DONE, GuardError
 from guard.repo.defaults import STORE_NOTE

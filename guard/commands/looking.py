@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from guard.commands import render
-from guard.commands.shared import Reply, as_json_option, example, pass_here, terminal_width
-from guard.model import EXIT_DONE, EXIT_REFUSED, UsageError, Verdict
+from guard.commands import daily, render
+from guard.commands.reply import Reply, terminal_width
+from guard.commands.shared import as_json_option, example, pass_here
+from guard.model import EXIT_DONE
 from guard.repo import settings
-from guard.words import conflicts_in_words, safe, to_stderr
+from guard.words import safe, to_stderr
 from guard.work import questions
 from guard.work.here import Here, now_ms
-from guard.work.questions import Filter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from guard.commands.render import Json
-    from guard.model import Change
-    from guard.stores.interface import Snapshot
+    pass
 
 
 @click.command(name="list")
@@ -53,64 +48,17 @@ def list_(
     as_json: bool,
 ) -> int:
     """Who holds what, until when, and why; with PATHs, who holds those."""
-    if sum((ended, all_projects, soon is not None)) > 1 or (all_projects and paths) or (watch and ended):
-        raise UsageError(
-            "these do not go together: --ended, --all-projects (without PATHs), --soon, --watch", hint="guard list"
-        )
-    if all_projects:
-        here = here.anywhere()
-    soon_ms = None if soon is None else settings.duration(soon, what="--soon")
-    mine = mine or (soon is not None and not theirs)
-    only = Filter(mine=mine, theirs=theirs, soon_ms=soon_ms, paths=tuple(map(os.fsencode, paths)))
-    if watch:
-        return _watch(here, only, all_projects=all_projects, as_json=as_json)
-    reply = Reply(here, as_json=as_json)
-    if not all_projects:
-        reply.tell()
-        reply.warn_unless_in_force()
-    found = questions.held(here, only, ended=ended, all_projects=all_projects)
-    if not found.reservations:
-        what = "has ended" if ended else "is reserved" if only == Filter() else "like that is reserved"
-        to_stderr(f"guard: nothing {what} {'here' if all_projects else f'in {safe(here.project)}'}.")
-    reply.say(
-        lambda: _list_json(here, found, all_projects=all_projects),
-        lambda: _list_lines(here, found, ended=ended, all_projects=all_projects),
+    return daily.list_(
+        here,
+        paths=paths,
+        mine=mine,
+        theirs=theirs,
+        ended=ended,
+        soon=soon,
+        all_projects=all_projects,
+        watch=watch,
+        as_json=as_json,
     )
-    return EXIT_DONE
-
-
-def _list_json(here: Here, found: Snapshot, *, all_projects: bool) -> Json:
-    rows, generation = found.reservations, found.generation
-    return render.list_json(rows, project=here.project, me=here.me, generation=generation, all_projects=all_projects)
-
-
-def _list_lines(here: Here, found: Snapshot, *, ended: bool, all_projects: bool) -> list[str]:
-    me, project, width = here.me, here.project, terminal_width()
-    if ended:
-        return render.ended_listing(found.reservations, now=now_ms(), width=width)
-    lines = []
-    for name in sorted({row.project for row in found.reservations}, key=lambda name: (name != project, name)):
-        lines += [f"{safe(name)}:"] if all_projects else []
-        some = [row for row in found.reservations if row.project == name]
-        lines += render.listing(some, me=me, now=now_ms(), width=width, style=click.style)
-    return lines
-
-
-def _watch(here: Here, only: Filter, *, all_projects: bool, as_json: bool) -> int:
-    """Shows the list at each change, on a terminal in place of the one before; ends when interrupted."""
-    redraw = not as_json and terminal_width() is not None and os.environ.get("TERM") != "dumb"
-    for found in questions.changes_of(here, only, all_projects=all_projects):
-        if redraw:
-            click.echo("\x1b[H\x1b[2J", nl=False)
-        reply = Reply(here, as_json=as_json)
-        if not found.reservations and not as_json:
-            click.echo("nothing is reserved")
-        reply.say(
-            lambda found=found: _list_json(here, found, all_projects=all_projects),  # type: ignore[misc]
-            lambda found=found: _list_lines(here, found, ended=False, all_projects=all_projects),  # type: ignore[misc]
-        )
-        sys.stdout.flush()
-    return EXIT_DONE
 
 
 @click.command()
@@ -144,96 +92,17 @@ def check(
 
     A directory stands for everything below it. Exits 1 when it would be refused, 0 when it would pass.
     """
-    ways = [bool(paths), staged, changed, from_stdin, old is not None or new is not None]
-    if sum(ways) > 1:
-        raise UsageError(
-            "PATHs, --staged, --changed, --stdin and --from/--to do not go together", hint="guard check --help"
-        )
-    if nul and not from_stdin:
-        raise UsageError("-z goes with --stdin", hint="guard check --help")
-    reply = Reply(here, as_json=as_json)
-    reply.tell()
-    reply.warn_unless_in_force()
-    if from_stdin:
-        return _answer_asked(reply, questions.check_paths(here, _names(nul=nul), as_named=True), named=False)
-    if paths:
-        return _answer_asked(reply, questions.check_paths(here, list(map(os.fsencode, paths))), named=True)
-    if changed:
-        return _answer_asked(reply, questions.check_changed(here), named=False)
-    changes = _changes(reply, old, new)
-    return _answer_verdict(reply, questions.check_changes(here, changes), _left_fence(here, changes))
-
-
-def _names(*, nul: bool) -> list[bytes]:
-    """Paths on standard input; without ``-z`` git quotes unusual ones as in C (core.quotePath in git-config(1))."""
-    from guard.repo.index import unquoted
-
-    data = sys.stdin.buffer.read()
-    if nul:
-        return [name for name in data.split(b"\0") if name]
-    return [unquoted(name) for name in data.split(b"\n") if name]
-
-
-def _changes(reply: Reply, old: str | None, new: str | None) -> list[Change]:
-    """What is staged, or what differs between two commits."""
-    if old is None and new is None:
-        changes = questions.staged(reply.here)
-        if not changes:
-            to_stderr("guard: nothing is staged.")
-            reply.suggest("guard check --changed", note="what is changed in the work tree")
-        return changes
-    if old is None or new is None:
-        raise UsageError("--from and --to go together", hint="guard check --from main --to HEAD")
-    return questions.between(reply.here, old, new)
-
-
-def _left_fence(here: Here, changes: Sequence[Change]) -> list[bytes]:
-    """The changed paths that this worktree's fence (guard.only) does not cover; [] where there is no fence."""
-    from guard.repo.fence import outside
-
-    return outside(changes, here.settings.only, fold=here.settings.fold)
-
-
-def _answer_asked(reply: Reply, checked: questions.Checked, *, named: bool) -> int:
-    """Says what each path is, when paths were named; else only what is in the way."""
-    verdict, me = checked.verdict(), checked.me
-    code = _code(reply, passes=verdict.clear)
-
-    def lines() -> list[str]:
-        shown = render.asked_lines(checked.asked, me=me, now=now_ms()) if named else []
-        if verdict.clear:
-            return [*shown, "clear"]
-        return shown or conflicts_in_words(verdict.conflicts, now=now_ms())
-
-    reply.say(lambda: render.check_json(verdict, me=me, asked=checked.asked), lines)
-    return code
-
-
-def _answer_verdict(reply: Reply, verdict: Verdict, left: Sequence[bytes]) -> int:
-    """Says the verdict on changes. ``left`` are those that leave the fence: a commit of them is refused too."""
-    me, code = reply.here.me, _code(reply, passes=verdict.clear and not left)
-    if left:
-        shown = ", ".join(safe(path) for path in left[:5]) + (", …" if len(left) > 5 else "")
-        reply.warn(f"outside of the fence (guard.only), so a commit is refused: {shown}")
-
-    def lines() -> list[str]:
-        if verdict.clear:
-            return ["outside of the fence" if left else "clear"]
-        return conflicts_in_words(verdict.conflicts, now=now_ms())
-
-    reply.say(lambda: render.check_json(verdict, me=me, fenced=bool(left)), lines)
-    return code
-
-
-def _code(reply: Reply, *, passes: bool) -> int:
-    """1 when a hook would refuse it now; what would pass, for whichever reason, is 0."""
-    if passes:
-        return EXIT_DONE
-    reason = questions.passes_because(reply.here)
-    if reason:
-        to_stderr(f"guard: a commit of this would pass all the same: {reason}.")
-        return EXIT_DONE
-    return EXIT_REFUSED
+    return daily.check(
+        here,
+        paths=paths,
+        staged=staged,
+        changed=changed,
+        from_stdin=from_stdin,
+        nul=nul,
+        old=old,
+        new=new,
+        as_json=as_json,
+    )
 
 
 @click.command()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
 
 from guard.model import SCHEMA, Reservation, Verdict
 from guard.words import clock, held, length, pattern, safe, until
 from guard.work.here import now_ms
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
 
     from guard.stores.interface import Entry, Outcome
     from guard.work.questions import Asked

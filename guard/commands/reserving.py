@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from guard.commands import render
+from guard.commands import granting, render
+from guard.commands.granting import reserve_and_tell, same_request, say_not_granted, ttl_ms, wait_ms
+from guard.commands.reply import Reply, tell
 from guard.commands.shared import (
-    Reply,
     answer_changed,
     as_json_option,
     everything_option,
@@ -17,22 +18,15 @@ from guard.commands.shared import (
     ids_option,
     pass_here,
     patterns_argument,
-    tell,
-    ttl_ms,
-    wait_ms,
 )
 from guard.model import EXIT_DONE, EXIT_REFUSED, Reservation, UsageError
-from guard.stores.choose import FIRST
-from guard.words import pattern, quoted, safe, to_stderr
-from guard.work import leases, relatives
+from guard.words import pattern, quoted, to_stderr
+from guard.work import leases
 from guard.work.here import Here, now_ms
 from guard.work.leases import Choice, Wish
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from guard.stores.interface import Outcome
-    from guard.work.leases import Reserved
 
 
 class _WithCommand(click.Command):
@@ -76,80 +70,17 @@ def reserve(
     A PATTERN is a file, a directory, or a glob as in .gitignore, relative to the current directory;
     a leading "/" or ":/" means the repository's top.
     """
-    if not (patterns or changed or staged):
-        raise UsageError("Missing argument 'PATTERN...'", hint="guard reserve src/auth   (or --changed, --staged)")
-    reply = Reply(here, as_json=as_json)
-    wish = Wish(
-        exclusive=not shared,
-        reason=reason,
-        ttl_ms=ttl_ms(ttl),
-        wait_ms=wait_ms(wait),
+    return granting.reserve(
+        here,
+        patterns=patterns,
         changed=changed,
         staged=staged,
+        shared=shared,
+        ttl=ttl,
+        reason=reason,
+        wait=wait,
+        as_json=as_json,
     )
-    reserved = _reserved(reply, patterns, wish, wait=wait or "")
-    outcome = reserved.outcome
-    if not outcome.reservations:
-        _say_not_granted(reply, outcome, _options(patterns, shared=shared, ttl=ttl, reason=reason), waited=wait)
-
-    def lines() -> list[str]:
-        notes = dict.fromkeys(reserved.unmatched, "   (matches no file yet)")
-        rows = outcome.reservations
-        return [render.granted(row, now=now_ms()) + notes.get(row.pattern, "") for row in rows]
-
-    for unmatched in reserved.unmatched:
-        reply.note(f"{safe(unmatched)} matches no file yet")
-    reply.say(lambda: render.outcome_json("granted", outcome, me=here.me), lines)
-    return EXIT_DONE if outcome.reservations else EXIT_REFUSED
-
-
-def _options(typed: Sequence[str], *, shared: bool, ttl: str | None, reason: str) -> str:
-    """The same request, as words to paste."""
-    options = ["--shared"] if shared else []
-    options += [f"--ttl {quoted(os.fsencode(ttl))}"] if ttl else []
-    options += [f"--reason {quoted(os.fsencode(reason))}"] if reason else []
-    return " ".join([*options, *(quoted(os.fsencode(word)) for word in typed)])
-
-
-def _reserved(reply: Reply, typed: Sequence[str], wish: Wish, *, wait: str) -> Reserved:
-    words = list(map(os.fsencode, typed))
-    leases.checked_wish(reply.here, words, wish)  # what cannot be reserved is said before anything else
-    reply.here.making = FIRST
-    reply.tell()
-    reply.warn_unless_in_force()
-    reply.warn(*relatives.remarks(reply.here, reply.here.store, ask=False))
-    said: list[str] = []
-
-    def say_waiting(seen: Outcome) -> None:
-        if not said:
-            said.append(wait)
-            _say_waiting(seen, wait)
-
-    return leases.reserve(reply.here, words, wish, waiting=say_waiting)
-
-
-def _say_waiting(outcome: Outcome, wait: str) -> None:
-    if outcome.conflicts:
-        to_stderr(f"guard: waiting, {wait} at most, for:")
-        for line in render.in_the_way(outcome, now=now_ms()):
-            to_stderr(line)
-    else:
-        to_stderr(f"guard: waiting, {wait} at most: {outcome.ahead} came earlier and want some of the same.")
-
-
-def _say_not_granted(reply: Reply, outcome: Outcome, again: str, *, waited: str | None) -> None:
-    """Says who is in the way and what to type next; after waiting, those who were named then are not named again."""
-    after = f" after {waited}" if waited else ""
-    to_stderr(f"guard: nothing was reserved{after}: others are in the way.")
-    for line in render.in_the_way(outcome, now=now_ms()):
-        to_stderr(line)
-    if outcome.ahead:
-        to_stderr(f"  {outcome.ahead} came earlier and want some of the same.")
-    ids = " ".join(dict.fromkeys(str(found.reservation.id) for found in outcome.conflicts))
-    if reply.here.store.kind.writable:
-        reply.suggest(f"guard reserve --wait 5m {again}", note="wait for your turn; try again later if it is in vain")
-        if ids:
-            reply.suggest(f"guard break {ids} --reason 'why'", note="ask them first; they are told")
 
 
 @click.command()
@@ -244,9 +175,9 @@ def hold(
     length = ttl_ms(ttl)
     wish = Wish(exclusive=not shared, reason=why, ttl_ms=length, wait_ms=wait_ms(wait))
     reply = Reply(here, as_json=False)
-    outcome = _reserved(reply, patterns, wish, wait=wait or "").outcome
+    outcome = reserve_and_tell(reply, patterns, wish, wait=wait or "").outcome
     if not outcome.reservations:
-        _say_not_granted(reply, outcome, _options(patterns, shared=shared, ttl=None, reason=reason), waited=wait)
+        say_not_granted(reply, outcome, same_request(patterns, shared=shared, ttl=None, reason=reason), waited=wait)
         return EXIT_REFUSED
     assert length is not None
     with here.writing() as store:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from guard.commands.shared import Reply, as_json_option, example, pass_here
+from guard.commands.reply import Reply
+from guard.commands.shared import as_json_option, example, pass_here
 from guard.model import EXIT_DONE
 from guard.repo import settings
 from guard.words import quoted, safe, to_stderr

@@ -14,7 +14,7 @@ from guard.install.hookdir import HookDir
 from guard.model import GuardError
 from guard.record import Record
 from guard.repo import git, known_settings, settings, standpoint
-from guard.repo.defaults import NOTE
+from guard.repo.defaults import NOTE, PROJECT_NOTE
 from guard.repo.git import Configured
 from guard.repo.place import Place
 from guard.repo.settings import Setting
@@ -35,7 +35,7 @@ _THROUGH = {
     FRAMEWORK: " (through pre-commit's configuration)",
 }
 
-PYTHON, COPY, DIRECTORIES, PROJECT = pythons.FILE, b"hook", b"hooks-dirs", b"project"
+PYTHON, COPY, DIRECTORIES, PROJECT = pythons.FILE, b"hook", b"hooks-dirs", PROJECT_NOTE
 """Files in the common directory's guard/: how to start Python (three lines), the hook for managers, the directories
 that guard put hooks into, and the project's name as far as guard configured it."""
 

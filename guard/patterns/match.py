@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 import warnings
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from guard.patterns.grammar import LIMIT, STARS_MAX, STARSTAR, covering, fault, is_literal, prefix, segments
 from guard.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 

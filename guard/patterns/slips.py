@@ -8,11 +8,11 @@ meant, and a backslash before the sign says that a new one is meant.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from guard.patterns.grammar import Malformed
 from guard.words import quoted, safe
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 

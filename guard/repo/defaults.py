@@ -19,6 +19,8 @@ STORE_NOTE = b"store"
 """The file in the common directory's guard/ with two lines: the store's address, and the name of its kind."""
 NOTE = b"default-store"
 """What earlier versions wrote: the default path in the first line."""
+PROJECT_NOTE = b"project"
+"""One line: the project that ``guard install`` found for this repository."""
 HOST_NOTE = b"host"
 """Two lines: what names this machine, and its host name when guard was installed."""
 

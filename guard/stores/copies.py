@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
 
 from guard.model import GuardError
 from guard.record import Record
@@ -12,6 +11,7 @@ from guard.stores.choose import open_store
 from guard.stores.interface import Damaged
 from guard.stores.kinds import kind_of
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from guard.model import Reservation
     from guard.stores.interface import Store

@@ -6,7 +6,6 @@ Each function works inside a transaction of the caller's, except :func:`copy_to`
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from guard.model import GuardError
 from guard.patterns.grammar import prefix
@@ -16,6 +15,7 @@ from guard.stores.sqlite_file import as_bytes, as_text, sqlite3
 from guard.stores.sqlite_place import connected
 from guard.stores.sqlite_rows import LATEST_MS, LogRow, ReservationRow, columns, storable
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from guard.model import Reservation
     from guard.stores.sqlite_versions import FileVersion

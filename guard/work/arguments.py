@@ -7,16 +7,15 @@ begins an existing path inside this checkout. What no commit here could touch is
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from guard.model import UsageError
-from guard.patterns import slips
 from guard.patterns.grammar import EVERYTHING, Malformed, is_literal, literal, prefix, stored
 from guard.record import Record
 from guard.repo.index import composed, specs
 from guard.stores.interface import Wanted
 from guard.words import quoted, safe
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -73,7 +72,10 @@ def _patterns(here: Here, typed: bytes) -> list[bytes]:
     """The pattern for an argument, and the submodules that it covers beside. Raises Malformed."""
     if here.precompose:
         typed = composed(typed)
-    slips.check(typed, lambda name: _is_there(here, name))
+    if typed and not _is_there(here, typed):
+        from guard.patterns import slips  # what exists is no slip, so most commands need not know them
+
+        slips.check(typed, lambda name: _is_there(here, name))
     _check_outside(here, typed)
     found = _stored(here, _placed(here, typed), here.exists)
     _check_reachable(here, found)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from guard.model import GuardError, UsageError
 from guard.repo import settings as settings_
@@ -20,6 +19,7 @@ from guard.stores.kinds import kind_of
 from guard.union import publish as union
 from guard.work import line
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -138,6 +138,14 @@ class Here:
         if os.path.lexists(os.path.join(self.place.top, path)):
             return True
         return bool(path) and path.translate(None, _WILDCARDS) != path and self.index.has(path)
+
+
+def here_of_process() -> Here:
+    """The view of this very process: its environment and its working directory."""
+    try:
+        return Here(os.environb, os.getcwdb())
+    except FileNotFoundError:
+        return Here(os.environb, b"")  # the directory was deleted; what needs it says so
 
 
 class Writing:

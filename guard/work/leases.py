@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 from guard.model import EXIT_REFUSED, GuardError, UsageError
 from guard.patterns.grammar import literal
@@ -14,6 +13,7 @@ from guard.work import arguments, pending
 from guard.work.here import now_ms
 from guard.work.waiting import reserve_in_turn
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 

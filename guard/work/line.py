@@ -8,12 +8,12 @@ command that changes reservations writes it anew where it has been asked for onc
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from guard.model import GuardError
 from guard.record import Record
 from guard.words import clock, length, safe
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

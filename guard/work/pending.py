@@ -8,7 +8,6 @@ this clone looks whether there is still something to push. The lease keeps its o
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
 from guard.model import MINUTE_MS, GuardError
 from guard.record import Record
@@ -18,8 +17,10 @@ from guard.repo.place import Place
 from guard.stores.interface import Actor, Chosen
 from guard.work.here import now_ms
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from typing import Any
 
     from guard.model import Reservation
     from guard.work.here import Here

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
 
 from guard.model import Change, Conflict, UsageError, Verdict
 from guard.patterns.grammar import is_literal, literal, prefix
@@ -12,6 +11,7 @@ from guard.record import Record
 from guard.work import arguments
 from guard.work.here import now_ms
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 

@@ -7,15 +7,13 @@ them in the store and beside the hooks; ``guard status`` asks again; ``guard res
 from __future__ import annotations
 
 import os
-import subprocess
-from typing import TYPE_CHECKING
 
-from guard.install import configured
-from guard.install.inforce import PROJECT
 from guard.model import GuardError
+from guard.repo.defaults import PROJECT_NOTE
 from guard.repo.project import bare_remote, project_of_place, project_of_repository, ssh_host
 from guard.words import quoted, safe
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -43,6 +41,8 @@ def adopt(here: Here, store: Store) -> str:
     named = project_of_place(here.entries, here.place, resolve=ssh_host).name if others else ""
     for name in others:
         if name != named and project_of_repository(os.fsencode(name), here.entries, resolve=ssh_host) == named:
+            from guard.install import configured
+
             configured.change(["guard.project", os.fsencode(name)])
             return (
                 f"The project is {safe(name)}, as in that repository, whose remote is the same"
@@ -59,7 +59,7 @@ def remember(here: Here, store: Store, *, adopted: bool = False) -> None:
     lines = [os.fsencode(bare_remote(here.entries)), *(oid.encode() for oid in roots)]
     _write(os.path.join(here.place.own_dir, NOTE), lines)
     if adopted:
-        _write(os.path.join(here.place.own_dir, PROJECT), [os.fsencode(here.project)])
+        _write(os.path.join(here.place.own_dir, PROJECT_NOTE), [os.fsencode(here.project)])
 
 
 def remarks(here: Here, store: Store, *, ask: bool) -> list[str]:
@@ -88,7 +88,7 @@ def _drift(here: Here, noted_url: str | None) -> list[str]:
     """Says so when the project that install recorded is no longer the one that the remote gives."""
     if noted_url is None or noted_url == bare_remote(here.entries):
         return []
-    recorded = _first_line(os.path.join(here.place.own_dir, PROJECT))
+    recorded = _first_line(os.path.join(here.place.own_dir, PROJECT_NOTE))
     if recorded != os.fsencode(here.project):
         return []  # somebody chose this name
     now = project_of_place(here.entries, here.place, resolve=ssh_host)
@@ -108,6 +108,8 @@ def _ask_for_roots(here: Here) -> list[str]:
     """
     if os.path.exists(os.path.join(here.place.common_dir, b"shallow")):
         return []
+    import subprocess  # ``guard reserve`` never comes here, and this import takes longer than a start of Python
+
     command: list[bytes | str] = ["git", "--no-replace-objects", "-C", here.place.top or here.place.git_dir]
     try:
         done = subprocess.run(

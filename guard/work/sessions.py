@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING
 
 from guard.model import EXIT_REFUSED, MINUTE_MS, GuardError
 from guard.record import Record
@@ -13,6 +12,7 @@ from guard.stores.interface import Outcome, Terms, Wanted
 from guard.words import length, safe, shown_name
 from guard.work.here import now_ms
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 

@@ -1,0 +1,130 @@
+"""What ``guard reserve`` does; ``guard hold`` asks for its paths in the same way.
+
+The command line reaches it through click (:mod:`guard.commands.reserving`), and where no option needs click, without
+it, because its import takes longer than the answer (:mod:`guard.commands.plain`).
+"""
+
+from __future__ import annotations
+
+import os
+
+from guard.commands import render
+from guard.commands.reply import Reply
+from guard.model import EXIT_DONE, EXIT_REFUSED, UsageError
+from guard.repo import settings
+from guard.stores.choose import FIRST
+from guard.words import quoted, safe, to_stderr
+from guard.work import leases, relatives
+from guard.work.here import now_ms
+from guard.work.leases import Wish
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from guard.stores.interface import Outcome
+    from guard.work.here import Here
+    from guard.work.leases import Reserved
+
+
+def reserve(
+    here: Here,
+    *,
+    patterns: Sequence[str] = (),
+    changed: bool = False,
+    staged: bool = False,
+    shared: bool = False,
+    ttl: str | None = None,
+    reason: str = "",
+    wait: str | None = None,
+    as_json: bool = False,
+) -> int:
+    """Reserve paths: all of them, or none when somebody else is in the way.
+
+    A PATTERN is a file, a directory, or a glob as in .gitignore, relative to the current directory;
+    a leading "/" or ":/" means the repository's top.
+    """
+    if not (patterns or changed or staged):
+        raise UsageError("Missing argument 'PATTERN...'", hint="guard reserve src/auth   (or --changed, --staged)")
+    reply = Reply(here, as_json=as_json)
+    wish = Wish(
+        exclusive=not shared,
+        reason=reason,
+        ttl_ms=ttl_ms(ttl),
+        wait_ms=wait_ms(wait),
+        changed=changed,
+        staged=staged,
+    )
+    reserved = reserve_and_tell(reply, patterns, wish, wait=wait or "")
+    outcome = reserved.outcome
+    if not outcome.reservations:
+        say_not_granted(reply, outcome, same_request(patterns, shared=shared, ttl=ttl, reason=reason), waited=wait)
+
+    def lines() -> list[str]:
+        notes = dict.fromkeys(reserved.unmatched, "   (matches no file yet)")
+        rows = outcome.reservations
+        return [render.granted(row, now=now_ms()) + notes.get(row.pattern, "") for row in rows]
+
+    for unmatched in reserved.unmatched:
+        reply.note(f"{safe(unmatched)} matches no file yet")
+    reply.say(lambda: render.outcome_json("granted", outcome, me=here.me), lines)
+    return EXIT_DONE if outcome.reservations else EXIT_REFUSED
+
+
+def ttl_ms(text: str | None) -> int | None:
+    """The length of a lease in ms; None when no option was given."""
+    return None if text is None else settings.ttl(text, what="--ttl")
+
+
+def wait_ms(text: str | None) -> int:
+    """How long to wait in ms; 0 when no option was given."""
+    return 0 if text is None else settings.duration(text, what="--wait")
+
+
+def same_request(typed: Sequence[str], *, shared: bool, ttl: str | None, reason: str) -> str:
+    """The same request, as words to paste."""
+    options = ["--shared"] if shared else []
+    options += [f"--ttl {quoted(os.fsencode(ttl))}"] if ttl else []
+    options += [f"--reason {quoted(os.fsencode(reason))}"] if reason else []
+    return " ".join([*options, *(quoted(os.fsencode(word)) for word in typed)])
+
+
+def reserve_and_tell(reply: Reply, typed: Sequence[str], wish: Wish, *, wait: str) -> Reserved:
+    words = list(map(os.fsencode, typed))
+    leases.checked_wish(reply.here, words, wish)  # what cannot be reserved is said before anything else
+    reply.here.making = FIRST
+    reply.tell()
+    reply.warn_unless_in_force()
+    reply.warn(*relatives.remarks(reply.here, reply.here.store, ask=False))
+    said: list[str] = []
+
+    def say_waiting(seen: Outcome) -> None:
+        if not said:
+            said.append(wait)
+            _say_waiting(seen, wait)
+
+    return leases.reserve(reply.here, words, wish, waiting=say_waiting)
+
+
+def _say_waiting(outcome: Outcome, wait: str) -> None:
+    if outcome.conflicts:
+        to_stderr(f"guard: waiting, {wait} at most, for:")
+        for line in render.in_the_way(outcome, now=now_ms()):
+            to_stderr(line)
+    else:
+        to_stderr(f"guard: waiting, {wait} at most: {outcome.ahead} came earlier and want some of the same.")
+
+
+def say_not_granted(reply: Reply, outcome: Outcome, again: str, *, waited: str | None) -> None:
+    """Says who is in the way and what to type next; after waiting, those who were named then are not named again."""
+    after = f" after {waited}" if waited else ""
+    to_stderr(f"guard: nothing was reserved{after}: others are in the way.")
+    for line in render.in_the_way(outcome, now=now_ms()):
+        to_stderr(line)
+    if outcome.ahead:
+        to_stderr(f"  {outcome.ahead} came earlier and want some of the same.")
+    ids = " ".join(dict.fromkeys(str(found.reservation.id) for found in outcome.conflicts))
+    if reply.here.store.kind.writable:
+        reply.suggest(f"guard reserve --wait 5m {again}", note="wait for your turn; try again later if it is in vain")
+        if ids:
+            reply.suggest(f"guard break {ids} --reason 'why'", note="ask them first; they are told")

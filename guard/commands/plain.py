@@ -1,0 +1,43 @@
+"""The plain forms of ``guard list``, ``check`` and ``reserve``, which need no reader of options.
+
+click reads the command line everywhere else, and reads these words alike; its import takes longer than such an answer.
+"""
+
+from __future__ import annotations
+
+import os
+
+from guard.work.here import here_of_process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+NAMES = ("list", "check", "reserve")
+COMPLETING = "_GUARD_COMPLETE"
+"""click completes words instead of running a command where this variable is set."""
+
+
+def understood(words: Sequence[str]) -> Callable[[], int] | None:
+    """What to run for a command line of a known command, words that are no options, and ``--json``; else None.
+
+    ``words`` are the words behind the program's name.
+    """
+    if not words or words[0] not in NAMES or os.environ.get(COMPLETING):
+        return None
+    named = [word for word in words[1:] if word != "--json"]
+    if any(word.startswith("-") for word in named):
+        return None
+    return lambda: _answer(words[0], named, as_json=len(named) + 1 < len(words))
+
+
+def _answer(command: str, named: Sequence[str], *, as_json: bool) -> int:
+    here = here_of_process()
+    if command == "reserve":
+        from guard.commands import granting
+
+        return granting.reserve(here, patterns=named, as_json=as_json)
+    from guard.commands import daily
+
+    ask = daily.list_ if command == "list" else daily.check
+    return ask(here, paths=named, as_json=as_json)

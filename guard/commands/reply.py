@@ -1,0 +1,141 @@
+"""How a command answers: data once and whole on stdout, everything else on stderr. Needs nothing of click."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from guard.commands import render
+from guard.install.remarks import remarks_in_force
+from guard.model import GuardError
+from guard.repo.secrets import without_password
+from guard.stores.choose import NEVER
+from guard.words import notice, safe, to_stderr
+from guard.work import notices, pending
+from guard.work.here import now_ms
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from guard.commands.render import Json
+    from guard.work.here import Here
+
+_GREEN, _BOLD, _DIM, _PLAIN = "\x1b[32m", "\x1b[1m", "\x1b[2m", "\x1b[0m"
+
+
+class Reply:
+    """One command's answer: what goes to stdout at the end, and what is said beside it.
+
+    Data goes to stdout, once and whole; everything else goes to stderr at once, and into the JSON answer too.
+    """
+
+    def __init__(self, here: Here, *, as_json: bool) -> None:
+        self.here = here
+        self.as_json = as_json
+        self.warnings: list[str] = []
+        self.notices: list[str] = []
+        self.next: list[str] = []
+
+    def tell(self) -> None:
+        """Tells the holder, once, what others broke and what expired."""
+        self.notices += tell(self.here)
+        for text in pending.settle(self.here):
+            self.notices.append(text)
+            to_stderr(f"guard: {text}")
+
+    def warn(self, *texts: str) -> None:
+        """Says what is not as it should be, though the answer stands."""
+        for text in texts:
+            self.warnings.append(text)
+            to_stderr(f"guard: {safe(text)}")
+
+    def note(self, text: str) -> None:
+        """Puts a remark into the JSON answer; lines for people have it beside what it is about."""
+        self.warnings.append(text)
+
+    def warn_unless_in_force(self) -> None:
+        """Says when reservations are not enforced here."""
+        here = self.here
+        self.warn(*remarks_in_force(here.place, here.entries, mode=here.settings.mode.value))
+
+    def suggest(self, command: str, *, note: str = "") -> None:
+        """Names a command to type next."""
+        first = "  next: " if not self.next else "    or: "
+        self.next.append(command)
+        to_stderr(first + command + (f"   ({note})" if note else ""))
+
+    def say(self, answer: Callable[[], Json], lines: Callable[[], Sequence[str]]) -> None:
+        """Prints the answer, as JSON or as lines; only the one that is asked for is made."""
+        if not self.as_json:
+            print_lines(lines())
+            return
+        shown = answer() | {"warnings": self.warnings, "notices": self.notices}
+        print_json(shown | ({"next": self.next} if self.next else {}))
+
+
+def tell(here: Here) -> list[str]:
+    """Tells the holder, once, what others broke and what expired; returns what was said."""
+    if here.unused and here.making == NEVER:
+        return []  # nobody holds anything, so nobody has to be told
+    rows = notices.unread(here)
+    say_made(here)
+    said = [notice(row, now=now_ms()) for row in rows]
+    for line in said:
+        to_stderr(line)
+    try:
+        notices.mark_read(here, rows)
+    except GuardError as error:
+        to_stderr(f"guard: not recorded that you were told: {safe(error.what)}")
+    return [line.removeprefix("guard: ") for line in said]
+
+
+def say_made(here: Here) -> None:
+    """Says, once, that a store was made: an empty one where somebody expected their reservations is a mistake."""
+    if here.made:
+        to_stderr(f"guard: made a new, empty store at {safe(without_password(here.made))}")
+        here.made = ""
+
+
+def print_json(answer: Json) -> None:
+    """Prints an answer for programs."""
+    _print(render.as_json(answer))
+
+
+def print_lines(lines: Sequence[str]) -> None:
+    """Prints an answer for people."""
+    if lines:
+        _print("\n".join(lines))
+
+
+def _print(text: str) -> None:
+    """Writes at once, so that whoever follows the output of a command that goes on sees it."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def style(text: str, *, bold: bool = False, dim: bool = False, fg: str | None = None) -> str:
+    """A text with the terminal's signs for bold, dim or green (ECMA-48, SGR), where colours are wanted."""
+    wanted = colours()
+    if not (sys.stdout.isatty() if wanted is None else wanted):
+        return text
+    signs = (_GREEN if fg == "green" else "") + (_BOLD if bold else "") + (_DIM if dim else "")
+    return f"{signs}{text}{_PLAIN}"
+
+
+def colours() -> bool | None:
+    """True: always, False: never, None: on a terminal (https://no-color.org, https://bixense.com/clicolors)."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("CLICOLOR_FORCE", "0") not in ("", "0"):
+        return True
+    return False if os.environ.get("TERM") == "dumb" or os.environ.get("CLICOLOR") == "0" else None
+
+
+def terminal_width() -> int | None:
+    """The terminal's columns; None when the answer goes elsewhere."""
+    if not sys.stdout.isatty():
+        return None
+    import shutil
+
+    return shutil.get_terminal_size().columns
