@@ -97,9 +97,24 @@ def run(
     Returns its exit status, or the negative number of the signal that ended it. Raises :class:`OSError` if it cannot
     be started. :mod:`subprocess` could do the same, but its import takes longer than a bare start of Python.
     """
+    return wait_for(start(program, command, environment=environment, files=files))
+
+
+def start(
+    program: str,
+    command: Sequence[bytes | str],
+    *,
+    environment: Mapping[bytes, bytes] | None,
+    files: Sequence[int],
+) -> int:
+    """As :func:`run`, but does not wait for the program: returns the number of its process for :func:`wait_for`."""
     actions = [(os.POSIX_SPAWN_DUP2, file, number) for number, file in enumerate(files)]
     given = os.environb if environment is None else environment
-    process = os.posix_spawnp(program, list(command), given, file_actions=actions)
+    return os.posix_spawnp(program, list(command), given, file_actions=actions)
+
+
+def wait_for(process: int) -> int:
+    """Waits for the end of a process of ours; returns its exit status, or the negative number of its signal."""
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 

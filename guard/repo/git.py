@@ -16,7 +16,7 @@ from guard.system import contents_of, unnamed_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 LISTING = ("--no-renames", "--no-ext-diff", "--name-only", "-z", "--no-relative", "--ignore-submodules=none")
 """How every list of changed paths is asked for: both sides of a rename, submodule pointers too, no quoting."""
@@ -79,16 +79,39 @@ def answer(
     accept: tuple[int, ...] = (0,),
 ) -> tuple[int, bytes]:
     """As :func:`run`, and the exit status with it."""
+    return begin(arguments, stdin=stdin, directory=directory, environment=environment, accept=accept)()
+
+
+def begin(
+    arguments: Sequence[bytes | str],
+    *,
+    stdin: bytes = b"",
+    directory: bytes | str | None = None,
+    environment: Mapping[bytes, bytes] | None = None,
+    accept: tuple[int, ...] = (0,),
+) -> Callable[[], tuple[int, bytes]]:
+    """Starts git and returns at once; what is returned waits for git's end, answers as :func:`answer`, and is called
+    once. Raises :class:`GitError` when git cannot be started.
+    """
     start = standpoint.directory()  # git takes several -C, each relative to the one before it: git(1)
     elsewhere = [word for each in (start, directory) if each is not None for word in ("-C", each)]
     command: list[bytes | str] = ["git", "-c", "advice.graftFileDeprecated=false", *elsewhere, *arguments]
     files = [unnamed_file(stdin), unnamed_file(), unnamed_file()]
     try:
-        try:
-            seen = quiet(standpoint.environment() if environment is None else environment)
-            status = system.run("git", command, environment=seen, files=files)
-        except OSError as error:
-            raise GitError(f"git cannot be started: {error.strerror}; it must be on PATH") from error
+        seen = quiet(standpoint.environment() if environment is None else environment)
+        process = system.start("git", command, environment=seen, files=files)
+    except OSError as error:
+        for file in files:
+            os.close(file)
+        raise GitError(f"git cannot be started: {error.strerror}; it must be on PATH") from error
+    return lambda: _ended(process, command, files, accept)
+
+
+def _ended(
+    process: int, command: Sequence[bytes | str], files: Sequence[int], accept: tuple[int, ...]
+) -> tuple[int, bytes]:
+    try:
+        status = system.wait_for(process)
         if status not in accept:
             said = contents_of(files[2]).decode("utf-8", "replace").strip()
             asked = " ".join(os.fsdecode(word) for word in ("git", *command[3:8]))
@@ -150,9 +173,15 @@ def staged(against: bytes | str) -> list[bytes]:
 
     The index is the one git handed us in GIT_INDEX_FILE (git-commit's ``-a`` and ``FILE`` use another).
     """
+    return begin_staged(against)()
+
+
+def begin_staged(against: bytes | str) -> Callable[[], list[bytes]]:
+    """As :func:`staged`, but git only starts to list them; what is returned waits for its end, and is called once."""
     # The index alone is looked at: no need to ask a file system monitor, or to start its daemon.
     index = ("-c", "core.fsmonitor=", "diff-index", "--cached", "--ita-invisible-in-index")
-    return _names(_listed([*index, *LISTING, against, "--"]))
+    listed = begin([*index, *LISTING, against, "--"], environment=_real())
+    return lambda: _names(listed()[1])
 
 
 def staged_renames() -> list[tuple[bytes, bytes]]:
@@ -220,8 +249,12 @@ def tracking_refs() -> list[tuple[bytes, bytes]]:
 
 def _listed(arguments: Sequence[bytes | str], *, stdin: bytes = b"") -> bytes:
     """Asks for changed paths of the commits as they are: no replaced object and no graft stands in for one."""
-    real = {**standpoint.environment(), b"GIT_NO_REPLACE_OBJECTS": b"1", b"GIT_GRAFT_FILE": os.devnull.encode()}
-    return run(arguments, stdin=stdin, environment=real)
+    return run(arguments, stdin=stdin, environment=_real())
+
+
+def _real() -> dict[bytes, bytes]:
+    """The environment in which git reads the commits as they are."""
+    return {**standpoint.environment(), b"GIT_NO_REPLACE_OBJECTS": b"1", b"GIT_GRAFT_FILE": os.devnull.encode()}
 
 
 def _commits(listed: bytes) -> list[Commit]:

@@ -27,11 +27,14 @@ if TYPE_CHECKING:
     """Does a name match?"""
     Rest = tuple[tuple[Name | None, ...], bool]
     """A pattern's names behind the literal path, None for ``**``; and whether it covers only what is below a match."""
+    Reached = tuple[Rest, int]
+    """A pattern, and which of its names comes next."""
 
 _MAGIC = b"guard patterns 1 "
 _END = b"\nend of guard patterns\n"
-_MARSHAL = 2
-"""The oldest format that every Python from 3.11 on reads and writes alike: several may serve one repository."""
+_MARSHAL = 4
+"""Every Python from 3.11 on reads and writes this format: several may serve one repository. It writes an object that
+occurs many times once, which makes the table quick to read."""
 
 ITSELF = b""
 """What follows in a literal pattern: it covers the path itself and everything below."""
@@ -49,7 +52,9 @@ def table_of(lines: Iterable[bytes], *, fold: bool) -> Table:
         if line:
             start, behind = _divided(line)
             found.setdefault(start.lower() if fold else start, []).append(behind)
-    return {start: tuple(dict.fromkeys(rests)) for start, rests in found.items()}
+    rows = {start: tuple(dict.fromkeys(rests)) for start, rests in found.items()}
+    same: dict[tuple[bytes, ...], tuple[bytes, ...]] = {}  # marshal writes what is one object once
+    return {start: same.setdefault(rests, rests) for start, rests in rows.items()}
 
 
 def _divided(pattern: bytes) -> tuple[bytes, bytes]:
@@ -96,54 +101,55 @@ def from_bytes(contents: bytes) -> tuple[Table, bool]:
 
 
 class Matcher:
-    """Tells which paths a table covers; remembers what it has found out about directories."""
+    """Tells which paths a table covers; remembers what it has found out about directories.
+
+    A pattern behind its literal path is a row of names. A :data:`Reached` is a pattern and the number of the name that
+    comes next, after the names of some directory have matched all names before.
+    """
 
     def __init__(self, table: Table, *, fold: bool) -> None:
         self._table = table
         self._fold = fold
-        self._directories: dict[bytes, tuple[tuple[int, Rest], ...] | None] = {}
+        self._directories: dict[bytes, tuple[Reached, ...] | None] = {}
+        self._last: dict[bytes, tuple[Name, ...] | None] = {}
         self._rests: dict[bytes, Rest] = {}
 
     def covers(self, path: bytes) -> bool:
         """Does a pattern cover the path, which has neither empty names nor slashes at its ends?"""
         if self._fold:
             path = path.lower()
-        above = path.rpartition(b"/")[0]
-        candidates = self._candidates(above)
-        if candidates is None or ITSELF in self._table.get(path, ()):
+        above, _, name = path.rpartition(b"/")
+        last = self._last[above] if above in self._last else self._last_names(above)
+        if last is None or ITSELF in self._table.get(path, ()):
             return True
-        if not candidates:
-            return False
-        names = path.split(b"/")
-        return any(_matches(*rest, names, 0, depth) for depth, rest in candidates)
+        return any(matches(name) for matches in last)
 
-    def _candidates(self, directory: bytes) -> tuple[tuple[int, Rest], ...] | None:
-        """The patterns that could cover a path in the directory, each with the depth at which its names begin.
-
-        None when everything in the directory is covered.
-        """
-        missing = []  # from the directory up; not by recursion, for a path may have thousands of names
-        while directory and directory not in self._directories:
-            missing.append(directory)
-            directory = directory.rpartition(b"/")[0]
-        if not directory and directory not in self._directories:
-            self._directories[directory] = self._with_rests(directory, ())
-        found = self._directories[directory]
-        for below in reversed(missing):
-            found = self._directories[below] = self._with_rests(below, found)
+    def _last_names(self, directory: bytes) -> tuple[Name, ...] | None:
+        """What a path in the directory may be named to be covered; None when everything there is covered."""
+        reached = self._reached(directory)
+        found = None
+        if reached is not None:
+            ends = [(names[at], below) for (names, below), at in reached if at + 1 == len(names)]
+            found = tuple(dict.fromkeys(name for name, below in ends if name is not None and not below))
+        self._last[directory] = found
         return found
 
-    def _with_rests(
-        self, directory: bytes, found: tuple[tuple[int, Rest], ...] | None
-    ) -> tuple[tuple[int, Rest], ...] | None:
-        """What was found for the directory above, and the patterns that begin in this directory."""
+    def _reached(self, directory: bytes) -> tuple[Reached, ...] | None:
+        """The patterns that could cover a path in the directory; None when everything in the directory is covered."""
+        if directory in self._directories:
+            return self._directories[directory]
+        found: dict[Reached, None] | None = {}
+        if directory:
+            above, _, name = directory.rpartition(b"/")
+            found = _further(self._reached(above), name)
         rests = self._table.get(directory, ())
-        if found is None or not rests:
-            return found
         if ITSELF in rests or BELOW in rests:
-            return None
-        depth = directory.count(b"/") + 1 if directory else 0
-        return found + tuple((depth, self._rest(each)) for each in rests)
+            found = None
+        for each in rests:
+            if found is not None and _enter(found, self._rest(each), 0):
+                found = None
+        self._directories[directory] = answer = None if found is None else tuple(found)
+        return answer
 
     def _rest(self, behind: bytes) -> Rest:
         found = self._rests.get(behind)
@@ -155,19 +161,33 @@ class Matcher:
         return found
 
 
-def _matches(pattern: tuple[Name | None, ...], below: bool, names: list[bytes], at: int, depth: int) -> bool:
-    """Do the pattern's names from ``at`` on match a path's names from ``depth`` on, or the first of them?"""
-    while at < len(pattern):
-        name = pattern[at]
-        at += 1
-        if name is None:
-            if at == len(pattern):  # "/**" at the end: everything inside (gitignore(5))
-                return depth < len(names)
-            return any(_matches(pattern, below, names, at, further) for further in range(depth, len(names)))
-        if depth == len(names) or not name(names[depth]):
+def _further(reached: tuple[Reached, ...] | None, name: bytes) -> dict[Reached, None] | None:
+    """What is reached one directory further down, of that name; None when a pattern has matched the directory."""
+    if reached is None:
+        return None
+    found: dict[Reached, None] = {}
+    for rest, at in reached:
+        matches = rest[0][at]
+        if matches is not None and not matches(name):
+            continue
+        if _enter(found, rest, at if matches is None else at + 1):  # "**" stands for any number of names
+            return None
+    return found
+
+
+def _enter(found: dict[Reached, None], rest: Rest, at: int) -> bool:
+    """Adds that the pattern's names before ``at`` have matched; True when that covers everything in the directory.
+
+    It does where no name is left, and where only "**" is left: everything inside (gitignore(5)). Elsewhere "**" may
+    stand for no name at all, so the name behind it is reached too.
+    """
+    names = rest[0]
+    while at < len(names):
+        found[rest, at] = None
+        if names[at] is not None:
             return False
-        depth += 1
-    return depth < len(names) or not below
+        at += 1
+    return True
 
 
 def _name(segment: bytes, *, fold: bool) -> Name:
