@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import stat
@@ -78,6 +77,8 @@ def write(path: bytes, contents: bytes, *, mode: int) -> None:
             os.fsync(file)
         os.replace(temporary, path)
     except BaseException:
-        with contextlib.suppress(OSError):
+        try:
             os.unlink(temporary)
+        except OSError:
+            pass  # contextlib's suppress would say the same, and takes 2 ms to import
         raise
