@@ -975,6 +975,28 @@ def test_a_repository_can_be_moved(tmp_path: Path) -> None:
     assert [path.name for path in (moved.git_dir / "hooks").iterdir() if "sample" not in path.name] == ["pre-commit"]
 
 
+def test_uninstalling_in_a_copy_leaves_the_hooks_of_the_original(tmp_path: Path) -> None:
+    made = plain(tmp_path)
+    hook(made.git_dir / "hooks" / "pre-commit")
+    made.guard("install")
+    made.git("config", "core.hooksPath", "other-hooks")
+    made.guard("install")
+    before = picture(made.path)
+    copy = Repository(shutil.copytree(made.path, tmp_path / "copy", symlinks=True))
+    copy.guard("uninstall")
+    assert picture(made.path) == before
+    assert_in_force(made)
+    assert not [path for path in copy.path.rglob("*") if path.name == "guard" or path.name.endswith(".before-guard")]
+
+
+def test_status_in_a_copy_does_not_speak_of_the_hooks_of_the_original(tmp_path: Path) -> None:
+    made = plain(tmp_path)
+    made.guard("install")
+    copy = Repository(shutil.copytree(made.path, tmp_path / "copy", symlinks=True))
+    (copy.git_dir / "hooks" / "pre-commit").unlink()
+    assert str(made.git_dir / "hooks") not in copy.guard("status", expect=None).text
+
+
 def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
     made = plain(tmp_path)
     (made.git_dir / "guard").write_text("")

@@ -72,6 +72,8 @@ def _claude_or_copilot(data: bytes, event_name: str) -> tuple[Program, Event | N
 
 
 def _before(stub_dir: bytes, program: Program, event: Event, call: Call, environment: dict[bytes, bytes]) -> Answer:
+    if not call.tool:
+        raise payload.UnknownPayload("it does not name the tool")
     refused, warning = "", ""
     if call.paths:
         from guard.agents.edit import refusal_of_edit

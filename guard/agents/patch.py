@@ -33,4 +33,19 @@ def in_command(command: str) -> list[str]:
     if "apply_patch" not in command and "applypatch" not in command:
         return []
     begin = command.find(_BEGIN)
-    return paths(command[begin:]) if begin >= 0 else []
+    if begin < 0:
+        return []
+    found, before = paths(command[begin:]), command[:begin]
+    return _moved(found, before) if "cd " in before or "pushd " in before else found
+
+
+def _moved(found: list[str], before: str) -> list[str]:
+    """The paths, from where the shell stands after ``before``. Where a subshell may have ended, both places count."""
+    import os
+
+    from guard.agents.shell import directory_after
+
+    moved = [os.path.join(directory_after(before) or "", path) for path in found]
+    first, _, rest = before.partition("&&")
+    certain = first.lstrip().startswith("cd ") and not set("(|&;\n") & set(first) and "&&" not in rest
+    return moved if certain else list(dict.fromkeys((*moved, *found)))

@@ -61,7 +61,7 @@ def read(data: bytes, program: Program) -> Call:
     own = _text(told, "session_id", "sessionId", "conversation_id")
     parent = _text(told, "parent_agent_id", "parentAgentId", "parent_session_id")
     tool = _text(told, "tool_name", "toolName")
-    command = _text(arguments, "command") if tool in program.shells else ""
+    command = _command(arguments, tool) if tool in program.shells else ""
     cwd = _text(told, "cwd") or _workspace(told)
     return Call(
         session=parent or own,
@@ -74,6 +74,18 @@ def read(data: bytes, program: Program) -> Call:
         source=_text(told, "source"),
         started=_text(told, "transcript_path"),
     )
+
+
+def _command(arguments: dict[str, Any], tool: str) -> str:
+    """The shell command, as a shell would read it; a list of words is quoted. Raises :class:`UnknownPayload`."""
+    command = arguments.get("command")
+    if isinstance(command, list) and all(isinstance(word, str) for word in command):
+        import shlex
+
+        return shlex.join(command)
+    if not isinstance(command, str):
+        raise UnknownPayload(f"the tool {tool[:60]!a} names no command in a place that guard knows")
+    return command
 
 
 def as_path(text: str) -> bytes:

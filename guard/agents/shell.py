@@ -95,6 +95,29 @@ def git_calls(command: str) -> list[Git]:
     return _calls(command, "", 0) if "git" in command else []
 
 
+def directory_after(command: str) -> str | None:
+    """The directory in which a shell stands at the end of a command: "" where it began, None where that is unknown.
+
+    The command may be a beginning, as far as ``bash -c "cd src && apply_patch``.
+    """
+    return _directory_after(command, "", 0)
+
+
+def _directory_after(text: str, directory: str | None, depth: int) -> str | None:
+    for words, _ in _simple_commands(text):
+        words = _bare(words)
+        head = os.path.basename(words[0]) if words else ""
+        if head in ("cd", "pushd") and len(words) > 1:
+            directory = _below(directory, _first_operand(words))
+        elif head in _SHELLS and depth <= _MAX_DEPTH:
+            directory = _directory_after(words[-1], directory, depth + 1)
+    return directory
+
+
+def _first_operand(words: list[str]) -> str:
+    return next((word for word in words[1:] if not word.startswith("-")), UNKNOWN)
+
+
 def _calls(text: str, directory: str | None, depth: int) -> list[Git]:
     found: list[Git] = []
     if depth > _MAX_DEPTH:
@@ -107,7 +130,7 @@ def _calls(text: str, directory: str | None, depth: int) -> list[Git]:
             continue
         head = os.path.basename(words[0])
         if head in ("cd", "pushd") and len(words) > 1:
-            directory = _below(directory, next((word for word in words[1:] if not word.startswith("-")), UNKNOWN))
+            directory = _below(directory, _first_operand(words))
         elif head in _SHELLS or head == "eval":
             found += _nested(words, directory, depth)
         elif head == "git":

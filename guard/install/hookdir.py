@@ -147,6 +147,16 @@ def _has_lefthook(path: bytes) -> bool:
     return any(lefthook_made(read(os.path.join(path, event))) for event in (b"pre-commit", b"pre-push"))
 
 
+def belongs(place: Place, path: bytes) -> bool:
+    """Is this directory in this repository's git directory or in one of its work trees?
+
+    A copy of a repository brings the note of the directories that the original's hooks stand in. Those stay the
+    original's.
+    """
+    real = os.path.realpath(path)
+    return _within(place, real) or _same_repository(place, real)
+
+
 def _same_repository(place: Place, path: bytes) -> bool:
     """Is this directory in a work tree of this very repository?"""
     try:

@@ -160,7 +160,8 @@ def mine_elsewhere(world: World, event: str) -> bytes:
     """A guard hook in a directory git does not look in now, but guard put it there, or git would look by default."""
     for directory in dict.fromkeys((*world.noted, hookdir.default(world.place))):
         path = os.path.join(directory, event.encode())
-        if directory != world.directory.path and world.files.is_ours(path):
+        elsewhere = directory != world.directory.path and world.files.is_ours(path)
+        if elsewhere and hookdir.belongs(world.place, directory):
             return path
     return b""
 

@@ -18,7 +18,8 @@ def plan_uninstall(place: Place) -> Plan:
     """What takes out all that guard put in, and puts back what it kept. The code is 1 when there is nothing of it."""
     plan = Plan(look(place))
     world = plan.world
-    directories = dict.fromkeys((*world.noted, hookdir.default(place), world.directory.path))
+    noted = [directory for directory in world.noted if hookdir.belongs(place, directory)]
+    directories = dict.fromkeys((*noted, hookdir.default(place), world.directory.path))
     if world.directory.owner in (hookdir.MACHINE, hookdir.OUTSIDE, hookdir.NOWHERE):
         del directories[world.directory.path]
     for event in EVENTS:

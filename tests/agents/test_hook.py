@@ -502,7 +502,11 @@ def test_other_events_never_refuse(one: Agent, hermetic: Path, how: str, event: 
     assert (done.code, done.out) == (0, b"")
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"tool_name":"Write","tool_input":{}}'])
+NO_TOOL = b'{"tool_input":{"file_path":"/src/auth/a.py"}}'
+NO_COMMAND = b'{"tool_name":"Bash","tool_input":{"script":"git stash"}}'
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"tool_name":"Write","tool_input":{}}', NO_TOOL, NO_COMMAND])
 def test_a_payload_that_cannot_be_read_is_refused(one: Agent, data: bytes) -> None:
     done = run([str(one.stub), "claude", "PreToolUse"], cwd=one.repository.path, stdin=data)
     assert "cannot" in reason_of_any(done)

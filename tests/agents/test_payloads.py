@@ -109,11 +109,18 @@ COMMAND = "apply_patch <<'EOF'\n*** Begin Patch\n{}\n*** End Patch\nEOF"
         (COMMAND.format("*** Add File: a b.txt\n+x"), [b"a b.txt"]),
         (COMMAND.format("*** Update File: a\n*** Move to: b\n@@\n-x\n+y"), [b"a", b"b"]),
         (COMMAND.format("*** Delete File: a\n*** Delete File: b"), [b"a", b"b"]),
-        ("cd sub && " + COMMAND.format("*** Add File: a\n+x"), [b"a"]),
+        ("cd sub && " + COMMAND.format("*** Add File: a\n+x"), [b"sub/a"]),
         ('apply_patch "*** Begin Patch\n*** Add File: a\n+x\n*** End Patch"', [b"a"]),
         ("applypatch <<EOF\n*** Begin Patch\n  *** Add File:   a\n*** End Patch\nEOF", [b"a"]),
         ("echo '*** Begin Patch'", []),
         ("apply_patch --help", []),
+        ("cd src && " + COMMAND.format("*** Add File: a\n+x"), [b"src/a"]),
+        ("cd 'two words' && " + COMMAND.format("*** Add File: a\n+x"), [b"two words/a"]),
+        ("cd /else && " + COMMAND.format("*** Add File: /abs/a\n+x\n*** Add File: b\n+x"), [b"/abs/a", b"/else/b"]),
+        ("cd a && cd b && " + COMMAND.format("*** Add File: c\n+x"), [b"a/b/c", b"c"]),
+        ("cd src; " + COMMAND.format("*** Add File: a\n+x"), [b"src/a", b"a"]),
+        ("(cd src && ls); " + COMMAND.format("*** Add File: a\n+x"), [b"src/a", b"a"]),
+        ('bash -lc "cd src && ' + COMMAND.format("*** Add File: a\n+x") + '"', [b"src/a", b"a"]),
         (COMMAND.format("*** Add File: gr\u00fc\u00df.txt\n+x"), ["gr\u00fc\u00df.txt".encode()]),
         (COMMAND.format("*** Update File: a\r\n@@\r\n-x"), [b"a"]),
     ],
@@ -190,3 +197,18 @@ def test_cursor_as_its_documentation_says() -> None:
     }
     call = payload.read(json.dumps(data).encode(), programs.CURSOR_AGENT)
     assert (call.session, call.cwd, call.paths) == ("c-1", b"/r", (b"/r/a",))
+
+
+@pytest.mark.parametrize(
+    "arguments", [{}, {"command": None}, {"command": 1}, {"command": ["a", 1]}, {"cmd": "git stash"}]
+)
+def test_a_shell_tool_without_a_command_is_not_a_command_that_does_nothing(arguments: dict[str, Any]) -> None:
+    data = {"session_id": "s", "cwd": "/r", "tool_name": "Bash", "tool_input": arguments}
+    with pytest.raises(UnknownPayload):
+        payload.read(json.dumps(data).encode(), programs.CODEX)
+
+
+def test_a_command_in_words_is_read_as_a_shell_would_read_it() -> None:
+    words = ["apply_patch", "*** Begin Patch\n*** Add File: a\n+it's\n*** End Patch"]
+    data = {"session_id": "s", "cwd": "/r", "tool_name": "Bash", "tool_input": {"command": words}}
+    assert payload.read(json.dumps(data).encode(), programs.CODEX).paths == (b"a",)
