@@ -53,7 +53,8 @@ else:
 
         @classmethod
         def _make(cls, values):
-            return cls(*values)
+            found = tuple.__new__(cls, values)
+            return found if len(found) == len(cls._fields) else cls(*found)
 
         def _replace(self, **changed):
             values = [changed.pop(field, value) for field, value in zip(self._fields, self, strict=True)]

@@ -154,14 +154,17 @@ def listing(rows: Sequence[Reservation], *, me: str, now: int, width: int | None
 
     ``width`` is the terminal's, in columns; None when the lines go elsewhere and nothing is cut.
     """
-    holders = sorted({row.holder for row in rows}, key=lambda holder: (holder != me, holder))
+    of_holder: dict[str, list[Reservation]] = {}
+    for row in rows:
+        of_holder.setdefault(row.holder, []).append(row)
+    remains = {at: "no expiry" if at is None else f"in {length(at - now)}" for at in {row.expires_at for row in rows}}
     lines = []
-    for holder in holders:
-        theirs = [row for row in rows if row.holder == holder]
+    for holder in sorted(of_holder, key=lambda holder: (holder != me, holder)):
+        theirs = of_holder[holder]
         theirs.sort(key=lambda row: (row.expires_at is not None, row.expires_at, row.id))
         mine = holder == me
         lines.append(style(safe(holder) + (" (you)" if mine else ""), bold=True, fg="green" if mine else None))
-        lines += _columns([_cells(row, now=now) for row in theirs], width=width, style=style)
+        lines += _columns([_cells(row, remains[row.expires_at]) for row in theirs], width=width, style=style)
     return lines
 
 
@@ -204,8 +207,7 @@ def cut(line: str, width: int | None) -> str:
     return line if width is None or len(line) <= width else line[: width - 1] + "…"
 
 
-def _cells(row: Reservation, *, now: int) -> tuple[str, str, str, str]:
-    remains = "no expiry" if row.expires_at is None else f"in {length(row.expires_at - now)}"
+def _cells(row: Reservation, remains: str) -> tuple[str, str, str, str]:
     kind = "" if row.exclusive else "shared  "
     return f"#{row.id}", safe(row.pattern), remains, kind + safe(row.reason or row.fault)
 

@@ -40,29 +40,31 @@ class ReservationRow(Record):
 
     def reservation(self) -> Reservation:
         """The row as a reservation. What could not be read is said in its ``fault``."""
-        pattern, typed = as_bytes(self.pattern), as_bytes(self.typed)
-        expires_at = instant(self.expires_at)
+        number, project, holder, stored, typed_in, exclusive, reason, principal, created, expires, ended, *end = self
+        ended_by, how, end_reason = end
+        pattern, typed = as_bytes(stored), as_bytes(typed_in)
+        expires_at = instant(expires)
         odd = fault(pattern)
         faults = ""
         if odd or expires_at is None:
             pattern, typed, faults = self._with_faults(pattern, typed, odd, expires_at)
         return Reservation._make(
             (
-                self.id,
-                _text(self.project),
-                _text(self.holder),
+                number,
+                _text(project),
+                _text(holder),
                 pattern,
                 typed,
-                self.exclusive != 0,  # what cannot be read counts as exclusive
-                _text(self.reason),
-                _text(self.principal),
-                instant(self.created_at) or 0,
+                exclusive != 0,  # what cannot be read counts as exclusive
+                _text(reason),
+                _text(principal),
+                instant(created) or 0,
                 expires_at,
-                instant(self.ended_at),
-                None if self.ended_by is None else _text(self.ended_by),
-                None if self.end is None else _text(self.end),
+                instant(ended),
+                None if ended_by is None else _text(ended_by),
+                None if how is None else _text(how),
                 faults,
-                _text(self.end_reason),
+                _text(end_reason),
             )
         )
 

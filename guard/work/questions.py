@@ -98,6 +98,8 @@ def held(here: Here, only: Filter = ALL, *, ended: bool = False, all_projects: b
         found = here.store.everywhere()
     else:
         found = here.store.ended(here.project) if ended else here.store.active(here.project)
+    if only == ALL:
+        return found
     return found._replace(reservations=tuple(row for row in found.reservations if _is_asked(here, row, only, patterns)))
 
 
