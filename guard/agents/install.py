@@ -132,7 +132,8 @@ def plan_install(programs: list[Program], scope: str, site: Site) -> Plan:
             unchanged.append(target.path)
         else:
             changes.append(Change(target.path, before, after, _made(before, target)))
-        notes += _remarks(program, scope)
+        off = switched_off(program, site)
+        notes += [*_remarks(program, scope), *([off] if off else [])]
     return Plan(tuple(changes), tuple(unchanged), tuple(refused), tuple(dict.fromkeys(notes)))
 
 
@@ -473,8 +474,36 @@ def _state(program: Program, scope: str, site: Site) -> State:
     stub = site.stub(scope)
     if not os.access(stub, os.X_OK):
         return state._replace(problem=f"{stub} is gone or cannot be run: edits are refused or not judged", repair=again)
-    why = _python_problem(stub)
+    why = _python_problem(stub) or switched_off(program, site)
     return state._replace(installed=True, problem=why, repair=again if why else "")
+
+
+def switched_off(program: Program, site: Site) -> str:
+    """Which setting of the program makes it pass over guard's hook, though the hook stands in a file; "" for none."""
+    for scope in (USER, PROJECT, SHARED) if site.top else (USER,):
+        path = site.target(program, scope).path
+        try:
+            with open(path, encoding="utf-8", newline="") as file:
+                root = jsonfile.parse(file.read()).data
+        except (OSError, UnicodeDecodeError, GuardError):
+            continue  # what cannot be read is said where guard's own entries are looked for
+        why = _switch(program, root if isinstance(root, dict) else {})
+        if why:
+            return f"{path} switches the hook off, so edits are not judged: take out {why}"
+    return ""
+
+
+def _switch(program: Program, settings: dict[str, Any]) -> str:
+    """The member that switches hooks off, by the documentation of Claude Code (hooks) and Gemini CLI (settings)."""
+    if program.name == "claude" and settings.get("disableAllHooks") is True:
+        return "disableAllHooks"
+    config = settings.get("hooksConfig")
+    if program.name == "gemini" and isinstance(config, dict):
+        if config.get("enabled") is False:
+            return "hooksConfig.enabled"
+        if isinstance(config.get("disabled"), list) and "guard" in config["disabled"]:
+            return '"guard" from hooksConfig.disabled'
+    return ""
 
 
 def _python_problem(stub: str) -> str:

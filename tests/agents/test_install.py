@@ -245,5 +245,30 @@ def test_status_says_whether_it_is_guarded(repository: Repository, hermetic: Pat
     repository.guard("agent", "status", "--check", env={"PATH": "/usr/bin:/bin"})
 
 
+@pytest.mark.parametrize(
+    ("name", "settings", "said"),
+    [
+        ("claude", {"disableAllHooks": True}, "disableAllHooks"),
+        ("gemini", {"hooksConfig": {"enabled": False}}, "hooksConfig.enabled"),
+        ("gemini", {"hooksConfig": {"disabled": ["other", "guard"]}}, "hooksConfig.disabled"),
+        ("claude", {"disableAllHooks": False}, ""),
+        ("gemini", {"hooksConfig": {"enabled": True, "disabled": ["other"]}}, ""),
+        ("gemini", {"disableAllHooks": True}, ""),
+    ],
+)
+@pytest.mark.parametrize("where", ["user", "project"])
+def test_a_switch_that_turns_hooks_off_is_not_being_guarded(
+    repository: Repository, hermetic: Path, name: str, settings: dict[str, object], said: str, where: str
+) -> None:
+    top = hermetic if where == "user" else repository.path
+    file = top / USER_FILES[name]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(settings))
+    assert said in agent(repository, "install", "--user", name)
+    found = repository.guard("agent", "status", "--check", expect=None, env={"PATH": "/usr/bin:/bin"})
+    assert ("NOT GUARDED" in found.text) == bool(said)
+    assert said in found.text and (str(file) in found.text or not said)
+
+
 def test_instructions_are_for_a_file_that_agents_read(repository: Repository) -> None:
     assert "guard reserve PATH" in agent(repository, "instructions")
