@@ -113,8 +113,14 @@ class Union:
     def _single(self, index: int, key: bytes) -> Tries:
         tries = self._singles.get(index)
         if tries is None:
-            reading = _reading(self._patterns[index], _depth(key), self._fold)
-            tries = self._singles[index] = _tries([reading], key, self._fold)
+            suffix = _suffix(self._patterns[index], _depth(key))
+            if suffix:  # so many patterns are like this that a refusal need not load pathspec for them
+                start = len(key) + 1 if key else 0
+                tries = ((_any_name_ends(suffix.lower() if self._fold else suffix), start),)
+            else:
+                reading = _reading(self._patterns[index], _depth(key), self._fold)
+                tries = _tries([reading], key, self._fold)
+            self._singles[index] = tries
         return tries
 
 
@@ -161,6 +167,11 @@ def _suffix(pattern: bytes, depth: int) -> bytes:
     if below or len(segs) != depth + 2 or segs[-2] != STARSTAR or not _SUFFIX.fullmatch(segs[-1]) or fault(pattern):
         return b""
     return segs[-1][1:]
+
+
+def _any_name_ends(suffix: bytes) -> Match:
+    """What ``**/*SUFFIX`` covers: a path with a name of that end, or what is below such a directory."""
+    return lambda path, start: any(name.endswith(suffix) for name in path[start:].split(b"/"))
 
 
 class _Reading(Record):
