@@ -276,10 +276,20 @@ def variables_of_the_hook() -> list[str]:
 
 
 def test_every_variable_of_the_hook_is_cleared_first() -> None:
+    """Each of the two commands begins by clearing what it is the first to use."""
     text = (PACKAGE / "hooks/guard").read_text()
-    cleared = re.search(r"\nunset ((?:g_\w+|\\\n|[ ])+)", text)
-    assert cleared is not None
-    assert sorted(re.findall(r"g_\w+", cleared[1])) == variables_of_the_hook()
+    cleared: set[str] = set()
+    for command in text.split("\n}\n{\n"):
+        unset = re.search(r"^unset ((?:g_\w+|\\\n|[ ])+)", command, re.MULTILINE)
+        assert unset is not None
+        before = set(re.findall(r"\bg_[a-z0-9]+", command[: unset.start()]))
+        names = re.findall(r"g_\w+", unset[1])
+        assert before == set(), "nothing is used before it is cleared"
+        assert len(names) == len(set(names))
+        assert cleared & set(names) == set(), "what the first command found out is kept"
+        cleared |= set(names)
+        assert set(re.findall(r"\bg_[a-z0-9]+", command)) <= cleared
+    assert sorted(cleared) == variables_of_the_hook()
 
 
 def test_no_variable_of_the_callers_stands_for_one_of_the_hooks(stage: Stage) -> None:
@@ -417,3 +427,14 @@ def test_pairs_of_configuration_in_the_environment_are_part_of_the_key(stage: St
     off = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "guard.mode", "GIT_CONFIG_VALUE_0": "off"}
     assert stage.hook("held/x.txt", **off).code == 0
     assert stage.hook("held/x.txt", **pairs).code == 1
+
+
+@pytest.mark.parametrize("place", ["HOME", "GUARD_PROJECT", "XDG_CONFIG_HOME"])
+def test_a_tab_in_a_value_is_never_taken_for_the_end_of_a_variable(stage: Stage, place: str) -> None:
+    """What is published for this environment serves no environment in which a value holds a tab."""
+    assert stage.hook("free.txt", GIT_CONFIG_NOSYSTEM="1").code == 0
+    python = stage.repository.path / ".git/guard/python"
+    python.write_text("/nowhere\n/nowhere\n/nowhere\n")
+    env = {"PATH": "/usr/bin:/bin", "GIT_CONFIG_NOSYSTEM": "1"}
+    assert stage.hook("free.txt", **env).code == 0
+    assert stage.hook("free.txt", **env, **{place: f"{os.environ['HOME']}\t=x"}).code == 3

@@ -13,6 +13,7 @@ from guard.repo.git import Configured
 from guard.repo.place import Place
 from guard.repo.secrets import bare_of_password, without_password
 from guard.repo.settings import KEY_VARIABLES, read
+from guard.union.published import key_of
 from tests.support.repositories import PACKAGE, Repository
 
 PLACE = Place(b"/r/.git", b"/r/.git", b"/r")
@@ -222,10 +223,32 @@ def test_an_address_can_be_noted_without_its_password(address: str, bare: str) -
 
 def test_the_hook_compares_the_same_variables_in_the_same_order() -> None:
     text = (PACKAGE / "hooks/guard").read_text()
-    found = re.search(r"for g_name in ((?:\w+|\\\n|[ ])+); do\n\s+add_to_key", text)
-    assert found is not None
-    compared = found[1].replace("\\\n", " ").split()
-    assert compared == [name.decode() for name in KEY_VARIABLES]
+    line = re.search(r'g_key="\$\{GIT_CONFIG_COUNT-\}\$g_tab(.*?)"', text.replace("\\\n", ""))
+    assert line is not None
+    names = re.findall(r"\$\{(\w+)\+=\$\1\}\$g_tab", line[1])
+    assert line[1] == "".join(f"${{{name}+=${name}}}$g_tab" for name in names)
+    assert names == [name.decode() for name in KEY_VARIABLES]
+
+
+def test_no_two_environments_share_a_line() -> None:
+    environments = [
+        {},
+        {"HOME": ""},
+        {"HOME": "/a"},
+        {"GUARD_DB": "/a"},
+        {"GUARD_AGENT": "/a"},
+        {"GIT_CONFIG_COUNT": "1"},
+        {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "a"},
+        {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_VALUE_0": "a"},
+        {"GIT_CONFIG_COUNT": "2", "GIT_CONFIG_KEY_0": "a"},
+        {"GIT_CONFIG_COUNT": "2", "GIT_CONFIG_KEY_1": "a"},
+    ]
+    lines = [key_of({name.encode(): value.encode() for name, value in each.items()}) for each in environments]
+    assert None not in lines
+    assert len(set(lines)) == len(lines)
+    for value in (b"a\tb", b"a\t", b"a\nb"):
+        assert key_of({b"HOME": value}) is None
+        assert key_of({b"GIT_CONFIG_COUNT": b"1", b"GIT_CONFIG_VALUE_0": value}) is None
 
 
 def test_every_setting_that_decides_a_union_is_compared() -> None:

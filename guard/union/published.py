@@ -2,7 +2,7 @@
 
 ``current`` in a slot's directory is written by :mod:`guard.union.publish` and read here and in ``hooks/guard``:
 
-    VERSION ID STATE FILES LINKS ABSENT     "2", the publication's name, and how many of each kind ID/ holds
+    VERSION ID STATE FILES LINKS ABSENT     "3", the publication's name, and how many of each kind ID/ holds
     BOOT                                    which boot of the machine it was made in
     HOST                                    the machine's or container's name
     KEY                                     the variables that decide settings, as key_of() writes them
@@ -26,7 +26,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-VERSION = b"2"
+VERSION = b"3"
 END = b"."
 SEPARATOR = b"\t"
 OFF, EMPTY, EXACT, FOLDED, LARGE, BY_PYTHON = b"off", b"empty", b"exact", b"folded", b"large", b"python"
@@ -74,9 +74,11 @@ class Current(Record):
 
 
 def key_of(environment: Mapping[bytes, bytes]) -> bytes | None:
-    """Every variable that can change a setting, as one line; None when they cannot be told apart in it.
+    """Every variable that can change a setting, as one line; None when the values cannot be told apart in it.
 
-    A variable that is set, even to nothing, is "NAME=VALUE" and a tab. The hook writes the same line.
+    GIT_CONFIG_COUNT and a tab, then for each variable "=" and its value, or nothing when it is not set, and a tab; then
+    the same for the pairs. The count says how many tabs there are, so the line of an environment with a tab in a value,
+    which is never published, equals no line that is. The hook writes the same line.
     """
     names = [*KEY_VARIABLES]
     count = environment.get(b"GIT_CONFIG_COUNT", b"")
@@ -84,10 +86,11 @@ def key_of(environment: Mapping[bytes, bytes]) -> bytes | None:
         if not count.isdigit() or len(count) > 3:
             return None
         names += [b"GIT_CONFIG_%b_%d" % (part, number) for number in range(int(count)) for part in (b"KEY", b"VALUE")]
-    values = [(name, environment[name]) for name in names if name in environment]
-    if any(SEPARATOR in value or b"\n" in value for _, value in values):
+    values = [environment.get(name) for name in names]
+    if any(SEPARATOR in value or b"\n" in value for value in values if value is not None):
         return None
-    return b"".join(b"%b=%b%b" % (name, value, SEPARATOR) for name, value in values)
+    fields = [count, *(b"" if value is None else b"=" + value for value in values), b""]
+    return SEPARATOR.join(fields)
 
 
 def slot_of(environment: Mapping[bytes, bytes]) -> bytes:
