@@ -38,13 +38,20 @@ END_OF_PUSH = b"guard: end of what is pushed\n"
 
 
 def main(words: Sequence[str]) -> None:
-    """``refresh EVENT`` prints "STATE NAME" for the hook; ``verdict EVENT …`` judges, and prints "judged" at its end.
+    """``publish EVENT`` prints "STATE NAME" for the hook; ``judge EVENT …`` judges, and prints "judged" at its end.
 
     Exits 0, or 10 more than its exit code: a Python that dies ends with 1, which must not look like a refusal.
+    Hooks of guard 0.1, which an upgrade leaves in place until ``guard install`` renews them, ask with other words.
     """
     open_closed_files()
     stage, event, *arguments = words
     if stage == "refresh":
+        to_stderr("guard: this repository's hooks are of an older guard, and slow. To renew them: guard install --all")
+        os.write(1, b"python - -\n")
+        status = EXIT_DONE
+    elif stage == "verdict":
+        status = judged(event, arguments)
+    elif stage == "publish":
         status = _refreshed(event)
     else:
         status = judged(event, arguments, marked=True)
@@ -61,8 +68,10 @@ def judged(event: str, arguments: Sequence[str], *, marked: bool = False) -> int
     try:
         return verdict(event, arguments, marked=marked)
     except GuardError as error:
+        _trace_error()
         return cannot_tell(error, by_name(event).verb)
     except Exception as error:
+        _trace_error()
         return cannot_tell(unexpected(error), by_name(event).verb)
 
 
@@ -85,8 +94,10 @@ def _refreshed(event: str) -> int:
     try:
         os.write(1, b" ".join(refresh()) + b"\n")
     except GuardError as error:
+        _trace_error()
         status = cannot_tell(error, by_name(event).verb)
     except Exception as error:
+        _trace_error()
         status = cannot_tell(unexpected(error), by_name(event).verb)
     else:
         return EXIT_DONE
@@ -104,6 +115,8 @@ def refresh() -> union.Published:
     current = union.load(slot)
     stamps = None if current is None else union.settings_hold(slot, current, key)
     if current is None or stamps is None:
+        why = "there is no union that can be read" if current is None else "settings or their files have changed"
+        _trace(lambda: f"{why} in {os.fsdecode(slot)}: the settings are read anew")
         settings, stamps = _settings(place)
         if settings.only:
             return union.Published(BY_PYTHON, b"-")  # whatever is reserved, the fence is looked at
@@ -131,6 +144,7 @@ def refresh() -> union.Published:
         store.active(project)  # records that it has run out
         tell(store, project, holder)
         source = store.union_source(project, holder)
+    _trace(lambda: f"{store.address}: {len(source.patterns)} patterns of others than {holder!a} in {project!a}")
     return union.publish(slot, key=key, identity=identity, source=source, settings=stamps)
 
 
@@ -156,6 +170,8 @@ def verdict(event: str, arguments: Sequence[str], *, marked: bool = False) -> in
     from guard.judge import verdict as judged
 
     answer = judged(store, changes, project=project, me=holder, fold=settings.fold)
+    _trace(lambda: f"{len(changes)} changed paths, judged for {holder!a} in {project!a} by {store.address}")
+    _trace(lambda: f"{len(answer.conflicts)} conflicts with reservations that the index on prefixes finds")
     if answer.clear and marked:
         # The union was touched, and no row explains that. Rows are found by a column that another program may have
         # written wrongly, so all active ones are asked before this is called clear.
@@ -166,6 +182,26 @@ def verdict(event: str, arguments: Sequence[str], *, marked: bool = False) -> in
         union.renew(store)  # what matched had ended: so that the next hook need not ask
         return EXIT_DONE
     return conclude(store, settings, answer, changes, place=place, event=event)
+
+
+def _trace(text: Callable[[], str]) -> None:
+    """Writes a step to where GUARD_TRACE says; ``text`` is not asked for when it is off."""
+    environment = standpoint.environment()
+    if environment.get(b"GUARD_TRACE", b"") not in (b"", b"0"):
+        from guard import trace
+
+        trace.note(environment, text())
+
+
+def _trace_error() -> None:
+    """Writes the traceback of the exception that is being handled."""
+
+    def text() -> str:
+        import traceback
+
+        return traceback.format_exc().rstrip()
+
+    _trace(text)
 
 
 def _leaves_fence(settings: Settings, changes: Sequence[Change], place: Place, *, event: str) -> bool:

@@ -36,8 +36,8 @@ QUICK = {
 }
 """What a clear verdict takes."""
 FULL = {
-    "commit": sorted([*QUICK["commit"], "python verdict", "git config", "git diff-index", "git rev-parse"]),
-    "push": sorted([*QUICK["push"], "python verdict", "git config", "git log", "git log"]),
+    "commit": sorted([*QUICK["commit"], "python judge", "git config", "git diff-index", "git rev-parse"]),
+    "push": sorted([*QUICK["push"], "python judge", "git config", "git log", "git log"]),
 }
 """What a verdict in Python takes."""
 SAID = {"commit": ["git diff-index", "git rev-parse"], "push": []}
@@ -85,7 +85,7 @@ class Counter:
             (hooks / name).chmod(0o755)
 
     def started(self, script: str, **env: str) -> list[str]:
-        """What the hooks started while a script ran, sorted: "git log", "python verdict"."""
+        """What the hooks started while a script ran, sorted: "git log", "python judge"."""
         done = self.last(script, **env)
         assert done.code in (0, 1) and ("refused" in done.text) == done.code, done.text
         return sorted(_short(line) for line in self._log.read_text().splitlines())
@@ -98,7 +98,7 @@ class Counter:
 def _short(line: str) -> str:
     program, *words = line.split("\037")
     if program != "git":
-        return f"{program} {next((each for each in ('verdict', 'untouched', 'refresh') if each in words), words)}"
+        return f"{program} {next((each for each in ('judge', 'untouched', 'publish') if each in words), words)}"
     while words[0].startswith("-"):
         words = words[2:] if words[0] in ("-c", "-C") else words[1:]
     return f"git {words[0]}"
@@ -166,13 +166,13 @@ def test_a_few_gits_and_no_python_for_a_clear_verdict(counter: Counter, verb: st
 def test_one_python_then_a_few_gits_after_the_store_has_changed(counter: Counter, verb: str) -> None:
     with connected(counter.stage.store) as connection:  # a program that knows nothing of unions
         connection.execute("UPDATE reservation SET reason = 'another'")
-    assert counter.started(FREE[verb]) == sorted([*QUICK[verb], "python refresh"])
+    assert counter.started(FREE[verb]) == sorted([*QUICK[verb], "python publish"])
     assert counter.started("git commit -q --allow-empty -m m") == QUICK["commit"]
 
 
 def test_the_configuration_is_asked_for_once_after_it_has_changed(counter: Counter) -> None:
     age(counter.stage.repository.path / ".git/config", 7200)
-    assert counter.started(FREE["commit"]) == sorted([*QUICK["commit"], "git config", "python refresh"])
+    assert counter.started(FREE["commit"]) == sorted([*QUICK["commit"], "git config", "python publish"])
     assert counter.started(FREE["push"]) == QUICK["push"]
 
 
@@ -371,7 +371,7 @@ def ours(modules: set[str]) -> set[str]:
 
 def test_the_refresh_loads_a_short_list(counter: Counter) -> None:
     age(counter.stage.repository.path / ".git/config", 7200)
-    refresh = loaded(counter, FREE["commit"])["refresh"]
+    refresh = loaded(counter, FREE["commit"])["publish"]
     assert ours(refresh) == REFRESH_OURS
     assert refresh - REFRESH_OURS <= REFRESH_STANDARD
 
@@ -379,7 +379,7 @@ def test_the_refresh_loads_a_short_list(counter: Counter) -> None:
 @pytest.mark.parametrize("verb", list(HELD))
 def test_the_verdict_loads_the_matcher_and_nothing_for_commands(counter: Counter, verb: str) -> None:
     counter.stage.repository.guard("reserve", "src/*.py", "held/**/*.t?t", who="alice")
-    verdict = loaded(counter, HELD[verb].replace("date", "date >src/b.py; date"))["verdict"]
+    verdict = loaded(counter, HELD[verb].replace("date", "date >src/b.py; date"))["judge"]
     assert ours(verdict) == VERDICT_OURS
     assert {name.partition(".")[0] for name in verdict} & FOR_COMMANDS == set()
     assert "pathspec" in verdict

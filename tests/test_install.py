@@ -763,7 +763,7 @@ def _not_executable(made: Repository) -> None:
 
 def _outdated(made: Repository) -> None:
     installed = made.git_dir / "hooks" / "pre-commit"
-    installed.write_text(installed.read_text().replace("# guard hook 1:", "# guard hook 0:"))
+    installed.write_text(installed.read_text().replace("# guard hook 2:", "# guard hook 1:"))
 
 
 def _altered(made: Repository) -> None:
@@ -880,7 +880,7 @@ def test_a_newer_guards_hook_is_not_replaced(tmp_path: Path) -> None:
     made = plain(tmp_path)
     made.guard("install")
     installed = made.git_dir / "hooks" / "pre-commit"
-    installed.write_text(installed.read_text().replace("# guard hook 1:", "# guard hook 2:"))
+    installed.write_text(installed.read_text().replace("# guard hook 2:", "# guard hook 3:"))
     assert codes(made) == {"newer"}
     assert "upgrade" in made.guard("install", expect=1).text
     assert "# guard hook 2:" in installed.read_text()

@@ -142,7 +142,7 @@ class Trial:
             return [*GUARD, *self.deed.arguments]
         python, home, site = (self.stage.repository.path / ".git/guard/python").read_text().splitlines()
         code = "import sys; sys.path[:0] = sys.argv[1:3]; from guard.hook import main; main(sys.argv[3:])"
-        part = "verdict" if self.deed.name == "verdict" else "refresh"
+        part = "judge" if self.deed.name == "verdict" else "publish"
         return [python, "-I", "-S", "-B", "-c", code, home, site, part, "pre-commit"]
 
     def calls(self) -> list[Call]:

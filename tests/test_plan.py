@@ -175,7 +175,7 @@ def test_install_all_renews_every_repository_and_status_all_lists_them(tmp_path:
         made.guard("install")
     for made in (one, two):
         file = made.git_dir / "hooks" / "pre-commit"
-        file.write_text(file.read_text().replace("# guard hook 1:", "# guard hook 0:"))
+        file.write_text(file.read_text().replace("# guard hook 2:", "# guard hook 1:"))
     (tmp_path / "elsewhere").mkdir()
     outside = Repository(tmp_path / "elsewhere")
     said = outside.guard("status", "--all", "--check", "--json", expect=1).json()["repositories"]

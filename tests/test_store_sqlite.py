@@ -16,11 +16,9 @@ from guard.model import GuardError
 from guard.stores.interface import APPLICATION_ID
 from guard.stores.sqlite import SqliteStore
 from guard.stores.sqlite_versions import STEPS, VERSION
+from tests.support.older_guard import old_guard
 from tests.support.repositories import PACKAGE, Repository, run
 from tests.support.stores import ALICE, BOB, HOUR, START, SqliteBench
-
-FIRST_VERSION = "d885f4f"
-"""The last commit whose guard knew version 1 of the store only."""
 
 
 @pytest.fixture
@@ -211,19 +209,6 @@ def test_a_guard_that_is_too_old_notices_while_it_has_the_file_open(bench: Sqlit
             ask()
         assert caught.value.code == 3
     assert bench.sql("SELECT count(*) FROM reservation") == [(1,)]
-
-
-def old_guard(tmp_path: Path) -> Path:
-    """The first version's own code, taken from the history of this checkout."""
-    made = tmp_path / "old"
-    made.mkdir()
-    archive = subprocess.run(
-        ["git", "-C", str(PACKAGE), "archive", FIRST_VERSION, "guard", "hooks"], capture_output=True, check=False
-    )
-    if archive.returncode:
-        pytest.skip("this checkout has no history with the first version's code")
-    subprocess.run(["tar", "-x", "-C", str(made)], input=archive.stdout, check=True)
-    return made
 
 
 def test_the_first_version_goes_on_working_on_a_file_that_this_one_writes(tmp_path: Path) -> None:
