@@ -353,7 +353,7 @@ def current_is_a_directory(stage: Stage) -> None:
 def slot_is_a_link(stage: Stage) -> None:
     if stage.slot.is_symlink():
         return
-    shutil.copytree(stage.slot, stage.slot.parent / "elsewhere")
+    shutil.copytree(stage.slot, stage.slot.parent / "elsewhere", symlinks=True)
     shutil.rmtree(stage.slot)
     stage.slot.symlink_to("elsewhere")
 
@@ -514,7 +514,7 @@ def test_a_full_disk_under_a_store_yet_to_be_made(stage: Stage, small_disk: Path
 
 def test_a_full_disk_under_the_cache(stage: Stage, small_disk: Path) -> None:
     unions = stage.slot.parent
-    shutil.copytree(unions, small_disk / "unions")
+    shutil.copytree(unions, small_disk / "unions", symlinks=True)
     shutil.rmtree(unions)
     unions.mkdir()
     subprocess.run(["mount", "--bind", small_disk / "unions", unions], check=True)
@@ -589,7 +589,7 @@ def stranger(stage: Stage) -> Iterator[Stranger]:
     for place in strangers_directory():
         (place / "store").mkdir()
         shutil.copy2(stage.store, place / "store/guard.db")
-        shutil.copytree(stage.repository.path, place / "clone")
+        shutil.copytree(stage.repository.path, place / "clone", symlinks=True)
         shutil.rmtree(place / "clone/.git/guard/unions")
         (place / "home").mkdir()
         (place / "home/.gitconfig").write_text((stage.home / ".gitconfig").read_text())

@@ -121,7 +121,7 @@ class Trial:
         shutil.rmtree(self._kept, ignore_errors=True)
         for number, place in enumerate(self._places()):
             if place.exists():
-                shutil.copytree(place, self._kept / str(number))
+                shutil.copytree(place, self._kept / str(number), symlinks=True)
 
     def _places(self) -> tuple[Path, ...]:
         return self.stage.store.parent, self.stage.repository.path / ".git/guard"
@@ -130,7 +130,7 @@ class Trial:
         for number, place in enumerate(self._places()):
             shutil.rmtree(place, ignore_errors=True)
             if (self._kept / str(number)).exists():
-                shutil.copytree(self._kept / str(number), place)
+                shutil.copytree(self._kept / str(number), place, symlinks=True)
 
     @property
     def env(self) -> dict[str, str]:
