@@ -15,7 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from guard.repo.place import Place
+from guard.repo.git import without_filters
+from guard.repo.place import Place
 
 LIMIT_S = 1.2
 """How long git may take."""
@@ -64,7 +65,7 @@ def is_guarded(place: Place | None) -> bool:
 def _git(place: Place, environment: Mapping[bytes, bytes], arguments: Sequence[bytes | str]) -> bytes:
     """Runs git in a work tree, at most for :data:`LIMIT_S`, and returns what it wrote."""
     assert place.top is not None
-    command = ["git", "-C", place.top, "-c", "core.quotePath=false", *arguments]
+    command = ["git", "-C", place.top, "-c", "core.quotePath=false", *without_filters(), *arguments]
     env = {**environment, b"GIT_OPTIONAL_LOCKS": b"0", b"LC_ALL": b"C", b"GIT_TRACE": b"0", b"GIT_TRACE2": b"0"}
     reader, writer = os.pipe()
     null = os.open(os.devnull, os.O_RDWR)

@@ -12,7 +12,7 @@ from guard.commands.reply import print_json, print_lines, say_made, terminal_wid
 from guard.commands.shared import as_json_option, example, pass_here
 from guard.events import NAMES
 from guard.model import EXIT_DONE, GuardError
-from guard.repo.defaults import STORE_NOTE
+from guard.repo.defaults import HOST_NOTE, STORE_NOTE
 from guard.stores.choose import ANEW, note_store
 from guard.words import safe, to_stderr
 from guard.work import questions
@@ -123,11 +123,15 @@ def hook(event: str, arguments: tuple[str, ...]) -> int:
 
 
 def _with_store_note(here: Here, report: Any) -> Any:
-    """The store's place is noted too, after the store was opened, which may make it. A dry run opens none."""
-    note = os.path.join(here.place.own_dir, STORE_NOTE)
-    if os.path.exists(note):
-        return report
-    return report._replace(plan=(*report.plan, f"write {safe(note)} (where the store is: {here.settings.store.value})"))
+    """The store's place and the host's name are noted too, after the store was opened. A dry run opens none."""
+    own = here.place.own_dir
+    notes = ((STORE_NOTE, f"where the store is: {here.settings.store.value}"), (HOST_NOTE, "this host's name"))
+    steps = [
+        f"write {safe(os.path.join(own, name))} ({what})"
+        for name, what in notes
+        if not os.path.exists(os.path.join(own, name))
+    ]
+    return report._replace(plan=(*report.plan, *steps))
 
 
 def _answer_plan(report: Any, *, as_json: bool) -> int:

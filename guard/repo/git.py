@@ -147,6 +147,23 @@ def config() -> list[Configured]:
     return entries
 
 
+def without_filters() -> list[str]:
+    """Options before a git command with which it runs no filter that the configuration names (gitattributes(5)).
+
+    ``git status`` would run one to compare a file's contents. Without it a file that was touched may look changed.
+    Raises :class:`GitError` for a filter whose name no option can carry.
+    """
+    keys = [entry.key for entry in config() if entry.key.startswith(b"filter.")]
+    names = dict.fromkeys(os.fsdecode(key[len(b"filter.") :].rpartition(b".")[0]) for key in keys)
+    options = ["-c", "core.fsmonitor="]
+    for name in names:
+        if "=" in name:
+            raise GitError(f"the filter {name!a} in git's configuration has a name that no option of git can carry")
+        for setting in ("clean=", "smudge=", "process=", "required=false"):
+            options += ["-c", f"filter.{name}.{setting}"]
+    return options
+
+
 def rev_parse(*questions: str) -> list[bytes]:
     """The lines git rev-parse answers to several of its options at once."""
     return run(["rev-parse", *questions]).removesuffix(b"\n").split(b"\n")

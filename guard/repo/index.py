@@ -86,7 +86,7 @@ class Index:
     def changed(self) -> list[bytes]:
         """Paths that differ from HEAD in the index or the work tree, and new ones that git does not ignore."""
         asked = ["status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=none"]
-        entries = self._asked(["-c", "core.fsmonitor=", *asked]).split(b"\0")
+        entries = self._asked([*git.without_filters(), *asked]).split(b"\0")
         return sorted({entry[3:] for entry in entries if len(entry) > 3})
 
     def listed(self, *arguments: bytes | str) -> list[bytes]:

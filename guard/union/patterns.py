@@ -136,20 +136,30 @@ class Matcher:
 
     def _reached(self, directory: bytes) -> tuple[Reached, ...] | None:
         """The patterns that could cover a path in the directory; None when everything in the directory is covered."""
-        if directory in self._directories:
-            return self._directories[directory]
+        known = self._directories
+        wanted, pending = directory, []
+        while directory not in known:  # a loop, for a path may have thousands of names
+            pending.append(directory)
+            if not directory:
+                break
+            directory = directory.rpartition(b"/")[0]
+        for each in reversed(pending):
+            known[each] = self._reached_from_above(each)
+        return known[wanted]
+
+    def _reached_from_above(self, directory: bytes) -> tuple[Reached, ...] | None:
+        """As :meth:`_reached`, where the answer for the directory above is known."""
         found: dict[Reached, None] | None = {}
         if directory:
             above, _, name = directory.rpartition(b"/")
-            found = _further(self._reached(above), name)
+            found = _further(self._directories[above], name)
         rests = self._table.get(directory, ())
         if ITSELF in rests or BELOW in rests:
             found = None
         for each in rests:
             if found is not None and _enter(found, self._rest(each), 0):
                 found = None
-        self._directories[directory] = answer = None if found is None else tuple(found)
-        return answer
+        return None if found is None else tuple(found)
 
     def _rest(self, behind: bytes) -> Rest:
         found = self._rests.get(behind)

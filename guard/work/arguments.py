@@ -181,7 +181,7 @@ def _check_reachable(here: Here, found: bytes) -> None:
             raise _beyond_link(here, above, found)
         if _covers_whole(found, above):
             return  # the submodule's pointer is meant too
-        if os.path.lexists(os.path.join(place, b".git")) or above in here.index.submodules:
+        if _is_repository(place) or above in here.index.submodules:
             raise _in_another(here, above, rest or b".")
 
 
@@ -223,7 +223,7 @@ def _with_submodules(here: Here, found: bytes) -> list[bytes]:
         return [found]
     if is_literal(whole):
         place = os.path.join(here.place.top, prefix(whole))
-        is_repository = os.path.lexists(os.path.join(place, b".git")) or prefix(whole) in here.index.submodules
+        is_repository = _is_repository(place) or prefix(whole) in here.index.submodules
         return [whole] if is_repository else [found]
     if not here.index.submodules:
         return [found]
@@ -329,3 +329,9 @@ def _any_matches(here: Here, pattern: bytes, listed: Sequence[bytes], *, alone: 
     from guard.patterns.match import Union
 
     return bool(Union([pattern], fold=here.settings.fold).touched(listed))
+
+
+def _is_repository(directory: bytes) -> bool:
+    """Does a repository of its own stand there? An empty ``.git`` is none to git (gitrepository-layout(5))."""
+    inside = os.path.join(directory, b".git")
+    return os.path.isfile(inside) or os.path.lexists(os.path.join(inside, b"HEAD"))

@@ -7,8 +7,10 @@ import time
 from guard.model import EXIT_REFUSED, GuardError, UsageError
 from guard.patterns.grammar import literal
 from guard.record import Record
+from guard.repo.git import GitError
 from guard.stores.choose import FIRST, NEVER
 from guard.stores.interface import Chosen, Outcome, Terms, Wanted
+from guard.words import safe, to_stderr
 from guard.work import arguments, pending
 from guard.work.here import now_ms
 from guard.work.waiting import reserve_in_turn
@@ -117,7 +119,12 @@ def release_watching(here: Here, choice: Choice, *, after_push: bool) -> Release
     """As :func:`release`, and says what of it is not pushed yet; ``after_push``: that is kept until it has been."""
     if not after_push:
         outcome = release(here, choice)
-        return Released(outcome, pending.left(here, [row.pattern for row in outcome.reservations]))
+        try:
+            left = pending.left(here, [row.pattern for row in outcome.reservations])
+        except GitError as error:  # what was released is released; that nobody could look is said
+            to_stderr(f"guard: cannot tell whether you have changes there that are not pushed: {safe(error.what)}")
+            left = pending.Pending()
+        return Released(outcome, left)
     chosen, named = _chosen(here, choice)
     active = here.store.active(here.project)
     rows = [row for row in active.reservations if row.holder == here.me]
