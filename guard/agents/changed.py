@@ -10,13 +10,13 @@ import time
 
 from guard.agents.world import World, is_set_up
 from guard.model import Change, Conflict, GuardError
+from guard.repo.git import without_filters
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-from guard.repo.git import without_filters
-from guard.repo.place import Place
+    from guard.repo.place import Place
 
 LIMIT_S = 1.2
 """How long git may take."""
