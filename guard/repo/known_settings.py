@@ -174,21 +174,21 @@ OFFLINE = Known(
     (),
     "none",
     duration_fault,
-    "With a PostgreSQL store that cannot be reached, commits (never pushes) are judged for so long by what was known.",
+    "Not in this version yet. While a PostgreSQL store is out of reach, commits are judged so long by what was known.",
 )
 PUSHER = Known(
     "guard.pusher",
     (),
     "the forge's variable, else REMOTE_USER, else the account",
     _variable_fault,
-    "On a server: the environment variable that names who pushes.",
+    "Not in this version yet. On a server: the environment variable that names who pushes.",
 )
 PRINCIPAL = Known(
     "guard.<pusher>.principal",
     (),
     "none",
     _anything,
-    "On a server: an account and host (alice@laptop) from which this pusher reserves.",
+    "Not in this version yet. On a server: an account and host (alice@laptop) from which this pusher reserves.",
     several=True,
 )
 SKIP = Known("", ("GUARD_SKIP",), "0", _anything, "1 goes once past guard; this is said, and recorded in the log.")
