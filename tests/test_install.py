@@ -883,7 +883,7 @@ def test_a_newer_guards_hook_is_not_replaced(tmp_path: Path) -> None:
     installed.write_text(installed.read_text().replace("# guard hook 2:", "# guard hook 3:"))
     assert codes(made) == {"newer"}
     assert "upgrade" in made.guard("install", expect=1).text
-    assert "# guard hook 2:" in installed.read_text()
+    assert "# guard hook 3:" in installed.read_text()
 
 
 def test_moving_the_hooks_path_and_uninstalling_leaves_nothing(tmp_path: Path) -> None:
