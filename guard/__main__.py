@@ -12,7 +12,7 @@ def main() -> None:
     """Runs the command line; hooks and plain commands go past click, whose import takes longer than their answer."""
     if reason := why_unsupported():
         sys.exit(_refused(reason))
-    from guard.words import open_closed_files
+    from guard.system import open_closed_files
 
     open_closed_files()
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - None where it was closed

@@ -16,9 +16,10 @@ from guard.stores import freshness
 from guard.stores.choose import is_unused, open_configured
 from guard.stores.interface import Actor, Store
 from guard.stores.kinds import kind_of
+from guard.system import open_closed_files
 from guard.union import publish as union
 from guard.union.published import BY_PYTHON
-from guard.words import notice, open_closed_files, safe, said, to_stderr, unjudged
+from guard.words import notice, safe, said, to_stderr, unjudged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

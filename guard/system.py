@@ -158,6 +158,16 @@ def _temporary_file() -> int:
     raise AssertionError("the loop above returns or raises")
 
 
+def open_closed_files() -> None:
+    """Puts /dev/null where standard input, output or error is closed: else the next file that is opened, perhaps the
+    store, would stand there and get what is meant for people."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # open(2) gives the lowest number that is free
+
+
 # Boots
 
 

@@ -201,16 +201,6 @@ def said(error: GuardError) -> int:
     return error.code
 
 
-def open_closed_files() -> None:
-    """Puts /dev/null where standard input, output or error is closed: else the next file that is opened, perhaps the
-    store, would stand there and get what is meant for people."""
-    for number in (0, 1, 2):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # open(2) gives the lowest number that is free
-
-
 def to_stderr(text: str) -> None:
     """Writes a message for people; never fails, for there is nobody left to tell."""
     data = (text + "\n").encode("utf-8", "backslashreplace")

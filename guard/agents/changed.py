@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import time
 
-from guard.agents.world import World, is_set_up
+from guard.agents.locate import is_set_up
+from guard.agents.world import World
 from guard.model import Change, Conflict, GuardError
 from guard.repo.git import without_filters
 

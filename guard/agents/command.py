@@ -81,7 +81,7 @@ def _refusal_of_call(
 def _decided(world: World, conflicts: Sequence[Conflict], what: str, *, throws_away: bool = False) -> tuple[str, str]:
     if not conflicts:
         return "", ""
-    from guard.agents.edit import now_ms
+    from guard.agents.quick import now_ms
     from guard.agents.words import command_refusal
 
     refused, said = decide(world, conflicts, what=what)
@@ -197,7 +197,7 @@ def told_after(file: bytes, cwd: bytes, environment: Mapping[bytes, bytes]) -> s
             touched.append(conflict)
     if not new and not touched:
         return ""
-    from guard.agents.edit import now_ms
+    from guard.agents.quick import now_ms
     from guard.agents.words import net_text
 
     untracked = {conflict.path for conflict in new} - set(_tracked(place, environment, new))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import time
 
 from guard.agents import notes, quick
-from guard.agents.locate import locate
-from guard.agents.world import AUTO_REASON, World, is_set_up
+from guard.agents.locate import is_set_up, locate
+from guard.agents.quick import now_ms
+from guard.agents.world import AUTO_REASON, World
 from guard.model import Change, Conflict, GuardError
 
 TYPE_CHECKING = False
@@ -184,7 +184,3 @@ def _record(world: World, event: str, rows: Sequence[Reservation], what: str) ->
         publish.renew(world.store)
     except GuardError as error:
         os.write(2, f"guard: not recorded: {error.what}\n".encode("utf-8", "backslashreplace"))
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000

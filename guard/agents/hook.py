@@ -1,46 +1,20 @@
-"""What the stub starts when a coding agent calls a hook: reads the payload, answers in the program's own words.
-
-``main`` ends the process with 10 more than the exit status that the program is to see, so that the stub can tell an
-answer from a Python that died. It is started as ``python -I -S``.
-"""
+"""The answer to a call of a coding agent's hook, in the program's own words. :mod:`guard.agents.start` asks for it."""
 
 from __future__ import annotations
-
-import os
 
 from guard.agents import answer, payload, programs
 from guard.agents.identity import as_agent
 from guard.agents.locate import environment_for
+from guard.agents.notes import note_of
 from guard.model import GuardError, unexpected
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from guard.agents.answer import Answer
     from guard.agents.payload import Call
     from guard.agents.programs import Event, Program
-
-DEADLINE_S = 2.0
-"""After this time the kernel ends the process, and the stub decides by guard.onError: every program would allow."""
-DEADLINE_AT_END_S = 0.8
-"""The same when a session ends: Codex ends the hook after 1.0 s."""
-
-ANSWERED = 10
-"""Added to the exit status of an answer."""
-
-
-def main(words: Sequence[str]) -> None:
-    """``main([DIRECTORY OF THE STUB, PROGRAM, EVENT])``: reads standard input, answers, ends the process."""
-    from guard.words import open_closed_files
-
-    open_closed_files()
-    stub_dir, name, event_name = words
-    _set_deadline(DEADLINE_AT_END_S if event_name.lower().endswith("sessionend") else DEADLINE_S)
-    said = respond(os.fsencode(stub_dir), name, event_name, _stdin(), dict(os.environb))
-    _write(2, said.err)
-    _write(1, said.out)
-    os._exit(ANSWERED + said.code)
 
 
 def respond(stub_dir: bytes, name: str, event_name: str, data: bytes, environment: Mapping[bytes, bytes]) -> Answer:
@@ -78,14 +52,14 @@ def _before(stub_dir: bytes, program: Program, event: Event, call: Call, environ
     if call.paths:
         from guard.agents.edit import refusal_of_edit
 
-        refused, warning = refusal_of_edit(call.paths, call.cwd, environment, _note(stub_dir, program, call))
+        refused, warning = refusal_of_edit(call.paths, call.cwd, environment, note_of(stub_dir, program, call))
     if call.command and not refused:
         from guard.agents.command import refusal_of_command, remember
 
         refused, more = refusal_of_command(call.command, call.cwd, environment, git_hooks=program.git_hooks)
         warning = warning or more
         if not refused:
-            remember(_note(stub_dir, program, call) + b".before", call.cwd, environment)
+            remember(note_of(stub_dir, program, call) + b".before", call.cwd, environment)
     if refused:
         return answer.refusal(program, event, refused)
     said = _bridge(program, event, call, environment)
@@ -113,7 +87,7 @@ def _after(stub_dir: bytes, program: Program, event: Event, call: Call, environm
         return answer.SILENCE
     from guard.agents.command import told_after
 
-    return answer.context(event, told_after(_note(stub_dir, program, call) + b".before", call.cwd, environment))
+    return answer.context(event, told_after(note_of(stub_dir, program, call) + b".before", call.cwd, environment))
 
 
 def _start(stub_dir: bytes, program: Program, event: Event, call: Call, environment: dict[bytes, bytes]) -> Answer:
@@ -125,17 +99,11 @@ def _start(stub_dir: bytes, program: Program, event: Event, call: Call, environm
 def _end(stub_dir: bytes, program: Program, event: Event, call: Call, environment: dict[bytes, bytes]) -> Answer:
     from guard.agents.session import at_end
 
-    at_end(_note(stub_dir, program, call), environment)
+    at_end(note_of(stub_dir, program, call), environment)
     return answer.SILENCE
 
 
 _ANSWERS = {programs.BEFORE: _before, programs.AFTER: _after, programs.START: _start, programs.END: _end}
-
-
-def _note(stub_dir: bytes, program: Program, call: Call) -> bytes:
-    from guard.agents.notes import file_of
-
-    return file_of(stub_dir, b"%b-%b" % (program.name.encode(), call.session.encode("utf-8", "surrogateescape")))
 
 
 def _undecided(
@@ -171,23 +139,3 @@ def _lets_pass(environment: Mapping[bytes, bytes]) -> str:
     if mode.value in ("warn", "off"):
         return f"the mode is {mode.value} ({mode.source})"
     return f"guard.onError is allow ({on_error.source})" if on_error.value == "allow" else ""
-
-
-def _set_deadline(seconds: float) -> None:
-    """Has the kernel end this process after that time, whatever it waits for: the default action of SIGALRM."""
-    from _signal import setitimer  # type: ignore[import-not-found]  # the C half: signal itself imports enum, 3 ms
-
-    setitimer(0, seconds)
-
-
-def _stdin() -> bytes:
-    with open(0, "rb", closefd=False) as stdin:
-        return stdin.read(payload.MAX_BYTES)
-
-
-def _write(number: int, data: bytes) -> None:
-    try:
-        while data:
-            data = data[os.write(number, data) :]
-    except OSError:
-        return  # the program has closed its end; the exit status still tells it

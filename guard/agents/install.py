@@ -13,7 +13,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from guard.agents import files, jsonfile
+from guard.agents import bundle, files, jsonfile
+from guard.agents.bundle import CODE_FILE
 from guard.agents.files import PROJECT, SHARED, USER, Target
 from guard.agents.programs import PROGRAMS, Program
 from guard.model import EXIT_DONE, EXIT_REFUSED, GuardError, UsageError
@@ -349,6 +350,7 @@ def lay_stub(stub: str) -> None:
     directory = os.path.dirname(stub)
     os.makedirs(directory, mode=0o700, exist_ok=True)
     _replace(os.path.join(directory, PYTHON_FILE), "".join(line + "\n" for line in _python_lines()), 0o644)
+    _replace(os.path.join(directory, CODE_FILE), bundle.contents(), 0o644)
     _replace(stub, stub_text(), 0o755)
 
 
@@ -391,12 +393,12 @@ def _write(change: Change) -> None:
     _replace(change.path, change.after, mode)
 
 
-def _replace(path: str, text: str, mode: int) -> None:
+def _replace(path: str, contents: str | bytes, mode: int) -> None:
     temporary = f"{path}.guard-{os.getpid()}"
     file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         with open(file, "wb") as opened:
-            opened.write(text.encode())
+            opened.write(contents.encode() if isinstance(contents, str) else contents)
             opened.flush()
             os.fsync(opened.fileno())
         os.chmod(temporary, mode)
@@ -418,7 +420,7 @@ def _remove_empty(directory: str) -> None:
 def remove_stub(stub: str) -> None:
     """Removes the stub and what lies beside it for it; the directory is others' as well."""
     directory = os.path.dirname(stub)
-    for name in (files.STUB, PYTHON_FILE):
+    for name in (files.STUB, PYTHON_FILE, CODE_FILE):
         try:
             os.unlink(os.path.join(directory, name))
         except FileNotFoundError:
@@ -514,7 +516,7 @@ def _python_problem(stub: str) -> str:
         return f"the file that names the Python to start cannot be read: {error.strerror}"
     if not os.access(python, os.X_OK):
         return f"the Python that guard was installed with is gone: {python}"
-    if not os.path.exists(os.path.join(home, "guard", "agents", "hook.py")):
+    if not os.path.exists(os.path.join(home, "guard", "agents", "start.py")):
         return f"guard itself is gone from {home}"
     return ""
 

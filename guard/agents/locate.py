@@ -80,6 +80,11 @@ def around(directory: bytes) -> Place | None:
         directory = above
 
 
+def is_set_up(place: Place) -> bool:
+    """Has guard been installed in this repository?"""
+    return os.path.isdir(place.own_dir)
+
+
 def is_below(path: bytes, directory: bytes) -> bool:
     """Is the path the directory, or something in it?"""
     return path == directory or path.startswith(directory.rstrip(b"/") + b"/")

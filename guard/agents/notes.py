@@ -11,6 +11,11 @@ import os
 
 from guard.record import Record
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guard.agents.payload import Call
+    from guard.agents.programs import Program
+
 RENEWED_EVERY_MS = 60_000
 """A lease that editing made is renewed at most this often."""
 
@@ -32,6 +37,11 @@ def file_of(stub_dir: bytes, holder: bytes) -> bytes:
     plain = holder.replace(b"-", b"").replace(b"_", b"").replace(b"@", b"")
     name = holder if plain.isalnum() and plain.isascii() and len(holder) <= 100 else b"x" + holder.hex().encode()[:200]
     return os.path.join(stub_dir, b"sessions", name)
+
+
+def note_of(stub_dir: bytes, program: Program, call: Call) -> bytes:
+    """The note of the session that makes a call."""
+    return file_of(stub_dir, b"%b-%b" % (program.name.encode(), call.session.encode("utf-8", "surrogateescape")))
 
 
 def read(file: bytes) -> list[Edited]:

@@ -7,16 +7,30 @@ is fresh only while the files that the settings were read from are as they were.
 from __future__ import annotations
 
 import os
+import time
 
 from guard.agents import notes
+from guard.agents.locate import is_set_up, locate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from guard.agents.locate import Located
     from guard.repo.place import Place
     from guard.union.published import Current
+
+
+def are_done(paths: Iterable[bytes], cwd: bytes, environment: Mapping[bytes, bytes], note: bytes) -> bool:
+    """Is it proven for all paths that nobody else holds them, and is there nothing to reserve?
+
+    Raises :class:`guard.model.GuardError` if a repository is there and cannot be read.
+    """
+    now = now_ms()
+    return all(
+        not is_set_up(located.place) or is_done(located, environment, note, now_ms=now)
+        for located in locate(paths, cwd)
+    )
 
 
 def is_done(located: Located, environment: Mapping[bytes, bytes], note: bytes, *, now_ms: int) -> bool:
@@ -84,6 +98,11 @@ def _publication(place: Place, environment: Mapping[bytes, bytes]) -> bytes:
 def _state(place: Place, environment: Mapping[bytes, bytes]) -> bytes:
     current = _current(place, environment)
     return current.published.state if current is not None else b""
+
+
+def now_ms() -> int:
+    """The time of day, Unix ms."""
+    return time.time_ns() // 1_000_000
 
 
 def _current(place: Place, environment: Mapping[bytes, bytes]) -> Current | None:

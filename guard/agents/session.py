@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from guard.agents import notes
-from guard.agents.edit import now_ms
-from guard.agents.locate import around
-from guard.agents.world import AUTO_REASON, World, is_set_up
+from guard.agents.locate import around, is_set_up
+from guard.agents.quick import now_ms
+from guard.agents.world import AUTO_REASON, World
 from guard.model import GuardError
 
 TYPE_CHECKING = False

@@ -111,11 +111,6 @@ class World:
             return
 
 
-def is_set_up(place: Place) -> bool:
-    """Has guard been installed in this repository?"""
-    return os.path.isdir(place.own_dir)
-
-
 def _auto_ms(value: bytes | None) -> int:
     from guard.repo.settings import ttl
 

@@ -6,7 +6,6 @@ import os
 
 from guard.model import UsageError
 from guard.record import Record
-from guard.repo import standpoint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def discover() -> Place:
 
     Raises :class:`UsageError` outside one.
     """
-    from guard.repo import git  # a coding agent's hook finds its place without git
+    from guard.repo import git, standpoint  # a coding agent's hook finds its place without them
 
     questions = ("--is-bare-repository", "--absolute-git-dir", "--git-common-dir", "--show-prefix", "--show-toplevel")
     try:
@@ -69,6 +68,8 @@ def discover() -> Place:
 
 def in_hook() -> Place:
     """The repository that called a hook, without asking git: githooks(5) says where a hook is started."""
+    from guard.repo import standpoint
+
     git_dir = standpoint.absolute(standpoint.environment().get(b"GIT_DIR") or b".git")
     common_dir = git_dir
     try:
@@ -80,6 +81,8 @@ def in_hook() -> Place:
 
 
 def _why_not(error: GitError) -> str:
+    from guard.repo import standpoint
+
     try:
         here = os.fsdecode(standpoint.absolute(b""))
     except FileNotFoundError:

@@ -13,8 +13,6 @@ from __future__ import annotations
 import marshal
 from _blake2 import blake2b  # hashlib loads OpenSSL, which takes longer than a bare Python start
 
-from guard.patterns.grammar import ONE, STAR, STARSTAR, atoms, is_literal, is_simple, prefix, segments
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -38,6 +36,11 @@ occurs many times once, which makes the table quick to read."""
 
 ITSELF = b""
 """What follows in a literal pattern: it covers the path itself and everything below."""
+ANY_NAMES = b"**"
+"""The segment that stands for any number of names: STARSTAR of the grammar, whose import takes time and which is
+loaded only when a path meets a wildcard."""
+_ONE = -2
+"""The atom ONE of the grammar."""
 BELOW = b"/"
 """What follows in a pattern such as ``/src/``: it covers only what is below."""
 
@@ -59,6 +62,8 @@ def table_of(lines: Iterable[bytes], *, fold: bool) -> Table:
 
 def _divided(pattern: bytes) -> tuple[bytes, bytes]:
     """The literal path with which a pattern begins, and what follows it."""
+    from guard.patterns.grammar import is_simple, prefix
+
     if is_simple(pattern):
         star = pattern.find(b"*")
         if star < 0:
@@ -70,6 +75,8 @@ def _divided(pattern: bytes) -> tuple[bytes, bytes]:
 
 
 def _behind(pattern: bytes, start: bytes) -> bytes:
+    from guard.patterns.grammar import is_literal, segments
+
     if start and is_literal(pattern):
         return ITSELF
     names, below = segments(pattern)
@@ -166,7 +173,7 @@ class Matcher:
         if found is None:
             below = behind.endswith(b"/")
             names = (behind[:-1] if below else behind).split(b"/")
-            compiled = tuple(None if name == STARSTAR else _name(name, fold=self._fold) for name in names)
+            compiled = tuple(None if name == ANY_NAMES else _name(name, fold=self._fold) for name in names)
             found = self._rests[behind] = (compiled, below)
         return found
 
@@ -202,6 +209,8 @@ def _enter(found: dict[Reached, None], rest: Rest, at: int) -> bool:
 
 def _name(segment: bytes, *, fold: bool) -> Name:
     """A function that tells whether a name matches one segment of a pattern other than ``**``."""
+    from guard.patterns.grammar import STAR, atoms
+
     pieces: list[list[Atom]] = [[]]
     for atom in atoms(segment):
         if atom == STAR:
@@ -255,7 +264,7 @@ def _piece_at(piece: list[Atom], name: bytes, at: int, *, fold: bool) -> bool:
 def _byte_matches(atom: Atom, byte: int, *, fold: bool) -> bool:
     """``byte`` is in lower case with ``fold``; a range then counts for both cases, as in git's wildmatch.c."""
     if isinstance(atom, int):
-        return atom in (ONE, byte)
+        return atom in (_ONE, byte)
     negated, ranges = atom
     found = any(low <= byte <= high for low, high in ranges)
     if fold and not found and 0x61 <= byte <= 0x7A:

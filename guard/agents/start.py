@@ -1,0 +1,86 @@
+"""What the stub starts when a coding agent calls a hook: reads the payload, and answers.
+
+``main`` ends the process with 10 more than the exit status that the program is to see, so that the stub can tell an
+answer from a Python that died. It is started as ``python -I -S``. Most calls are edits of files that nobody else holds:
+they are answered from here, and nothing else is loaded for them.
+"""
+
+from __future__ import annotations
+
+import os
+
+from guard.agents import payload, programs, quick
+from guard.agents.identity import as_agent
+from guard.agents.locate import environment_for
+from guard.agents.notes import note_of
+from guard.model import GuardError
+from guard.system import open_closed_files
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+DEADLINE_S = 2.0
+"""After this time the kernel ends the process, and the stub decides by guard.onError: every program would allow."""
+DEADLINE_AT_END_S = 0.8
+"""The same when a session ends: Codex ends the hook after 1.0 s."""
+
+ANSWERED = 10
+"""Added to the exit status of an answer."""
+
+
+def main(words: Sequence[str]) -> None:
+    """``main([DIRECTORY OF THE STUB, PROGRAM, EVENT])``: reads standard input, answers, ends the process."""
+    open_closed_files()
+    stub_dir, name, event_name = os.fsencode(words[0]), words[1], words[2]
+    _set_deadline(DEADLINE_AT_END_S if event_name.lower().endswith("sessionend") else DEADLINE_S)
+    data, environment = _stdin(), dict(os.environb)
+    if is_free(stub_dir, name, event_name, data, environment):
+        os._exit(ANSWERED)
+    from guard.agents.hook import respond
+
+    said = respond(stub_dir, name, event_name, data, environment)
+    _write(2, said.err)
+    _write(1, said.out)
+    os._exit(ANSWERED + said.code)
+
+
+def is_free(stub_dir: bytes, name: str, event_name: str, data: bytes, environment: Mapping[bytes, bytes]) -> bool:
+    """Is this a call before a tool that nothing speaks against, that reserves nothing, and that needs no answer?
+
+    Never raises: whatever is not proven here is decided by :func:`guard.agents.hook.respond`.
+    """
+    program = programs.PROGRAMS.get(name)
+    event = program.event(event_name) if program is not None else None
+    if program is None or event is None or event.kind != programs.BEFORE:
+        return False
+    if name == "claude" and environment.get(b"COPILOT_CLI"):
+        return False  # which of the two programs calls is found out there
+    try:
+        call = payload.read(data, program)
+        if not call.tool or call.command:
+            return False
+        agent = as_agent(environment_for(environment), program, call)
+        return quick.are_done(call.paths, call.cwd, agent, note_of(stub_dir, program, call))
+    except (GuardError, OSError, ValueError):
+        return False
+
+
+def _set_deadline(seconds: float) -> None:
+    """Has the kernel end this process after that time, whatever it waits for: the default action of SIGALRM."""
+    from _signal import setitimer  # type: ignore[import-not-found]  # the C half: signal itself imports enum, 3 ms
+
+    setitimer(0, seconds)
+
+
+def _stdin() -> bytes:
+    with open(0, "rb", closefd=False) as stdin:
+        return stdin.read(payload.MAX_BYTES)
+
+
+def _write(number: int, data: bytes) -> None:
+    try:
+        while data:
+            data = data[os.write(number, data) :]
+    except OSError:
+        return  # the program has closed its end; the exit status still tells it
