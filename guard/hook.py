@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from guard.model import Change, Conflict, Reservation, Verdict
+    from guard.repo.diverted import Diversion
     from guard.stores.freshness import Stamp
     from guard.stores.interface import Kind
 
@@ -118,9 +119,10 @@ def refresh() -> union.Published:
     if current is None or stamps is None:
         why = "there is no union that can be read" if current is None else "settings or their files have changed"
         _trace(lambda: f"{why} in {os.fsdecode(slot)}: the settings are read anew")
-        settings, stamps = _settings(place)
-        if settings.only:
-            return union.Published(BY_PYTHON, b"-")  # whatever is reserved, the fence is looked at
+        settings, stamps, diverted = _settings(place)
+        if settings.only or (diverted and settings.mode.value != "off"):
+            # Whatever is reserved, the fence is looked at; and what leads elsewhere is said in every hook.
+            return union.Published(BY_PYTHON, b"-")
         where = settings.store
         identity = union.Identity(
             holder=settings.holder.value.encode(),
@@ -152,9 +154,11 @@ def refresh() -> union.Published:
 def verdict(event: str, arguments: Sequence[str], *, marked: bool = False) -> int:
     """Judges what the event changes, says so, and returns the exit code. Raises :class:`GuardError`."""
     place = in_hook()
-    settings, _ = _settings(place)
+    settings, _, diverted = _settings(place)
     if settings.mode.value == "off":
         return EXIT_DONE
+    for each in diverted:
+        to_stderr(f"guard: JUDGED BY OTHER RESERVATIONS: {each.sentence()}")
     changes = None
     if settings.only:
         changes = _changes(event, arguments, place, marked=marked)
@@ -381,27 +385,30 @@ def _stdin(*, marked: bool) -> bytes:
     return lines.removesuffix(END_OF_PUSH) if marked else lines
 
 
-def _settings(place: Place) -> tuple[Settings, list[Stamp]]:
-    """What is set here, with the stamps of the files it was read from.
+def _settings(place: Place) -> tuple[Settings, list[Stamp], list[Diversion]]:
+    """What is set here, with the stamps of the files it was read from, and what of it leads elsewhere.
 
     The stamps are taken before and after reading, and are proven only when both are the same and were old before: a
     process may be stopped anywhere in between. Included files are known only after a first reading, so it is repeated.
     """
     from guard.repo import settings
+    from guard.repo.diverted import diversions
     from guard.repo.git import config
 
     now_ns = _now_ms() * 1_000_000
     watched = settings.watched_files(standpoint.environment(), [], place)
     while True:
         before = [freshness.aged(path, now_ns=now_ns) for path in watched]
-        found = settings.read(standpoint.environment(), config(), place)
+        entries = config()
+        found = settings.read(standpoint.environment(), entries, place)
         if set(found.watched) <= set(watched):
             break
         watched = found.watched
     after = [freshness.aged(path, now_ns=now_ns) for path in watched]
-    return found, [
+    stamps = [
         stamp._replace(proven=stamp.proven and stamp == earlier) for earlier, stamp in zip(before, after, strict=True)
     ]
+    return found, stamps, diversions(found, standpoint.environment(), entries, place)
 
 
 def _spelled(store: Store, settings: Settings) -> str:

@@ -12,6 +12,7 @@ from guard.commands import render
 from guard.commands.agents import lines_of_status, site_of
 from guard.install.apply import status as installed
 from guard.model import EXIT_DONE, EXIT_REFUSED, EXIT_UNKNOWN, GuardError
+from guard.repo.diverted import diversions
 from guard.repo.secrets import without_password
 from guard.repo.settings import softened
 from guard.words import length, pattern, safe
@@ -32,8 +33,8 @@ SHOWN = 5
 def overview(here: Here, *, checking: bool, as_json: bool, width: int | None) -> int:
     """Prints the overview and returns the exit code: 0.
 
-    With ``checking``: 1 when guard is not in force, or when nothing in the store concerns this checkout; 3 when the
-    store is unreadable.
+    With ``checking``: 1 when guard is not in force, when nothing in the store concerns this checkout, or when store or
+    project are not those of this repository; 3 when the store is unreadable.
     """
     state = installed(here.place)
     me = here.settings.holder.value
@@ -52,12 +53,14 @@ def overview(here: Here, *, checking: bool, as_json: bool, width: int | None) ->
             nothing = here.store.why_nothing_counts(here.project)
     except GuardError as error:
         trouble = why_unreadable(error)
+    diverted = diversions(here.settings, here.environment, here.entries, here.place)
+    remarks = [*remarks, *(each.sentence() for each in diverted)]
     if as_json:
         click.echo(
             render.as_json(
                 {
                     "generation": generation,
-                    "in_force": state.in_force and not trouble and not nothing,
+                    "in_force": state.in_force and not (trouble or nothing or diverted),
                     "project": here.settings.project.value,
                     "holder": me,
                     "store": without_password(here.settings.store.value),
@@ -78,7 +81,7 @@ def overview(here: Here, *, checking: bool, as_json: bool, width: int | None) ->
                 click.echo(render.cut(line, width))
     if not checking:
         return EXIT_DONE
-    return EXIT_UNKNOWN if trouble else EXIT_DONE if state.in_force and not nothing else EXIT_REFUSED
+    return EXIT_UNKNOWN if trouble else EXIT_DONE if state.in_force and not (nothing or diverted) else EXIT_REFUSED
 
 
 def _force(state: Status) -> list[str]:
@@ -105,9 +108,8 @@ def _who(here: Here, me: str, mode: Setting) -> list[str]:
 def _store(here: Here, trouble: str, remarks: Sequence[str]) -> list[str]:
     setting = here.settings.store
     line = f"store    {safe(without_password(setting.value))}  (from {safe(setting.source)})"
-    if trouble:
-        return [line, click.style("  UNREADABLE: ", fg="red", bold=True) + safe(trouble)]
-    return [line, *(f"  {safe(remark)}" for remark in remarks)]
+    unreadable = [click.style("  UNREADABLE: ", fg="red", bold=True) + safe(trouble)] if trouble else []
+    return [line, *unreadable, *(f"  {safe(remark)}" for remark in remarks)]
 
 
 def _held(rows: list[Reservation], me: str) -> list[str]:

@@ -8,6 +8,7 @@ import sys
 from guard.commands import render
 from guard.install.remarks import remarks_in_force
 from guard.model import GuardError
+from guard.repo.diverted import diversions
 from guard.repo.secrets import without_password
 from guard.stores.choose import NEVER
 from guard.words import notice, safe, to_stderr
@@ -55,9 +56,11 @@ class Reply:
         self.warnings.append(text)
 
     def warn_unless_in_force(self) -> None:
-        """Says when reservations are not enforced here."""
+        """Says when reservations are not enforced here, or when this command looks at others than the hooks do."""
         here = self.here
         self.warn(*remarks_in_force(here.place, here.entries, mode=here.settings.mode.value))
+        found = diversions(here.settings, here.environment, here.entries, here.place)
+        self.warn(*(each.sentence() for each in found))
 
     def suggest(self, command: str, *, note: str = "") -> None:
         """Names a command to type next."""

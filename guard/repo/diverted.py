@@ -1,0 +1,120 @@
+"""Does this command look at other reservations than this repository's files say?
+
+A variable such as GUARD_PROJECT, ``git -c guard.db=…``, another HOME or another GIT_CONFIG_GLOBAL may name another
+project or another store than the one that ``guard install`` noted. Such a setting counts, but not in silence: what is
+reserved in the usual place is not looked at then.
+"""
+
+from __future__ import annotations
+
+import os
+
+from guard.record import Record
+from guard.repo.defaults import PROJECT_NOTE, read_note
+from guard.repo.secrets import bare_of_password
+from guard.words import quoted, safe
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from guard.repo.git import Configured
+    from guard.repo.place import Place
+    from guard.repo.settings import Setting, Settings
+
+_OF_REPOSITORY = (b"local", b"worktree")
+_OF_PROCESS = (b"command",)
+
+
+class Diversion(Record):
+    """One setting that leads elsewhere: ``what`` is "project" or "store", ``usual`` the value that holds otherwise."""
+
+    what: str
+    setting: Setting
+    usual: str
+
+    def sentence(self) -> str:
+        """What is so, for a warning."""
+        key = "guard.db" if self.what == "store" else "guard.project"
+        named = bare_of_password(self.setting.value)
+        said = f"{self.setting.source} names the {self.what} {safe(named)}, and this repository's is {safe(self.usual)}"
+        meant = f"git config {key} {quoted(os.fsencode(named))}"
+        return f"{said}: what is reserved there is not looked at (repair: {self._undo(key)}; or, if meant: {meant})"
+
+    def _undo(self, key: str) -> str:
+        if self.setting.scope == "command":
+            return f"leave out -c {key}=…, and: unset GIT_CONFIG_COUNT GIT_CONFIG_PARAMETERS"
+        if self.setting.scope:
+            return f"git config --{self.setting.scope} --unset {key}"
+        if self.setting.source.startswith("the environment variable "):
+            return f"unset {self.setting.source.rpartition(' ')[2]}"
+        return f"git config {key} {quoted(os.fsencode(self.usual))}"
+
+
+def diversions(
+    settings: Settings, environment: Mapping[bytes, bytes], entries: Sequence[Configured], place: Place
+) -> list[Diversion]:
+    """The settings that lead elsewhere; [] where store and project are those of this repository's files.
+
+    ``settings`` were read from ``environment`` and ``entries``. What somebody configured in the repository itself is
+    the usual value, else what ``guard install`` noted, else what holds without this process's variables and options.
+    Reads two small files at most.
+    """
+    found = []
+    project = _usual_project(settings, environment, entries, place)
+    if project and project != settings.project.value:
+        found.append(Diversion("project", settings.project, project))
+    store = _usual_store(settings, environment, entries, place)
+    if store and not _is_same_place(store, settings.store.value):
+        found.append(Diversion("store", settings.store, store))
+    return found
+
+
+def _usual_project(
+    settings: Settings, environment: Mapping[bytes, bytes], entries: Sequence[Configured], place: Place
+) -> str:
+    configured = _configured(entries, b"guard.project")
+    if configured:
+        return configured.decode("utf-8", "backslashreplace")
+    try:
+        with open(os.path.join(place.own_dir, PROJECT_NOTE), "rb") as file:
+            noted = file.read().rstrip(b"\n")
+    except OSError:
+        noted = b""
+    if noted:
+        return noted.decode("utf-8", "backslashreplace")
+    return _without_process(environment, entries, place).project.value if _is_of_process(settings.project) else ""
+
+
+def _usual_store(
+    settings: Settings, environment: Mapping[bytes, bytes], entries: Sequence[Configured], place: Place
+) -> str:
+    if _configured(entries, b"guard.db") or (not read_note(place.own_dir) and _is_of_process(settings.store)):
+        return _without_process(environment, entries, place).store.value
+    note = read_note(place.own_dir)
+    return note.address if note else ""
+
+
+def _configured(entries: Sequence[Configured], key: bytes) -> bytes:
+    """What the repository's own files say; b"" when they say nothing."""
+    values = [entry.value for entry in entries if entry.key == key and entry.scope in _OF_REPOSITORY]
+    return (values[-1] or b"") if values else b""
+
+
+def _is_of_process(setting: Setting) -> bool:
+    return setting.scope.encode() in _OF_PROCESS or setting.source.startswith("the environment variable ")
+
+
+def _without_process(environment: Mapping[bytes, bytes], entries: Sequence[Configured], place: Place) -> Settings:
+    """The settings as they would be without variables of guard's and without options to this one command."""
+    from guard.repo.settings import read
+
+    plain = {name: value for name, value in environment.items() if name not in (b"GUARD_DB", b"GUARD_PROJECT")}
+    return read(plain, [entry for entry in entries if entry.scope not in _OF_PROCESS], place)
+
+
+def _is_same_place(one: str, other: str) -> bool:
+    """Do two addresses name one store? Notes hold no password; links and ``..`` in a path do not count."""
+    if "://" in one or "://" in other:
+        return bare_of_password(one) == bare_of_password(other)
+    return one == other or os.path.realpath(one) == os.path.realpath(other)
