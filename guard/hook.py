@@ -10,8 +10,10 @@ import os
 from guard.events import Started, by_name
 from guard.model import EXIT_DONE, EXIT_REFUSED, EXIT_UNKNOWN, GuardError, unexpected
 from guard.repo import standpoint
+from guard.repo.diverted import diversions
 from guard.repo.place import Place, in_hook
 from guard.repo.settings import Setting, Settings, patience_s, principal, skipped, softened
+from guard.repo.tracking import as_glob, tracking
 from guard.stores import freshness
 from guard.stores.choose import is_unused, open_configured
 from guard.stores.interface import Actor, Store
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from guard.model import Change, Conflict, Reservation, Verdict
-    from guard.repo.diverted import Diversion
+    from guard.repo.git import Configured
     from guard.stores.freshness import Stamp
     from guard.stores.interface import Kind
 
@@ -119,7 +121,8 @@ def refresh() -> union.Published:
     if current is None or stamps is None:
         why = "there is no union that can be read" if current is None else "settings or their files have changed"
         _trace(lambda: f"{why} in {os.fsdecode(slot)}: the settings are read anew")
-        settings, stamps, diverted = _settings(place)
+        settings, stamps, entries = _settings(place)
+        diverted = diversions(settings, environment, entries, place)
         if settings.only or (diverted and settings.mode.value != "off"):
             # Whatever is reserved, the fence is looked at; and what leads elsewhere is said in every hook.
             return union.Published(BY_PYTHON, b"-")
@@ -130,6 +133,7 @@ def refresh() -> union.Published:
             store=os.fsencode(settings.store.value),
             fold=settings.fold,
             off=settings.mode.value == "off",
+            tracking=b" ".join(map(as_glob, tracking(entries, place))),
         )
     else:
         identity = current.identity
@@ -154,10 +158,10 @@ def refresh() -> union.Published:
 def verdict(event: str, arguments: Sequence[str], *, marked: bool = False) -> int:
     """Judges what the event changes, says so, and returns the exit code. Raises :class:`GuardError`."""
     place = in_hook()
-    settings, _, diverted = _settings(place)
+    settings, _, entries = _settings(place)
     if settings.mode.value == "off":
         return EXIT_DONE
-    for each in diverted:
+    for each in diversions(settings, standpoint.environment(), entries, place):
         to_stderr(f"guard: JUDGED BY OTHER RESERVATIONS: {each.sentence()}")
     changes = None
     if settings.only:
@@ -385,14 +389,13 @@ def _stdin(*, marked: bool) -> bytes:
     return lines.removesuffix(END_OF_PUSH) if marked else lines
 
 
-def _settings(place: Place) -> tuple[Settings, list[Stamp], list[Diversion]]:
-    """What is set here, with the stamps of the files it was read from, and what of it leads elsewhere.
+def _settings(place: Place) -> tuple[Settings, list[Stamp], list[Configured]]:
+    """What is set here, with the stamps of the files it was read from, and git's configuration.
 
     The stamps are taken before and after reading, and are proven only when both are the same and were old before: a
     process may be stopped anywhere in between. Included files are known only after a first reading, so it is repeated.
     """
     from guard.repo import settings
-    from guard.repo.diverted import diversions
     from guard.repo.git import config
 
     now_ns = _now_ms() * 1_000_000
@@ -408,7 +411,7 @@ def _settings(place: Place) -> tuple[Settings, list[Stamp], list[Diversion]]:
     stamps = [
         stamp._replace(proven=stamp.proven and stamp == earlier) for earlier, stamp in zip(before, after, strict=True)
     ]
-    return found, stamps, diversions(found, standpoint.environment(), entries, place)
+    return found, stamps, entries
 
 
 def _spelled(store: Store, settings: Settings) -> str:

@@ -56,8 +56,30 @@ CLEAR = [
     ),
     Case("a tag of what is there", "git tag v1; git push origin v1"),
     Case("an annotated tag, and a tag of that", "git tag -m m v1; git tag -m m v2 v1; git push origin v1 v2"),
-    Case("a tag of a tree", "git tag v1 HEAD^{tree}; git tag -m m v2 v1; git push origin v1 v2"),
-    Case("a tag of a blob", "git tag v1 HEAD:held/x.txt; git tag -m m v2 v1; git push origin v1 v2"),
+    Case("a tag of a tree", "git tag v1 HEAD^{tree}; git tag -m m v2 v1; git push origin v1 v2", quick=False),
+    Case("a tag of a blob", "git tag v1 HEAD:held/x.txt; git tag -m m v2 v1; git push origin v1 v2", quick=False),
+    Case(
+        "a tag of a tree of old, after others have changed it",
+        "theirs held/x.txt; git pull -q; git tag v1 HEAD^^{tree}; git push origin v1",
+        quick=False,
+    ),
+    Case(
+        "a tag of a tree with free changes",
+        "echo new >free.txt; git add -A; git tag v1 $(git write-tree); git push origin v1",
+        quick=False,
+    ),
+    Case(
+        "a tag of a tree in place of another",
+        "git tag v1 HEAD^{tree}; git push -q --no-verify origin v1; echo new >free.txt; git add -A; "
+        "git tag -f v1 $(git write-tree); git push -f origin v1",
+        quick=False,
+    ),
+    Case(
+        "a commit in place of a tag of a tree",
+        "git tag v1 HEAD^{tree}; git push -q --no-verify origin v1; make free.txt; git tag -f v1; "
+        "git push -f origin v1",
+        quick=False,
+    ),
     Case("a tag of a free commit", "make free.txt; git tag -m m v1; git reset -q --hard HEAD^; git push origin v1"),
     Case("all branches", "make free.txt; git branch other; git push origin --all"),
     Case("everything, as a mirror", "make free.txt; git tag v1; git branch other; git push --mirror origin"),
@@ -217,6 +239,11 @@ REFUSED = [
     Case(
         "a tag of a tag",
         "make held/x.txt; guilty; git tag -m m v1; git tag -m m v2 v1; git reset -q --hard HEAD^; git push origin v2",
+        ["held/x.txt"],
+    ),
+    Case(
+        "a tag of a commit beside a tag of a blob",
+        "git tag blob HEAD:free.txt; make held/x.txt; guilty; git tag v1; git push origin blob v1",
         ["held/x.txt"],
     ),
     Case(
@@ -421,7 +448,53 @@ PUBLISHED = [
     ),
 ]
 
+TREES = [
+    # How a tree gets a ref without a commit, from the index or from a commit.
+    "git tag v1 $(git write-tree); git push origin v1",
+    "git tag -m m v1 $(git write-tree); git push origin v1",
+    "git tag -m m v1 $(git write-tree); git tag -m m v2 v1; git push origin v2",
+    "git tag v1 $(git write-tree); git push origin main v1",
+    "git tag v1 $(git write-tree); git push $remote v1",
+    "git update-ref refs/odd/one $(git write-tree); git push origin refs/odd/one",
+    "git push origin $(git write-tree):refs/tags/v1",
+    "git tag v1 $(git write-tree); git push --tags",
+    "git tag v1 HEAD; git push -q --no-verify origin v1; git push -f origin $(git write-tree):refs/tags/v1",
+]
+
 PUBLISHED_IS_NOT = [
+    Case(
+        "what a ref below refs/remotes has that tracks nothing",
+        "make held/x.txt; guilty; git update-ref refs/remotes/fake/x HEAD; git push origin main",
+        ["held/x.txt"],
+    ),
+    Case(
+        "what a ref has that only begins like one that tracks a remote",
+        "make held/x.txt; guilty; git update-ref refs/remotes/origin2/x HEAD; git push origin HEAD:refs/heads/new",
+        ["held/x.txt"],
+    ),
+    Case(
+        "what a remote has that is this very repository",
+        "make held/x.txt; guilty; git remote add me .; git fetch -q me; git push origin main",
+        ["held/x.txt"],
+    ),
+    Case(
+        "what a remote has that is this repository by another name",
+        "make held/x.txt; guilty; git config url.$REPOSITORY.insteadOf it:; git remote add me it:; git fetch -q me; "
+        "git push origin main",
+        ["held/x.txt"],
+    ),
+    Case(
+        "what a remote without an address has",
+        "make held/x.txt; guilty; git config remote.fake.fetch '+refs/heads/*:refs/remotes/fake/*'; "
+        "git update-ref refs/remotes/fake/x HEAD; git push origin main",
+        ["held/x.txt"],
+    ),
+    Case(
+        "what a ref that tracks nothing keeps of a branch that is rewound",
+        "make held/x.txt; guilty; git push -q --no-verify origin main; git update-ref refs/remotes/fake/x HEAD; "
+        "git push -f origin main^:main",
+        ["held/x.txt"],
+    ),
     Case(
         "what this repository was fetched from itself",
         "git checkout -qb own; make held/x.txt; guilty; git fetch -q . own; git push origin own",
@@ -615,6 +688,13 @@ def test_what_is_published_already_is_not_judged(stage: Stage, case: Case) -> No
 @pytest.mark.parametrize("case", PUBLISHED_IS_NOT, ids=str)
 def test_what_is_not_published_is_judged(stage: Stage, case: Case) -> None:
     judge_push(stage, case)
+
+
+@pytest.mark.parametrize("script", TREES)
+def test_a_tree_that_is_sent_without_a_commit_is_judged(stage: Stage, script: str) -> None:
+    """No commit is named, for there is none: the paths are those in which it differs from what is published."""
+    change = "echo new | tee held/x.txt free.txt; git add -A; "
+    check(stage.repository, Case(script, SETTING + change + script, ["held/x.txt"]))
 
 
 @pytest.mark.parametrize("case", DISCARDED, ids=str)

@@ -7,10 +7,11 @@ import os
 from guard.model import Change
 from guard.record import Record
 from guard.repo import git, published
+from guard.repo.tracking import as_glob, is_tracking, tracking
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from guard.repo.place import Place
 
@@ -93,35 +94,78 @@ def of_push(lines: bytes, place: Place) -> list[Change]:
     """What a push changes, commit by commit, from git's lines to the hook.
 
     Judged are the commits that are sent and not yet published, and those that a forced update discards. Published
-    is what the remote says it has, what any remote-tracking ref has, and what :func:`published.elsewhere` finds.
+    is what the remote says it has, what a ref has that tracks a remote, and what :func:`published.elsewhere` finds.
     """
     refs = [ref for ref in pushed_refs(lines) if not is_zero(ref.local_oid)]
     if not refs:
         return []
-    tips = [ref.local_oid for ref in refs]
+    trees, refs = _without_commits(refs)
+    tips = [ref.local_oid for ref in refs if not is_zero(ref.local_oid)]
     replaced = [ref.remote_oid for ref in refs if not is_zero(ref.remote_oid)]
-    new = git.history(tips, without=[*replaced, *published.elsewhere(place)], remotes=True)
+    destinations = tracking(git.config(), place)
+    globs = list(map(as_glob, destinations))
+    new = git.history(tips, without=[*replaced, *published.elsewhere(place)], tracking=globs)
     changes = [Change(path, commit.oid, commit.at) for commit in new for path in commit.paths]
+    changes += [Change(path) for tree in trees for path in _of_tree(tree, globs)]
     return changes + [
         Change(path, commit.oid, commit.at, discarded=True)
-        for commit in _discarded(refs, tips)
+        for commit in _discarded(refs, tips, destinations)
         for path in commit.paths
     ]
 
 
-def _discarded(refs: list[PushedRef], tips: list[bytes]) -> list[git.Commit]:
+def _without_commits(refs: list[PushedRef]) -> tuple[list[bytes], list[PushedRef]]:
+    """The trees that are sent by themselves, in tags, and the refs that send commits.
+
+    A ref that takes a commit's place with a tree or a blob stays, with the zero oid for what is sent: it discards. A
+    blob that is sent by itself has no path, so it changes none. Branches hold commits alone: git-update-ref(1).
+    """
+    odd = [ref for ref in refs if not ref.remote.startswith(b"refs/heads/")]
+    kinds = git.kinds(oid for ref in odd for oid in (ref.local_oid, ref.remote_oid) if not is_zero(oid))
+    trees, kept = [], []
+    for ref in refs:
+        kind, oid = kinds.get(ref.local_oid, (b"commit", b""))
+        if kind == b"tree":
+            trees.append(oid)
+        if kinds.get(ref.remote_oid, (b"commit", b""))[0] != b"commit":
+            ref = ref._replace(remote_oid=b"0" * len(ref.remote_oid))
+        if kind != b"commit":
+            ref = ref._replace(local_oid=b"0" * len(ref.local_oid))
+        kept.append(ref)
+    return list(dict.fromkeys(trees)), [
+        ref for ref in kept if not is_zero(ref.local_oid) or not is_zero(ref.remote_oid)
+    ]
+
+
+def _of_tree(tree: bytes, globs: Sequence[bytes]) -> list[bytes]:
+    """The paths that a tree which is sent by itself changes: those in which it differs from every published tip.
+
+    None when it is the tree of a published commit. ``globs`` match the refs that track remotes.
+    """
+    published_trees = git.trees_of(globs, every=True)
+    if tree in published_trees:
+        return []
+    return git.differing_from_all(tree, git.trees_of(globs, every=False) or [git.empty_tree()])
+
+
+def _discarded(refs: list[PushedRef], tips: list[bytes], destinations: Sequence[bytes]) -> list[git.Commit]:
     """The commits that forced updates take away, and that no other remote-tracking ref is known to keep.
 
     A ref that tracks an updated one does not count, whatever its remote is called: ``refs/remotes/origin/main`` for
     ``refs/heads/main``. Nor does ``refs/remotes/origin/HEAD``, which stands for another one of them.
     """
     # With "..." git finds where the two parted, also when commits have impossible times.
-    both = [b"%b...%b" % (ref.local_oid, ref.remote_oid) for ref in refs if not is_zero(ref.remote_oid)]
+    both = [
+        ref.remote_oid if is_zero(ref.local_oid) else b"%b...%b" % (ref.local_oid, ref.remote_oid)
+        for ref in refs
+        if not is_zero(ref.remote_oid)
+    ]
     if not both or not git.history(both, without=tips):
         return []
     updated = [b"/" + ref.remote.removeprefix(b"refs/heads/") for ref in refs if not is_zero(ref.remote_oid)]
     updated.append(b"/HEAD")
-    kept = [oid for oid, name in git.tracking_refs() if not name.endswith(tuple(updated))]
+    others = [(oid, name) for oid, name in git.remote_refs() if not name.endswith(tuple(updated))]
+    kept = [oid for oid, name in others if is_tracking(name, destinations)]
     return git.history(both, without=[*tips, *kept])
 
 

@@ -185,6 +185,44 @@ def commits_here(oids: Iterable[bytes]) -> list[bytes]:
     return run(["rev-list", "--no-walk=unsorted", "--ignore-missing", "--stdin"], stdin=asked).split()
 
 
+def kinds(oids: Iterable[bytes]) -> dict[bytes, tuple[bytes, bytes]]:
+    """For each oid that is known here what it is, or what the tag stands for that it is, and the oid of that.
+
+    The kinds are b"commit", b"tree" and b"blob" (gitglossary(7), "peel").
+    """
+    asked = list(dict.fromkeys(oids))
+    if not asked:
+        return {}
+    batch = b"".join(b"%b^{}\n" % oid for oid in asked)
+    lines = run(["cat-file", "--batch-check=%(objecttype) %(objectname)"], stdin=batch).splitlines()
+    answers = [line.split(b" ") for line in lines]
+    found = {oid: (words[0], words[-1]) for oid, words in zip(asked, answers, strict=True)}
+    return {oid: pair for oid, pair in found.items() if pair[0] in (b"commit", b"tree", b"blob")}
+
+
+def trees_of(globs: Sequence[bytes], *, every: bool) -> list[bytes]:
+    """The trees of the refs that match globs, or with ``every`` those of their whole history; each once."""
+    if not globs:
+        return []
+    walk = [] if every else ["--no-walk=unsorted"]
+    return list(dict.fromkeys(_listed(["log", *walk, "--format=%T", *(b"--glob=" + glob for glob in globs)]).split()))
+
+
+def differing_from_all(tree: bytes, others: Sequence[bytes]) -> list[bytes]:
+    """The paths in which a tree differs from every one of the others. All are hex oids. One process."""
+    flags = ("-c", "core.fsmonitor=", "diff-tree", "-r", "--stdin", *LISTING)
+    listed = _listed(flags, stdin=b"".join(b"%b %b\n" % (other, tree) for other in others))
+    # Before the paths of each pair git writes the pair again, with a line feed at its end: git-diff-tree(1), --stdin.
+    changed: set[bytes] | None = None
+    for other in reversed(others):
+        head = b"%b %b\n" % (other, tree)
+        listed, mark, after = listed.rpartition(head)
+        if not mark:
+            raise GitError("git diff-tree --stdin has not answered for every pair of trees")
+        changed = set(_names(after)) if changed is None else changed & set(_names(after))
+    return sorted(changed or ())
+
+
 def staged(against: bytes | str) -> list[bytes]:
     """Paths in which the index differs from a tree-ish: deletions, modes, types and submodule pointers too.
 
@@ -223,20 +261,21 @@ def between(old: bytes | str, new: bytes | str) -> list[bytes]:
     return _names(_listed(["-c", "core.fsmonitor=", "diff-tree", "-r", *LISTING, old, new, "--"]))
 
 
-def history(tips: Iterable[bytes], *, without: Iterable[bytes], remotes: bool = False) -> list[Commit]:
+def history(tips: Iterable[bytes], *, without: Iterable[bytes], tracking: Iterable[bytes] = ()) -> list[Commit]:
     """The commits that ``tips`` reach and ``without`` do not, newest first; both are hex oids. One process.
 
     A tip may also be "OID...OID" (gitrevisions(7)): what either reaches and not both.
 
-    ``remotes``: what any remote-tracking ref reaches is left out too. An oid that is unknown here is passed over. A
-    merge counts for the paths in which it differs from all its parents (git-diff-tree(1), -c), a root commit for all
-    of its paths.
+    ``tracking``: what the refs reach that match one of these globs is left out too. An oid that is unknown here is
+    passed over. A merge counts for the paths in which it differs from all its parents (git-diff-tree(1), -c), a root
+    commit for all of its paths.
     """
     asked = b"".join([b"%b\n" % oid for oid in tips] + [b"^%b\n" % oid for oid in without])
     flags = ("--no-color", "--no-show-signature", "--no-notes", "--encoding=UTF-8", "--format=/%H %ct", "-c")
     # --ignore-missing goes first: git reads stdin where it meets --stdin.
     log = ("-c", "log.showRoot=true", "log", "--ignore-missing", "--stdin")
-    return _commits(_listed([*log, *flags, *LISTING, *(("--not", "--remotes") if remotes else ())], stdin=asked))
+    left_out = [b"--glob=" + glob for glob in tracking]
+    return _commits(_listed([*log, *flags, *LISTING, *(["--not", *left_out] if left_out else [])], stdin=asked))
 
 
 def last_changes(base: bytes, tip: bytes, paths: Collection[bytes]) -> dict[bytes, tuple[str, str]]:
@@ -258,8 +297,8 @@ def last_changes(base: bytes, tip: bytes, paths: Collection[bytes]) -> dict[byte
     return found
 
 
-def tracking_refs() -> list[tuple[bytes, bytes]]:
-    """Every remote-tracking ref of every remote, as (hex oid, full name)."""
+def remote_refs() -> list[tuple[bytes, bytes]]:
+    """Every ref below refs/remotes/, as (hex oid, full name)."""
     lines = run(["for-each-ref", "--format=%(objectname) %(refname)", "refs/remotes/"]).splitlines()
     return [(oid, name) for oid, _, name in (line.partition(b" ") for line in lines)]
 

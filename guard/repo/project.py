@@ -71,7 +71,7 @@ def project_of_repository(path: bytes, entries: Sequence[Configured], *, resolve
 
     "" when there is none. ``entries`` gives the ``url.<base>.insteadOf`` of this account.
     """
-    there = _common_dir_of(path) if os.path.isabs(path) else None
+    there = common_dir_of(path) if os.path.isabs(path) else None
     if there is None:
         return ""
     return _project(_read_config(there), there, _top_of(there), entries, resolve, {there}).name
@@ -183,7 +183,7 @@ def _project(
     if address.host:
         return Named(project_of(url, resolve=resolve), f"the remote {name}")
     path = _local_path(url, address, top or common_dir)
-    there = _common_dir_of(path)
+    there = common_dir_of(path)
     if there is None:
         return Named(project_of(path), f"the remote {name}")
     if there in seen or len(seen) >= CHAIN_MAX:  # repositories that name each other: the first in order stands for all
@@ -203,7 +203,7 @@ def _local_path(url: bytes, address: Address, start: bytes) -> bytes:
     return os.path.join(start, url.strip())
 
 
-def _common_dir_of(path: bytes) -> bytes | None:
+def common_dir_of(path: bytes) -> bytes | None:
     """The common git directory of a repository at a path, found as git finds a local remote; None when none is there.
 
     git tries "/.git", the path itself, "PATH.git/.git" and "PATH.git" (git's path.c, enter_repo).

@@ -1,7 +1,7 @@
 """Which commits have been published, so that a push does not make them public for the first time?
 
-Remote-tracking refs say most of it (git is asked for them with ``--remotes``). This module reads the two files that
-say the rest: FETCH_HEAD, for what was fetched without a tracking ref, and ``shallow``, for where history was cut off.
+Remote-tracking refs say most of it (:mod:`guard.repo.tracking`). This module reads the two files that say the
+rest: FETCH_HEAD, for what was fetched without a tracking ref, and ``shallow``, for where history was cut off.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@
     unions/SLOT/ID/l0, r0, …     links to the watched files behind symbolic links, and to where those led
     unions/SLOT/ID/a0, …         links to the watched files that must stay absent or empty
     unions/SLOT/ID/due           its modification time is when the first of the holder's own reservations runs out
+    unions/SLOT/ID/tracking      globs of the refs that track remotes, one a line; absent when they are many
     unions/SLOT/ID/tree/         the patterns, in one .gitignore, for git
     unions/SLOT/ID/patterns      the patterns for Python (guard.union.patterns)
     unions/SLOT/ID/list*         what a hook that is running has listed
@@ -68,6 +69,8 @@ WRITTEN_NS = 86_400 * 10**9
 """The made-up time of a union's .gitignore, in ns: whoever writes to it gives it the time of day, and is seen."""
 RENEWED_BY_WRITERS_MAX = 1000
 """Larger unions are left to the next hook, so that reserving costs the same among many as among few."""
+GLOBS_MAX = 20
+"""Where more remotes are configured than this, Python judges every push: the hook repeats options for each."""
 LEFTOVER_S = 60.0
 LOCK_PATIENCE_S = 2.0
 """How long to wait for another publisher, in seconds; then Python judges, or the union is left to the next hook."""
@@ -153,6 +156,7 @@ def _publish(
         _make_scratch(os.path.join(slot, b"repository"))
         kept = None if before is None or before.patterns != checksum else before.published
         _write_patterns(slot, published, patterns, fold=identity.fold, kept=kept)
+        _write_tracking(place, identity)
     store_files = [*(source.stamps if source else ())]
     if published.state in (EXACT, FOLDED):
         store_files.append(Stamp(os.path.join(place, b"tree", _IGNORE), WRITTEN_NS))
@@ -233,6 +237,12 @@ def _write_patterns(
     if published.state != LARGE:
         os.mkdir(os.path.join(place, b"tree"), 0o700)
         _write(os.path.join(place, b"tree", _IGNORE), _ignore_file(lines, published.name), mtime_ns=WRITTEN_NS)
+
+
+def _write_tracking(place: bytes, identity: Identity) -> None:
+    globs = identity.tracking.split()
+    if len(globs) <= GLOBS_MAX:
+        _write(os.path.join(place, b"tracking"), b"".join(glob + b"\n" for glob in globs))
 
 
 def _ignore_file(lines: Iterable[bytes], name: bytes) -> bytes:

@@ -14,6 +14,7 @@ from guard.record import Record
 from guard.repo import git
 from guard.repo.index import Index, specs
 from guard.repo.place import Place
+from guard.repo.tracking import as_glob, tracking
 from guard.stores.interface import Actor, Chosen
 from guard.work.here import now_ms
 
@@ -68,7 +69,7 @@ def _touched(paths: Sequence[bytes], patterns: Sequence[bytes], *, fold: bool) -
 
 
 def _unpushed(here: Here, patterns: Sequence[bytes], revision: str) -> int:
-    """How many commits of a revision change what the patterns cover and are on no remote-tracking ref.
+    """How many commits of a revision change what the patterns cover and are on no ref that tracks a remote.
 
     0 where there is no remote to push to, and where there is no such revision.
     """
@@ -84,7 +85,7 @@ def _unpushed(here: Here, patterns: Sequence[bytes], revision: str) -> int:
         "--count",
         revision,
         "--not",
-        "--remotes",
+        *(b"--glob=" + as_glob(ref) for ref in tracking(here.entries, here.place)),
         "--",
         *specs(patterns, fold=here.settings.fold),
     ]

@@ -1,0 +1,73 @@
+"""Which refs below refs/remotes/ track what a remote has?
+
+Only those to which a configured remote is fetched (git-config(1), remote.<name>.fetch). Anybody may make a ref of
+another name with ``git update-ref``: it says nothing about what is published.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from guard.repo.git import Configured
+    from guard.repo.place import Place
+
+_BELOW = b"refs/remotes/"
+_KEYS = ((b"remote.", b".fetch"), (b"svn-remote.", (b".fetch", b".branches", b".tags")))
+
+
+def tracking(entries: Sequence[Configured], place: Place) -> tuple[bytes, ...]:
+    """The destinations below refs/remotes/ of all remotes, such as ``refs/remotes/origin/*``.
+
+    A remote without an address, and one that is this very repository, are none: fetching from there publishes nothing.
+    """
+    found: dict[bytes, None] = {}
+    elsewhere: dict[bytes, bool] = {}
+    for entry in entries:
+        start, ends = next(((start, ends) for start, ends in _KEYS if entry.key.startswith(start)), (b"", b""))
+        if not start or not entry.key.endswith(ends) or not entry.value:
+            continue
+        name = entry.key[: entry.key.rindex(b".")]
+        if name not in elsewhere:
+            elsewhere[name] = _is_elsewhere(name, entries, place)
+        _, colon, ref = entry.value.rpartition(b":")
+        if colon and elsewhere[name] and ref.startswith(_BELOW) and b" " not in ref and b"\n" not in ref:
+            found[ref] = None
+    return tuple(found)
+
+
+def as_glob(ref: bytes) -> bytes:
+    """What to give to ``--glob=`` of git-rev-list(1), which takes a name without a wildcard for a directory."""
+    return ref if b"*" in ref else ref[:-1] + b"[" + ref[-1:] + b"]"
+
+
+def is_tracking(name: bytes, destinations: Iterable[bytes]) -> bool:
+    """Is a ref's full name one of the destinations that :func:`tracking` gives?"""
+    for each in destinations:
+        before, star, after = each.partition(b"*")
+        if name == each or (star and name.startswith(before) and name.endswith(after)):
+            return True
+    return False
+
+
+def _is_elsewhere(name: bytes, entries: Sequence[Configured], place: Place) -> bool:
+    """Does a remote have an address, and another than this repository's? ``name`` is the key up to ``.url``."""
+    urls = [entry.value for entry in entries if entry.key == name + b".url" and entry.value]
+    if any(entry.key.startswith(b"url.") for entry in entries):
+        from guard.repo.project import unshortened
+
+        urls = [unshortened(url, entries) for url in urls if url]
+    return bool(urls) and not all(_is_here(url, place) for url in urls if url)
+
+
+def _is_here(url: bytes, place: Place) -> bool:
+    path = url.removeprefix(b"file://")
+    head, colon, _ = path.partition(b":")
+    if b"://" in path or (colon and b"/" not in head):  # "host:path", as ssh has it
+        return False
+    from guard.repo.project import common_dir_of
+
+    return common_dir_of(os.path.join(place.top or place.git_dir, path)) == os.path.realpath(place.common_dir)
