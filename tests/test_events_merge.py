@@ -100,6 +100,48 @@ DROPS = [
     ),
 ]
 
+OCTOPUS = [
+    # what, script, the held paths in which a change is lost
+    ("a strategy that keeps ours", "git merge -s ours hers third", TWO),
+    ("a file of one of them is put back", "git merge --no-commit hers third; git checkout HEAD held/x.txt", TWO[1:]),
+    ("a file of one of them is taken out", "git merge --no-commit third hers; git rm -qf held/new", TWO[:1]),
+    (
+        "one of two who changed it is taken",
+        "git branch more main; change more held/deep/y.txt; change hers held/deep/y.txt theirs; git checkout -q mine; "
+        "git merge --no-commit -s ours hers third more; git checkout hers -- held",
+        ["held/deep/y.txt"],
+    ),
+]
+
+BY_HAND = [
+    # A MERGE_HEAD that git merge has not written: what is taken from there that was HEAD's before is a change.
+    Case("HEAD itself", "echo evil >held/x.txt; git rev-parse HEAD >.git/MERGE_HEAD", ["held/x.txt"]),
+    Case(
+        "an ancestor, whose version is taken",
+        "git merge -q --no-verify hers; git rev-parse main >.git/MERGE_HEAD; git checkout -q main -- held/x.txt",
+        ["held/x.txt"],
+    ),
+    Case(
+        "an ancestor, as if without fast-forward",
+        "git merge -q --no-verify hers; git rev-parse main >.git/MERGE_HEAD; printf no-ff >.git/MERGE_MODE; "
+        "git checkout -q main -- held/x.txt",
+        ["held/x.txt"],
+    ),
+    Case(
+        "several ancestors",
+        "git merge -q --no-verify hers; git rev-parse main mine >.git/MERGE_HEAD; git checkout -q main -- held/x.txt",
+        ["held/x.txt"],
+    ),
+    Case(
+        "a descendant, which becomes the only parent",
+        "git checkout -q main; git rev-parse hers >.git/MERGE_HEAD; git read-tree hers; "
+        "git update-index --cacheinfo 100644,$(git rev-parse main:held/x.txt),held/x.txt",
+        ["held/x.txt"],
+    ),
+    Case("no commit at all", "echo evil >held/x.txt; git rev-parse HEAD^{tree} >.git/MERGE_HEAD", ["held/x.txt"]),
+    Case("an oid of nothing", f"echo evil >held/x.txt; echo {'1' * 40} >.git/MERGE_HEAD", ["held/x.txt"]),
+]
+
 EVIL = [
     Case(
         "a held file is changed in between",
@@ -221,6 +263,22 @@ def test_a_merge_that_drops_a_change_is_told_and_recorded(
         assert path in stage.repository.git("show", "--name-only", "--format=", commit).out.decode().split()
     log = stage.repository.guard("log", "--json", who="bob").json()["log"]
     assert [(entry["event"], entry["whose"]) for entry in log if entry["event"] != "reserved"] == [("dropped", "alice")]
+
+
+@pytest.mark.parametrize(("what", "script", "lost"), OCTOPUS)
+def test_a_merge_of_several_that_drops_a_change_is_told(stage: Stage, what: str, script: str, lost: list[str]) -> None:
+    done = play(stage.repository, BRANCHES + "git checkout -q mine; " + script)
+    if (stage.repository.git_dir / "MERGE_HEAD").exists():
+        done = play(stage.repository, "git commit -m m")
+    assert done.code == 0, done.text
+    assert sorted(set(re.findall(r"it drops what Nobody changed in (\S+) ", done.text))) == lost, done.text
+
+
+@pytest.mark.parametrize("case", BY_HAND, ids=str)
+def test_a_merge_head_that_was_written_by_hand_excuses_nothing(stage: Stage, case: Case) -> None:
+    stage_all = "" if "read-tree" in case.script else "git add -A; "
+    script = f"{BRANCHES}git checkout -q mine; {case.script}; {stage_all}git commit -m m"
+    check(stage.repository, Case(case.what, script, case.refused))
 
 
 @pytest.mark.parametrize("script", ["git merge -s ours third", "change mine src/b.py; git merge -X ours third"])

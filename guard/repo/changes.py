@@ -31,35 +31,52 @@ def of_commit(place: Place) -> list[Change]:
     While a merge is being concluded, only paths that differ from every parent: carrying in others' work is not
     editing it.
     """
-    return _from_parents([_head(), *_merge_heads(place)])
+    return _from_parents(_parents(place, {}))
 
 
 def of_merge(place: Place, environment: Mapping[bytes, bytes]) -> list[Change]:
     """What a merge changes that none of its parents has, before git has recorded the parents."""
-    return _from_parents([_head(), *merge_heads(place, environment)])
+    return _from_parents(_parents(place, environment))
 
 
 def merge_heads(place: Place, environment: Mapping[bytes, bytes]) -> list[bytes]:
-    """What is being merged into HEAD, as hex oids; none when no merge is under way.
+    """What is being merged into HEAD, as hex oids of commits; none when no merge is under way.
 
-    MERGE_HEAD lists them once git has recorded the merge. Before that, git merge names them in GITHEAD_OID variables,
-    and drops those that another one contains.
+    MERGE_HEAD lists them once git has recorded the merge. Before that, git merge names them in GITHEAD_OID variables.
+    A commit that HEAD contains, or that another one contains, is left out: nothing of it can be carried in, and git
+    merge would not merge it. So a MERGE_HEAD that somebody wrote by hand excuses nothing that HEAD had before.
     """
-    recorded = _merge_heads(place)
-    if recorded:
-        return recorded
-    oids = [name.removeprefix(b"GITHEAD_") for name in environment if name.startswith(b"GITHEAD_")]
-    # Run in a hook of another repository's merge, we are told of its heads too.
-    named = git.commits_here(oid for oid in oids if published.is_oid(oid)) if oids else []
+    oids = _recorded(place)
+    if not oids:
+        # Run in a hook of another repository's merge, we are told of its heads too.
+        names = (name.removeprefix(b"GITHEAD_") for name in environment if name.startswith(b"GITHEAD_"))
+        oids = [oid for oid in names if published.is_oid(oid)]
+    named = git.commits_here(oids) if oids and git.has_head() else []
     if not named:
         return []
-    independent = git.run(["merge-base", "--independent", "HEAD", *sorted(named)]).split()
     head = git.run(["rev-parse", "HEAD"]).strip()
-    return [oid for oid in independent if oid != head]
+    independent = set(git.run(["merge-base", "--independent", head, *named]).split()) - {head}
+    return [oid for oid in dict.fromkeys(named) if oid in independent]
+
+
+def _parents(place: Place, environment: Mapping[bytes, bytes]) -> list[bytes]:
+    """The parents of the commit that is about to be made, as tree-ishes; the empty tree before the first commit.
+
+    A merge whose heads all contain HEAD, and that was not begun with --no-ff (MERGE_MODE says so), becomes a commit
+    without HEAD among its parents: git's builtin/commit.c, reduce_heads.
+    """
+    if not git.has_head():
+        return [git.empty_tree()]
+    heads = merge_heads(place, environment)
+    if heads and _recorded(place) and not _is_without_fast_forward(place):
+        status, _ = git.answer(["merge-base", "--is-ancestor", "HEAD", heads[0]], accept=(0, 1))
+        if status == 0 and len(heads) == 1:
+            return heads
+    return [b"HEAD", *heads]
 
 
 class OneSided(Record):
-    """A path that a merge takes from one parent, though the other had changed it since they parted.
+    """A path that a merge takes from some parents, though another had changed it since they parted.
 
     ``commit`` is the last commit of the other side that changed the path, ``author`` who wrote it.
     """
@@ -70,24 +87,31 @@ class OneSided(Record):
 
 
 def taken_from_one_side(place: Place, environment: Mapping[bytes, bytes]) -> list[bytes]:
-    """In a merge of two: the paths in which the result is one parent's, and differs from the other's."""
-    heads = merge_heads(place, environment)
-    if len(heads) != 1 or not git.has_head():
+    """In a merge: the paths in which the result is some parent's, and differs from another's."""
+    parents = _parents(place, environment)
+    if len(parents) == 1:
         return []
-    return sorted(set(git.staged("HEAD")) ^ set(git.staged(heads[0])))
+    differing = [set(git.staged(parent)) for parent in parents]
+    return sorted(set.union(*differing) - set.intersection(*differing))
 
 
 def dropped(place: Place, environment: Mapping[bytes, bytes], paths: Collection[bytes]) -> list[OneSided]:
-    """Those of ``paths``, as :func:`taken_from_one_side` gives them, in which a change of the other side is lost."""
-    other = merge_heads(place, environment)[0]
-    base = git.merge_base(b"HEAD", other)
-    if not base:
-        return []
-    lost = []
-    for side in (b"HEAD", other):
-        given_up = set(paths) & set(git.staged(side)) & set(git.between(base, side))
-        lost += [OneSided(path, *last) for path, last in sorted(git.last_changes(base, side, given_up).items())]
-    return lost
+    """Those of ``paths``, as :func:`taken_from_one_side` gives them, in which a change of some parent is lost.
+
+    It is lost where the result is another parent's, and since those two parted this one has changed the path.
+    """
+    parents = _parents(place, environment)
+    differing = {parent: set(paths) & set(git.staged(parent)) for parent in parents}
+    lost: dict[tuple[bytes, str], OneSided] = {}
+    for side, given_up in differing.items():
+        for taken in parents:
+            candidates = given_up - differing[taken]
+            base = git.merge_base(taken, side) if candidates else b""
+            if base:
+                changed = candidates & set(git.between(base, side))
+                for path, (commit, author) in sorted(git.last_changes(base, side, changed).items()):
+                    lost.setdefault((path, commit), OneSided(path, commit, author))
+    return list(lost.values())
 
 
 def of_push(lines: bytes, place: Place) -> list[Change]:
@@ -211,16 +235,21 @@ def is_zero(oid: bytes) -> bool:
     return not oid.strip(b"0")
 
 
-def _head() -> bytes:
-    return b"HEAD" if git.has_head() else git.empty_tree()
-
-
-def _merge_heads(place: Place) -> list[bytes]:
+def _recorded(place: Place) -> list[bytes]:
+    """What MERGE_HEAD says."""
     try:
         with open(os.path.join(place.git_dir, b"MERGE_HEAD"), "rb") as file:
             return file.read().split()
     except FileNotFoundError:
         return []
+
+
+def _is_without_fast_forward(place: Place) -> bool:
+    try:
+        with open(os.path.join(place.git_dir, b"MERGE_MODE"), "rb") as file:
+            return file.read() == b"no-ff"
+    except FileNotFoundError:
+        return False
 
 
 def _from_parents(parents: list[bytes]) -> list[Change]:
