@@ -19,7 +19,7 @@ def main() -> None:
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
     if sys.argv[1:2] == ["hook"] and len(sys.argv) > 2 and not sys.argv[2].startswith("-"):
         from guard.events import NAMES
-        from guard.hook import by_hand
+        from guard.install.through_line import by_hand
 
         if sys.argv[2] in NAMES:
             sys.exit(by_hand(sys.argv[2], sys.argv[3:]))

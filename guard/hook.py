@@ -9,6 +9,7 @@ import os
 
 from guard.events import Started, by_name
 from guard.model import EXIT_DONE, EXIT_REFUSED, EXIT_UNKNOWN, GuardError, unexpected
+from guard.record import Record
 from guard.repo import standpoint
 from guard.repo.diverted import diversions
 from guard.repo.place import Place, in_hook
@@ -41,10 +42,22 @@ END_OF_PUSH = b"guard: end of what is pushed\n"
 """hooks/guard writes this line behind those that git gave it."""
 
 
-def main(words: Sequence[str]) -> None:
+class Line(Record):
+    """The line in somebody else's hook that has called guard: what is wrong with its place, and how to repair that.
+
+    ``wrong`` is "" when nothing is. ``files`` are those that were read to find out, as absolute paths.
+    """
+
+    wrong: str
+    repair: str
+    files: tuple[bytes, ...]
+
+
+def main(words: Sequence[str], *, look_at_line: Callable[[str], Line] | None = None) -> None:
     """``publish EVENT`` prints "STATE NAME" for the hook; ``judge EVENT …`` judges, and prints "judged" at its end.
 
     Exits 0, or 10 more than its exit code: a Python that dies ends with 1, which must not look like a refusal.
+    ``look_at_line`` looks at the line that has called guard for an event, where one has.
     Hooks of guard 0.1, which an upgrade leaves in place until ``guard install`` renews them, ask with other words.
     """
     open_closed_files()
@@ -56,21 +69,31 @@ def main(words: Sequence[str]) -> None:
     elif stage == "verdict":
         status = judged(event, arguments)
     elif stage == "publish":
-        status = _refreshed(event)
+        status = _refreshed(event, look_at_line)
     else:
-        status = judged(event, arguments, marked=True)
+        status = judged(event, arguments, marked=True, look_at_line=look_at_line)
         if status == EXIT_DONE:
             os.write(1, b"judged\n")
     os._exit(status and status + 10)  # nothing is left to tidy, and taking the interpreter down takes 1 ms
 
 
-def judged(event: str, arguments: Sequence[str], *, marked: bool = False) -> int:
+def judged(
+    event: str,
+    arguments: Sequence[str],
+    *,
+    marked: bool = False,
+    look_at_line: Callable[[str], Line] | None = None,
+) -> int:
     """Reaches a verdict and says it, or says why there is none; returns the exit code.
 
-    ``marked``: what stdin holds must end with :data:`END_OF_PUSH`.
+    ``marked``: what stdin holds must end with :data:`END_OF_PUSH`. ``look_at_line`` is as for :func:`main`.
     """
     try:
-        return verdict(event, arguments, marked=marked)
+        status = verdict(event, arguments, marked=marked)
+        line = look_at_line(event) if look_at_line and status == EXIT_DONE else None
+        if line and line.wrong:
+            _doubt_later(event, line)
+        return status
     except GuardError as error:
         _trace_error()
         return cannot_tell(error, by_name(event).verb)
@@ -79,24 +102,25 @@ def judged(event: str, arguments: Sequence[str], *, marked: bool = False) -> int
         return cannot_tell(unexpected(error), by_name(event).verb)
 
 
-def by_hand(event: str, arguments: Sequence[str]) -> int:
+def by_hand(event: str, arguments: Sequence[str], *, look_at_line: Callable[[str], Line] | None = None) -> int:
     """As :func:`judged`, from wherever the command was typed: asks as if git had started the hook (githooks(5))."""
     from guard.repo.place import discover
 
     environment = standpoint.environment()
     if environment.get(b"GIT_DIR"):
-        return judged(event, arguments)
+        return judged(event, arguments, look_at_line=look_at_line)
     try:
         place = discover()
     except GuardError as error:
         return said(error)
     with standpoint.asking_from({**environment, b"GIT_DIR": place.git_dir}, place.top or place.git_dir):
-        return judged(event, arguments)
+        return judged(event, arguments, look_at_line=look_at_line)
 
 
-def _refreshed(event: str) -> int:
+def _refreshed(event: str, look_at_line: Callable[[str], Line] | None) -> int:
+    line = None if look_at_line is None else lambda: look_at_line(event)
     try:
-        os.write(1, b" ".join(refresh()) + b"\n")
+        os.write(1, b" ".join(refresh(line)) + b"\n")
     except GuardError as error:
         _trace_error()
         status = cannot_tell(error, by_name(event).verb)
@@ -110,21 +134,28 @@ def _refreshed(event: str) -> int:
     return status
 
 
-def refresh() -> union.Published:
-    """Brings the published union up to date and says what it is."""
+def refresh(look_at_line: Callable[[], Line] | None = None) -> union.Published:
+    """Brings the published union up to date and says what it is.
+
+    Where a line in somebody else's hook has called guard, and stands in a wrong place, Python judges.
+    """
     place = in_hook()
     environment = standpoint.environment()
     key = union.key_of(environment)
     slot = os.path.join(place.unions_dir, union.slot_of(environment))
     current = union.load(slot)
     stamps = None if current is None else union.settings_hold(slot, current, key)
+    if look_at_line and current is not None and not current.identity.placed:
+        stamps = None
     if current is None or stamps is None:
+        line = look_at_line() if look_at_line else None
         why = "there is no union that can be read" if current is None else "settings or their files have changed"
         _trace(lambda: f"{why} in {os.fsdecode(slot)}: the settings are read anew")
-        settings, stamps, entries = _settings(place)
+        settings, stamps, entries = _settings(place, also=line.files if line else ())
         diverted = diversions(settings, environment, entries, place)
-        if settings.only or (diverted and settings.mode.value != "off"):
-            # Whatever is reserved, the fence is looked at; and what leads elsewhere is said in every hook.
+        doubtful = diverted or (line and line.wrong)
+        if settings.only or (doubtful and settings.mode.value != "off"):
+            # Whatever is reserved, the fence is looked at; and what leaves a doubt is said in every hook.
             return union.Published(BY_PYTHON, b"-")
         where = settings.store
         identity = union.Identity(
@@ -134,6 +165,7 @@ def refresh() -> union.Published:
             fold=settings.fold,
             off=settings.mode.value == "off",
             tracking=b" ".join(map(as_glob, tracking(entries, place))),
+            placed=line is not None and not line.wrong,
         )
     else:
         identity = current.identity
@@ -191,6 +223,32 @@ def verdict(event: str, arguments: Sequence[str], *, marked: bool = False) -> in
         union.renew(store)  # what matched had ended: so that the next hook need not ask
         return EXIT_DONE
     return conclude(store, settings, answer, changes, place=place, event=event)
+
+
+def _doubt_later(event: str, line: Line) -> None:
+    """What is to be said when others may stage more after guard has judged. Raises :class:`GuardError` when a path
+    that somebody holds is changed in the work tree, for it may then become a part of this commit.
+    """
+    place, environment = in_hook(), standpoint.environment()
+    settings, _, _ = _settings(place)
+    if settings.mode.value == "off" or is_unused(settings.store, place):
+        return
+    store = open_configured(settings.store, environment, place, patience_s=_patience_s()).store
+    project, holder = settings.project.value, _spelled(store, settings)
+    if not any(row.exclusive and row.holder != holder for row in store.active(project).reservations):
+        return  # there is nothing that could be staged wrongly
+
+    from guard.judge import verdict as judged
+    from guard.model import Change
+    from guard.repo.index import Index
+
+    changed = [Change(path) for path in Index(place, environment).changed()]
+    held = judged(store, changed, project=project, me=holder, fold=settings.fold).conflicts
+    if held:
+        first = held[0]
+        what = f"{safe(first.path)}, which {safe(first.reservation.holder)} holds, is changed in this work tree"
+        raise GuardError(f"{line.wrong}; and {what}", hint=line.repair)
+    to_stderr(f"guard: NOT PROVEN: {line.wrong}.\n  repair: {line.repair}")
 
 
 def _trace(text: Callable[[], str]) -> None:
@@ -389,8 +447,8 @@ def _stdin(*, marked: bool) -> bytes:
     return lines.removesuffix(END_OF_PUSH) if marked else lines
 
 
-def _settings(place: Place) -> tuple[Settings, list[Stamp], list[Configured]]:
-    """What is set here, with the stamps of the files it was read from, and git's configuration.
+def _settings(place: Place, *, also: Sequence[bytes] = ()) -> tuple[Settings, list[Stamp], list[Configured]]:
+    """What is set here, with the stamps of the files it was read from and of ``also``, and git's configuration.
 
     The stamps are taken before and after reading, and are proven only when both are the same and were old before: a
     process may be stopped anywhere in between. Included files are known only after a first reading, so it is repeated.
@@ -399,14 +457,14 @@ def _settings(place: Place) -> tuple[Settings, list[Stamp], list[Configured]]:
     from guard.repo.git import config
 
     now_ns = _now_ms() * 1_000_000
-    watched = settings.watched_files(standpoint.environment(), [], place)
+    watched = (*settings.watched_files(standpoint.environment(), [], place), *also)
     while True:
         before = [freshness.aged(path, now_ns=now_ns) for path in watched]
         entries = config()
         found = settings.read(standpoint.environment(), entries, place)
         if set(found.watched) <= set(watched):
             break
-        watched = found.watched
+        watched = (*found.watched, *also)
     after = [freshness.aged(path, now_ns=now_ns) for path in watched]
     stamps = [
         stamp._replace(proven=stamp.proven and stamp == earlier) for earlier, stamp in zip(before, after, strict=True)

@@ -117,7 +117,7 @@ def hook(event: str, arguments: tuple[str, ...]) -> int:
 
     EVENT is pre-commit, pre-merge-commit or pre-push; the ARGUMENTS and standard input are those git gave the hook.
     """
-    from guard.hook import by_hand
+    from guard.install.through_line import by_hand
 
     return by_hand(event, arguments)
 

@@ -92,7 +92,8 @@ def taken_from_one_side(place: Place, environment: Mapping[bytes, bytes]) -> lis
     if len(parents) == 1:
         return []
     differing = [set(git.staged(parent)) for parent in parents]
-    return sorted(set.union(*differing) - set.intersection(*differing))
+    everywhere = differing[0].intersection(*differing[1:])
+    return sorted(differing[0].union(*differing[1:]) - everywhere)
 
 
 def dropped(place: Place, environment: Mapping[bytes, bytes], paths: Collection[bytes]) -> list[OneSided]:

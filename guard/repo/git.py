@@ -274,8 +274,8 @@ def history(tips: Iterable[bytes], *, without: Iterable[bytes], tracking: Iterab
     flags = ("--no-color", "--no-show-signature", "--no-notes", "--encoding=UTF-8", "--format=/%H %ct", "-c")
     # --ignore-missing goes first: git reads stdin where it meets --stdin.
     log = ("-c", "log.showRoot=true", "log", "--ignore-missing", "--stdin")
-    left_out = [b"--glob=" + glob for glob in tracking]
-    return _commits(_listed([*log, *flags, *LISTING, *(["--not", *left_out] if left_out else [])], stdin=asked))
+    left_out: list[bytes | str] = ["--not", *(b"--glob=" + glob for glob in tracking)]
+    return _commits(_listed([*log, *flags, *LISTING, *left_out], stdin=asked))
 
 
 def last_changes(base: bytes, tip: bytes, paths: Collection[bytes]) -> dict[bytes, tuple[str, str]]:

@@ -9,6 +9,7 @@
     unions/SLOT/ID/l0, r0, …     links to the watched files behind symbolic links, and to where those led
     unions/SLOT/ID/a0, …         links to the watched files that must stay absent or empty
     unions/SLOT/ID/due           its modification time is when the first of the holder's own reservations runs out
+    unions/SLOT/ID/placed        there if a line in another hook, which runs guard, stood in its place
     unions/SLOT/ID/tracking      globs of the refs that track remotes, one a line; absent when they are many
     unions/SLOT/ID/tree/         the patterns, in one .gitignore, for git
     unions/SLOT/ID/patterns      the patterns for Python (guard.union.patterns)
@@ -165,6 +166,8 @@ def _publish(
     due = _due(source)
     if due is not None:
         _write(os.path.join(place, b"due"), b"", mtime_ns=due * 1_000_000)
+    if identity.placed:
+        _write(os.path.join(place, b"placed"), b"")
     _write(os.path.join(place, b"whole"), b"")
     if key is not None:
         generation = source.generation if source else 0

@@ -39,6 +39,7 @@ PAIRS_MAX = 999
 class Identity(Record):
     """Whose union it is, of which project; ``fold``: names that differ in case are the same.
 
+    ``placed``: the line that runs guard in somebody else's hook stood in its place (:mod:`guard.install.through_line`).
     ``tracking`` are globs, with spaces between them, of the refs that track remotes (:mod:`guard.repo.tracking`).
     """
 
@@ -48,6 +49,7 @@ class Identity(Record):
     fold: bool
     off: bool
     tracking: bytes = b""
+    placed: bool = False
 
 
 class Published(Record):
@@ -113,8 +115,9 @@ def load(slot: bytes) -> Current | None:
             lines = file.read().split(b"\n")
         version, name, state, *_ = lines[0].split(b" ")
         end = lines.index(END, 4)
-        holder, project, store, fold, off, refs, generation, store_files, patterns, due = lines[end + 1 : end + 11]
-        if version != VERSION or lines[end + 11 :] != [b""] or not is_name(name):
+        holder, project, store, fold, off, refs, placed, *rest = lines[end + 1 : end + 12]
+        generation, store_files, patterns, due = rest
+        if version != VERSION or lines[end + 12 :] != [b""] or not is_name(name):
             return None
         if not os.path.samefile(os.path.join(slot, name, b"slot"), slot):
             return None  # the repository was copied: its files are not those that are watched
@@ -124,7 +127,7 @@ def load(slot: bytes) -> Current | None:
             host=lines[2],
             key=lines[3],
             files=tuple(map(_stamp, lines[4:end])),
-            identity=Identity(holder, project, store, fold == b"1", off == b"1", refs),
+            identity=Identity(holder, project, store, fold == b"1", off == b"1", refs, placed == b"1"),
             generation=int(generation),
             store_files=int(store_files),
             patterns=patterns,
@@ -144,6 +147,7 @@ def lines_of(current: Current, *, slot: bytes) -> bytes:
     lines += [_line(stamp) for stamp in current.files]
     lines += [END, identity.holder, identity.project, identity.store]
     lines += [b"1" if identity.fold else b"0", b"1" if identity.off else b"0", identity.tracking]
+    lines += [b"1" if identity.placed else b"0"]
     lines += [b"%d" % current.generation, b"%d" % current.store_files, current.patterns]
     lines += [b"" if current.due is None else b"%d" % current.due]
     if any(b"\n" in line for line in lines):
