@@ -13,19 +13,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from guard.model import Change
+    from guard.repo.git import Configured
     from guard.repo.place import Place
 
 
 class Started(Record):
     """How git started a hook (githooks(5)): where, with which environment and arguments, and what it wrote to stdin.
 
-    ``stdin`` is b"" for an event that does not read it.
+    ``stdin`` is b"" for an event that does not read it. ``entries`` are git's configuration.
     """
 
     place: Place
     environment: Mapping[bytes, bytes]
     arguments: Sequence[str]
     stdin: bytes = b""
+    entries: Sequence[Configured] = ()
 
 
 class Event(Record):
@@ -65,7 +67,7 @@ def _of_push(started: Started) -> list[Change]:
     from guard.repo import changes
 
     lines = started.stdin or changes.pushed_by_manager(started.environment)
-    return changes.of_push(lines, started.place)
+    return changes.of_push(lines, started.place, started.entries)
 
 
 EVENTS = (

@@ -11,10 +11,8 @@ from guard.events import Started, by_name
 from guard.model import EXIT_DONE, EXIT_REFUSED, EXIT_UNKNOWN, GuardError, unexpected
 from guard.record import Record
 from guard.repo import standpoint
-from guard.repo.diverted import diversions
 from guard.repo.place import Place, in_hook
 from guard.repo.settings import Setting, Settings, patience_s, principal, skipped, softened
-from guard.repo.tracking import as_glob, tracking
 from guard.stores import freshness
 from guard.stores.choose import is_unused, open_configured
 from guard.stores.interface import Actor, Store
@@ -151,6 +149,9 @@ def refresh(look_at_line: Callable[[], Line] | None = None) -> union.Published:
         line = look_at_line() if look_at_line else None
         why = "there is no union that can be read" if current is None else "settings or their files have changed"
         _trace(lambda: f"{why} in {os.fsdecode(slot)}: the settings are read anew")
+        from guard.repo.diverted import diversions
+        from guard.repo.tracking import as_glob, tracking
+
         settings, stamps, entries = _settings(place, also=line.files if line else ())
         diverted = diversions(settings, environment, entries, place)
         doubtful = diverted or (line and line.wrong)
@@ -190,6 +191,8 @@ def refresh(look_at_line: Callable[[], Line] | None = None) -> union.Published:
 def verdict(event: str, arguments: Sequence[str], *, marked: bool = False) -> int:
     """Judges what the event changes, says so, and returns the exit code. Raises :class:`GuardError`."""
     place = in_hook()
+    from guard.repo.diverted import diversions
+
     settings, _, entries = _settings(place)
     if settings.mode.value == "off":
         return EXIT_DONE
@@ -197,7 +200,7 @@ def verdict(event: str, arguments: Sequence[str], *, marked: bool = False) -> in
         to_stderr(f"guard: JUDGED BY OTHER RESERVATIONS: {each.sentence()}")
     changes = None
     if settings.only:
-        changes = _changes(event, arguments, place, marked=marked)
+        changes = _changes(event, arguments, place, entries, marked=marked)
         if _leaves_fence(settings, changes, place, event=event):
             return EXIT_REFUSED
     if is_unused(settings.store, place):
@@ -205,7 +208,7 @@ def verdict(event: str, arguments: Sequence[str], *, marked: bool = False) -> in
         return EXIT_DONE
     store = open_configured(settings.store, standpoint.environment(), place, patience_s=_patience_s()).store
     if changes is None:
-        changes = _changes(event, arguments, place, marked=marked)
+        changes = _changes(event, arguments, place, entries, marked=marked)
     project, holder = settings.project.value, _spelled(store, settings)
 
     from guard.judge import verdict as judged
@@ -343,7 +346,7 @@ def _by_all_rows(store: Store, changes: Sequence[Change], settings: Settings) ->
     me, fold = _spelled(store, settings), settings.fold
     rows = [row for row in store.active(settings.project.value).reservations if row.exclusive and row.holder != me]
     matcher = Matcher(table_of((covering(row.pattern) for row in rows), fold=fold), fold=fold)
-    touched = [change for change in changes if matcher.covers(change.path)]
+    touched = [change for change in changes if any(map(matcher.covers, change.judged_paths))]
     return tuple(conflicts(touched, rows, me=me, fold=fold)) if touched else ()
 
 
@@ -428,11 +431,12 @@ def tell(store: Store, project: str, holder: str) -> None:
         _quietly(lambda: store.told(notices))
 
 
-def _changes(event: str, arguments: Sequence[str], place: Place, *, marked: bool) -> list[Change]:
+def _changes(
+    event: str, arguments: Sequence[str], place: Place, entries: Sequence[Configured], *, marked: bool
+) -> list[Change]:
     row = by_name(event)
-    return row.changes(
-        Started(place, standpoint.environment(), arguments, _stdin(marked=marked) if row.reads_stdin else b"")
-    )
+    stdin = _stdin(marked=marked) if row.reads_stdin else b""
+    return row.changes(Started(place, standpoint.environment(), arguments, stdin, entries))
 
 
 def _stdin(*, marked: bool) -> bytes:

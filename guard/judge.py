@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def verdict(store: Store, changes: Sequence[Change], *, project: str, me: str, fold: bool) -> Verdict:
     """Judges changes by what the store holds now. Raises :class:`guard.model.GuardError` when it cannot answer."""
-    snapshot = store.covering(project, [change.path for change in changes])
+    snapshot = store.covering(project, [path for change in changes for path in change.judged_paths])
     return Verdict(tuple(conflicts(changes, snapshot.reservations, me=me, fold=fold)), snapshot.generation)
 
 
@@ -28,7 +28,7 @@ def conflicts(changes: Iterable[Change], reservations: Iterable[Reservation], *,
     return [
         Conflict(change.path, change.commit, theirs[number], change.at, change.discarded)
         for change in changes
-        for number in union.attribute(change.path)
+        for number in sorted({number for path in change.judged_paths for number in union.attribute(path)})
     ]
 
 

@@ -113,10 +113,20 @@ class Change(Record):
     """A changed path.
 
     ``commit`` is the hex oid of the pushed commit that changed it, None for the index; ``at`` is when that commit
-    was made (Unix ms). ``discarded``: a forced push takes this commit away from the remote.
+    was made (Unix ms). ``discarded``: a forced push takes this commit away from the remote. ``submodule``: the path is
+    the pointer of a submodule, before or after the change.
     """
 
     path: bytes
     commit: str | None = None
     at: int | None = None
     discarded: bool = False
+    submodule: bool = False
+
+    @property
+    def judged_paths(self) -> tuple[bytes, ...]:
+        """The paths of which one must be reserved: for a submodule its place, and one below it.
+
+        So that ``dir/**`` covers a submodule at ``dir``, whenever it came there. No index holds a path named ``.git``.
+        """
+        return (self.path, self.path + b"/.git") if self.submodule else (self.path,)

@@ -314,9 +314,11 @@ REFRESH_OURS = {
     *(
         "guard.repo",
         "guard.repo.defaults",
+        "guard.repo.diverted",
         "guard.repo.git",
         "guard.repo.place",
         "guard.repo.settings",
+        "guard.repo.tracking",
         "guard.repo.variables",
     ),
     "guard.repo.known_settings",

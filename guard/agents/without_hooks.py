@@ -89,6 +89,6 @@ def _of_push(world: World, call: Git) -> list[Conflict]:
             git.run(["rev-parse", "--verify", "--end-of-options", f"{source}^{{commit}}"]).strip() for source in known
         ]
     lines = b"".join(b"refs/heads/x %b refs/heads/x %b\n" % (oid, b"0" * len(oid)) for oid in oids)
-    found: list[Change] = repo_changes.of_push(lines, world.place) if lines else []
+    found: list[Change] = repo_changes.of_push(lines, world.place, git.config()) if lines else []
     rows = world.store.covering(world.project, [change.path for change in found]).reservations
     return conflicts(found, rows, me=world.me, fold=world.settings.fold)

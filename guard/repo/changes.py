@@ -115,8 +115,8 @@ def dropped(place: Place, environment: Mapping[bytes, bytes], paths: Collection[
     return list(lost.values())
 
 
-def of_push(lines: bytes, place: Place) -> list[Change]:
-    """What a push changes, commit by commit, from git's lines to the hook.
+def of_push(lines: bytes, place: Place, entries: Sequence[git.Configured]) -> list[Change]:
+    """What a push changes, commit by commit, from git's lines to the hook; ``entries`` are git's configuration.
 
     Judged are the commits that are sent and not yet published, and those that a forced update discards. Published
     is what the remote says it has, what a ref has that tracks a remote, and what :func:`published.elsewhere` finds.
@@ -127,13 +127,17 @@ def of_push(lines: bytes, place: Place) -> list[Change]:
     trees, refs = _without_commits(refs)
     tips = [ref.local_oid for ref in refs if not is_zero(ref.local_oid)]
     replaced = [ref.remote_oid for ref in refs if not is_zero(ref.remote_oid)]
-    destinations = tracking(git.config(), place)
+    destinations = tracking(entries, place)
     globs = list(map(as_glob, destinations))
     new = git.history(tips, without=[*replaced, *published.elsewhere(place)], tracking=globs)
-    changes = [Change(path, commit.oid, commit.at) for commit in new for path in commit.paths]
+    changes = [
+        Change(path, commit.oid, commit.at, submodule=path in commit.submodules)
+        for commit in new
+        for path in commit.paths
+    ]
     changes += [Change(path) for tree in trees for path in _of_tree(tree, globs)]
     return changes + [
-        Change(path, commit.oid, commit.at, discarded=True)
+        Change(path, commit.oid, commit.at, discarded=True, submodule=path in commit.submodules)
         for commit in _discarded(refs, tips, destinations)
         for path in commit.paths
     ]
@@ -254,7 +258,8 @@ def _is_without_fast_forward(place: Place) -> bool:
 
 
 def _from_parents(parents: list[bytes]) -> list[Change]:
-    changed = set(git.staged(parents[0]))
+    submodules = git.staged_submodules(parents[0])
+    changed = set(submodules)
     for parent in parents[1:]:
         changed &= set(git.staged(parent))
-    return [Change(path) for path in sorted(changed)]
+    return [Change(path, submodule=submodules[path]) for path in sorted(changed)]

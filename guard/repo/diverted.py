@@ -11,7 +11,6 @@ import os
 
 from guard.record import Record
 from guard.repo.defaults import PROJECT_NOTE, read_note
-from guard.repo.secrets import bare_of_password
 from guard.words import quoted, safe
 
 TYPE_CHECKING = False
@@ -35,6 +34,8 @@ class Diversion(Record):
 
     def sentence(self) -> str:
         """What is so, for a warning."""
+        from guard.repo.secrets import bare_of_password
+
         key = "guard.db" if self.what == "store" else "guard.project"
         named = bare_of_password(self.setting.value)
         said = f"{self.setting.source} names the {self.what} {safe(named)}, and this repository's is {safe(self.usual)}"
@@ -116,5 +117,7 @@ def _without_process(environment: Mapping[bytes, bytes], entries: Sequence[Confi
 def _is_same_place(one: str, other: str) -> bool:
     """Do two addresses name one store? Notes hold no password; links and ``..`` in a path do not count."""
     if "://" in one or "://" in other:
+        from guard.repo.secrets import bare_of_password
+
         return bare_of_password(one) == bare_of_password(other)
     return one == other or os.path.realpath(one) == os.path.realpath(other)

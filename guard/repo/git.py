@@ -22,6 +22,11 @@ LISTING = ("--no-renames", "--no-ext-diff", "--name-only", "-z", "--no-relative"
 """How every list of changed paths is asked for: both sides of a rename, submodule pointers too, no quoting."""
 
 
+RAW = (*(word for word in LISTING if word != "--name-only"), "--raw")
+"""The same with modes: ":MODE… OID… STATUS" before each path (git-diff-tree(1), RAW OUTPUT FORMAT)."""
+_SUBMODULE = b"160000"
+
+
 class GitError(GuardError):
     """git could not be started, or failed; ``status`` is its exit status (negative: the signal that ended it)."""
 
@@ -47,11 +52,15 @@ class Configured:
 
 
 class Commit(Record):
-    """A commit: its hex oid, when it was made (the committer's time, Unix ms in whole seconds), what it changed."""
+    """A commit: its hex oid, when it was made (the committer's time, Unix ms in whole seconds), what it changed.
+
+    ``submodules`` are those of its paths that are pointers of submodules, before or after.
+    """
 
     oid: str
     at: int
     paths: list[bytes]
+    submodules: set[bytes]
 
 
 def run(
@@ -231,6 +240,14 @@ def staged(against: bytes | str) -> list[bytes]:
     return begin_staged(against)()
 
 
+def staged_submodules(against: bytes | str) -> dict[bytes, bool]:
+    """The paths that :func:`staged` lists, each with whether it is the pointer of a submodule, before or after."""
+    index = ("-c", "core.fsmonitor=", "diff-index", "--cached", "--ita-invisible-in-index")
+    words = _listed([*index, *RAW, against, "--"]).split(b"\0")
+    pairs = zip(words[::2], words[1::2], strict=False)  # the last word is empty
+    return {path: _SUBMODULE in modes[1:].split(b" ") for modes, path in pairs}
+
+
 def begin_staged(against: bytes | str) -> Callable[[], list[bytes]]:
     """As :func:`staged`, but git only starts to list them; what is returned waits for its end, and is called once."""
     # The index alone is looked at: no need to ask a file system monitor, or to start its daemon.
@@ -275,7 +292,7 @@ def history(tips: Iterable[bytes], *, without: Iterable[bytes], tracking: Iterab
     # --ignore-missing goes first: git reads stdin where it meets --stdin.
     log = ("-c", "log.showRoot=true", "log", "--ignore-missing", "--stdin")
     left_out: list[bytes | str] = ["--not", *(b"--glob=" + glob for glob in tracking)]
-    return _commits(_listed([*log, *flags, *LISTING, *left_out], stdin=asked))
+    return _commits(_listed([*log, *flags, *RAW, *left_out], stdin=asked))
 
 
 def last_changes(base: bytes, tip: bytes, paths: Collection[bytes]) -> dict[bytes, tuple[str, str]]:
@@ -314,22 +331,21 @@ def _real() -> dict[bytes, bytes]:
 
 
 def _commits(listed: bytes) -> list[Commit]:
-    """Reads a log of "/oid time", which no path begins like, each followed by the commit's paths.
+    """Reads a log of "/oid time", which no path begins like, each followed by the commit's paths with their modes.
 
-    A NUL ends every word. Before the first path git leaves a line feed, or for a merge an empty word.
+    A NUL ends every word. Before the first mode git leaves a line feed, or for a merge an empty word.
     """
     commits: list[Commit] = []
-    first = False
-    for word in listed.split(b"\0"):
+    words = iter(listed.split(b"\0"))
+    for word in words:
         if word.startswith(b"/"):
             oid, _, at = word[1:].decode("ascii").partition(" ")
-            commits.append(Commit(oid, int(at) * 1000, []))
-            first = True
-            continue
-        path = word.removeprefix(b"\n") if first else word
-        first = False
-        if path:
+            commits.append(Commit(oid, int(at) * 1000, [], set()))
+        elif word:
+            path = next(words)
             commits[-1].paths.append(path)
+            if _SUBMODULE in word.lstrip(b"\n:").split(b" "):
+                commits[-1].submodules.add(path)
     return commits
 
 

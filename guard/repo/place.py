@@ -80,6 +80,27 @@ def in_hook() -> Place:
     return Place(git_dir=git_dir, common_dir=os.path.realpath(common_dir), top=standpoint.absolute(b""))
 
 
+def common_dir_of(path: bytes) -> bytes | None:
+    """The common git directory of a repository at a path, found as git finds a local remote; None when none is there.
+
+    git tries "/.git", the path itself, "PATH.git/.git" and "PATH.git" (git's path.c, enter_repo).
+    """
+    for each in (os.path.join(path, b".git"), path, os.path.join(path + b".git", b".git"), path + b".git"):
+        directory = each
+        if os.path.isfile(each):
+            line = _first_line(each)
+            if not line.startswith(b"gitdir: "):
+                continue
+            directory = os.path.join(os.path.dirname(each), line[len(b"gitdir: ") :])
+        if not os.path.isfile(os.path.join(directory, b"HEAD")):
+            continue
+        common = _first_line(os.path.join(directory, b"commondir"))
+        directory = os.path.join(directory, common) if common else directory
+        if os.path.isdir(os.path.join(directory, b"objects")):
+            return os.path.realpath(directory)
+    return None
+
+
 def _why_not(error: GitError) -> str:
     from guard.repo import standpoint
 
@@ -90,3 +111,11 @@ def _why_not(error: GitError) -> str:
     if "dubious ownership" in error.what:
         return f"git does not trust the repository around {here}: {error.what}"
     return f"no git repository around {here}"
+
+
+def _first_line(path: bytes) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.readline(4096).rstrip(b"\n")
+    except OSError:
+        return b""

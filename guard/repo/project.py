@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from guard.record import Record
+from guard.repo.place import common_dir_of
 from guard.words import safe
 
 TYPE_CHECKING = False
@@ -203,38 +204,9 @@ def _local_path(url: bytes, address: Address, start: bytes) -> bytes:
     return os.path.join(start, url.strip())
 
 
-def common_dir_of(path: bytes) -> bytes | None:
-    """The common git directory of a repository at a path, found as git finds a local remote; None when none is there.
-
-    git tries "/.git", the path itself, "PATH.git/.git" and "PATH.git" (git's path.c, enter_repo).
-    """
-    for each in (os.path.join(path, b".git"), path, os.path.join(path + b".git", b".git"), path + b".git"):
-        directory = each
-        if os.path.isfile(each):
-            line = _first_line(each)
-            if not line.startswith(b"gitdir: "):
-                continue
-            directory = os.path.join(os.path.dirname(each), line[len(b"gitdir: ") :])
-        if not os.path.isfile(os.path.join(directory, b"HEAD")):
-            continue
-        common = _first_line(os.path.join(directory, b"commondir"))
-        directory = os.path.join(directory, common) if common else directory
-        if os.path.isdir(os.path.join(directory, b"objects")):
-            return os.path.realpath(directory)
-    return None
-
-
 def _top_of(common_dir: bytes) -> bytes | None:
     """The work tree that a git directory belongs to, None for a bare one: a relative remote starts there."""
     return os.path.dirname(common_dir) if os.path.basename(common_dir) == b".git" else None
-
-
-def _first_line(path: bytes) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.readline(4096).rstrip(b"\n")
-    except OSError:
-        return b""
 
 
 def _read_config(common_dir: bytes) -> list[Configured]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 
+from guard.repo.place import common_dir_of
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -68,6 +70,4 @@ def _is_here(url: bytes, place: Place) -> bool:
     head, colon, _ = path.partition(b":")
     if b"://" in path or (colon and b"/" not in head):  # "host:path", as ssh has it
         return False
-    from guard.repo.project import common_dir_of
-
     return common_dir_of(os.path.join(place.top or place.git_dir, path)) == os.path.realpath(place.common_dir)

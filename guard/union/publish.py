@@ -78,7 +78,7 @@ LOCK_PATIENCE_S = 2.0
 
 _IGNORE = b".gitignore"
 
-_lines: dict[bytes, bytes] = {}
+_lines: dict[bytes, tuple[bytes, ...]] = {}
 
 
 def publish(
@@ -234,7 +234,7 @@ def _write_patterns(
         except OSError:
             kept = None  # damaged, or a file system without hard links
     if kept is None or published.state != LARGE:
-        lines = list(map(_line, patterns))
+        lines = [line for pattern in patterns for line in _lines_of(pattern)]
     if kept is None:
         _write(os.path.join(place, b"patterns"), to_bytes(table_of(lines, fold=fold), fold=fold))
     if published.state != LARGE:
@@ -291,12 +291,19 @@ def _state(identity: Identity, source: Source | None) -> bytes:
     return FOLDED if identity.fold else EXACT
 
 
-def _line(pattern: bytes) -> bytes:
-    """:func:`guard.patterns.grammar.covering`, worked out once for all the unions that one process renews."""
-    line = _lines.get(pattern)
-    if line is None:
-        line = _lines[pattern] = covering(pattern)
-    return line
+def _lines_of(pattern: bytes) -> tuple[bytes, ...]:
+    """:func:`guard.patterns.grammar.covering`, worked out once for all the unions that one process renews.
+
+    A pattern for what is in a directory may also mean a submodule in its place, of which git lists the directory alone.
+    Whether it is one, the full verdict finds out.
+    """
+    lines = _lines.get(pattern)
+    if lines is None:
+        line = covering(pattern)
+        end = next((end for end in (b"/**", b"/*", b"/") if line.endswith(end)), b"")
+        place = line[: len(line) - len(end)] if end else b""
+        lines = _lines[pattern] = (line, place) if place.strip(b"*/") else (line,)
+    return lines
 
 
 def _withdraw(slot: bytes, current: Current | None) -> None:
