@@ -181,3 +181,27 @@ def test_what_is_remembered_has_no_password(tmp_path: Path) -> None:
     made.install()
     for file in (made.path / ".git/guard").rglob("*"):
         assert not file.is_file() or b"secret" not in file.read_bytes()
+
+
+def test_a_remote_here_whose_reservations_are_in_another_store_is_named(tmp_path: Path) -> None:
+    """As for a colleague's account: her clone of mine has a store of her own."""
+    mine = Repository.make(tmp_path / "mine")
+    mine.install()
+    store = mine.guard("status", "--json").json()["store"]
+    mine.git("clone", "-q", str(mine.path), str(tmp_path / "hers"))
+    hers = Repository(tmp_path / "hers")
+    home = {"HOME": str(tmp_path / "her-home")}
+    installed = hers.guard("install", env=home).text
+    assert "Other accounts of this machine do not see what is reserved there" in installed
+    for command in ("install", "status"):
+        assert f"reservations are in another store: {store}" in hers.guard(command, env=home).text
+    said = hers.guard("reserve", "a.txt", "--json", who="carol", env=home).json()["warnings"]
+    assert any(f"git config guard.db {store}, then: guard install" in warning for warning in said)
+    hers.git("config", "guard.db", store)
+    assert "another store" not in hers.guard("install", env=home).text
+    mine.guard("reserve", "src/auth", who="alice")
+    hers.write("src/auth/login.py", "changed\n")
+    assert (
+        "alice holds"
+        in hers.git("-c", "user.name=c", "-c", "user.email=c@x", "commit", "-qam", "m", env=home, expect=1).text
+    )

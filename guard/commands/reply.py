@@ -97,6 +97,7 @@ def say_made(here: Here) -> None:
     """Says, once, that a store was made: an empty one where somebody expected their reservations is a mistake."""
     if here.made:
         to_stderr(f"guard: made a new, empty store at {safe(without_password(here.made))}")
+        to_stderr("  Other accounts of this machine do not see what is reserved there. To share one: guard help teams")
         here.made = ""
 
 

@@ -62,12 +62,14 @@ def _is_elsewhere(name: bytes, entries: Sequence[Configured], place: Place) -> b
         from guard.repo.project import unshortened
 
         urls = [unshortened(url, entries) for url in urls if url]
-    return bool(urls) and not all(_is_here(url, place) for url in urls if url)
+    here = os.path.realpath(place.common_dir)
+    return bool(urls) and not all(repository_at(url, place) == here for url in urls if url)
 
 
-def _is_here(url: bytes, place: Place) -> bool:
+def repository_at(url: bytes, place: Place) -> bytes | None:
+    """The common git directory of a remote that is a repository on this machine; None for any other remote."""
     path = url.removeprefix(b"file://")
     head, colon, _ = path.partition(b":")
-    if b"://" in path or (colon and b"/" not in head):  # "host:path", as ssh has it
-        return False
-    return common_dir_of(os.path.join(place.top or place.git_dir, path)) == os.path.realpath(place.common_dir)
+    if not path or b"://" in path or (colon and b"/" not in head):  # "host:path", as ssh has it
+        return None
+    return common_dir_of(os.path.join(place.top or place.git_dir, path))

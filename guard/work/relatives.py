@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 
 from guard.model import GuardError
-from guard.repo.defaults import PROJECT_NOTE
-from guard.repo.project import bare_remote, project_of_place, project_of_repository, ssh_host
+from guard.repo.defaults import PROJECT_NOTE, read_note
+from guard.repo.project import bare_remote, project_of_place, project_of_repository, remote_of, ssh_host
+from guard.repo.tracking import repository_at
 from guard.words import quoted, safe
 
 TYPE_CHECKING = False
@@ -81,7 +82,25 @@ def remarks(here: Here, store: Store, *, ask: bool) -> list[str]:
                 f"another project in this store has the same history: {safe(name)} has {what}."
                 f" Is it the same repository? Then: git config guard.project {quoted(os.fsencode(name))}"
             )
-    return [*found, *_drift(here, url)]
+    return [*found, *_drift(here, url), *_another_store(here)]
+
+
+def _another_store(here: Here) -> list[str]:
+    """Says so when the remote is a repository on this machine whose reservations are in another store.
+
+    As for two accounts, each with a clone and a store of its own: neither would ever hear of the other.
+    """
+    name, url = remote_of(here.entries)
+    there = repository_at(url, here.place) if url else None
+    note = read_note(os.path.join(there, b"guard")) if there else None
+    mine = here.settings.store.value
+    if note is None or note.address == mine or os.path.realpath(note.address) == os.path.realpath(mine):
+        return []
+    return [
+        f"the remote {safe(name)} is a repository on this machine whose reservations are in another store:"
+        f" {safe(note.address)}. Neither side sees what the other reserves. To share that store (guard help teams):"
+        f" git config guard.db {quoted(os.fsencode(note.address))}, then: guard install"
+    ]
 
 
 def _drift(here: Here, noted_url: str | None) -> list[str]:
