@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import environment, namespace
+from tests.support import environment, namespace, rows
 from tests.support.repositories import Repository, age
 from tests.support.skips import pytest_sessionfinish as pytest_sessionfinish
 from tests.support.stage import Stage
@@ -20,6 +20,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--live", action="store_true", help="run real coding agents, offline")
     shells = ", ".join(namespace.SHELLS)
     parser.addoption("--sh", default="", metavar="SHELL", help=f"with another /bin/sh: {shells}, or a path (as root)")
+    parser.addoption(
+        "--rows", default="1/1", metavar="K/N", help="of each table of cases only every Nth row, beginning with the Kth"
+    )
     parser.addoption(
         "--without-boot-id", action="store_true", help="as on a Mac: no boot id in /proc, but a sysctl (as root)"
     )
@@ -46,6 +49,11 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    first, _, step = config.getoption("--rows").partition("/")
+    left_out = rows.left_out(items, first=int(first), step=int(step))
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
     if not config.getoption("--long"):
         for item in items:
             if item.get_closest_marker("long"):
