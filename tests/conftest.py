@@ -18,6 +18,7 @@ from tests.support.stage import Stage
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the long tests too")
     parser.addoption("--live", action="store_true", help="run real coding agents, offline")
+    parser.addoption("--package", action="store_true", help="build the distribution, and test it as it is installed")
     shells = ", ".join(namespace.SHELLS)
     parser.addoption("--sh", default="", metavar="SHELL", help=f"with another /bin/sh: {shells}, or a path (as root)")
     parser.addoption(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 MEANT = (
     "long: run with --long",
     "runs real coding agents: run with --live",
+    "builds and installs the distribution: run with --package",
     "this git ",  # what it is too old, or too new, for
     "git 2.54 or later comes in no package registry",
     "needs an old git and a new one",
