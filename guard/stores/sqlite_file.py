@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-from guard.model import EXIT_UNKNOWN, GuardError
+from guard.model import GuardError
 from guard.stores.interface import Damaged
 
 TYPE_CHECKING = False
@@ -105,8 +105,10 @@ def explained(error: sqlite3.Error, path: str, patience_s: float) -> GuardError:
         sqlite3.SQLITE_FULL: ("cannot be written: the disk is full", f"df {path}"),
         sqlite3.SQLITE_IOERR: ("cannot be read or written: input/output error", f"df {path}"),
     }.get(code, ("gave no answer", look))
-    raised = Damaged if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT) else GuardError
-    return raised(f"the store {path} {what} ({error})", hint=hint, code=EXIT_UNKNOWN)
+    message = f"the store {path} {what} ({error})"
+    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        return Damaged(message, hint=hint)
+    return GuardError(message, hint=hint)
 
 
 def as_bytes(value: object) -> bytes:
