@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 
 from guard.system import why_unsupported
@@ -26,7 +27,7 @@ def main() -> None:
     gc.disable()  # looking for garbage in what is being imported finds none, and takes 2 ms
     from guard.commands.plain import understood
 
-    if plain := understood(sys.argv[1:]):
+    if plain := understood(sys.argv[1:], os.environ):
         from guard.commands.ending import end_with
 
         end_with(plain)

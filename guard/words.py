@@ -7,6 +7,7 @@ imports nothing heavy.
 from __future__ import annotations
 
 import os
+import sys
 import time
 
 TYPE_CHECKING = False
@@ -202,8 +203,12 @@ def said(error: GuardError) -> int:
 
 
 def to_stderr(text: str) -> None:
-    """Writes a message for people; never fails, for there is nobody left to tell."""
-    data = (text + "\n").encode("utf-8", "backslashreplace")
+    """Writes a message for people, in the encoding of standard error; what that cannot hold is escaped.
+
+    Never fails, because there is nobody left who could be told.
+    """
+    encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+    data = (text + "\n").encode(encoding, "backslashreplace")
     try:
         while data:
             data = data[os.write(2, data) :]

@@ -73,3 +73,39 @@ def test_a_value_that_is_no_pattern_stops_the_commit(repository: Repository) -> 
     refused = repository.commit("src/b.py", who="alice", expect=None)
     assert refused.code != 0
     assert "'!src'" in refused.text
+
+
+def test_check_of_paths_honours_it(repository: Repository) -> None:
+    repository.git("config", "guard.only", "src/auth")
+    for inside in (["src/auth/login.py"], ["src/auth"], ["src/auth/*.py"], ["src/auth/new/x.py"]):
+        assert repository.guard("check", *inside, who="alice").out.decode().endswith("clear\n")
+    for outside in (["a.txt"], ["src"], ["src/*.py"], ["src/auth/login.py", "a.txt"]):
+        assert "outside of the fence" in repository.guard("check", *outside, who="alice", expect=1).text
+    answer = repository.guard("check", "src/auth/login.py", "a.txt", "--json", who="alice", expect=1).json()
+    assert answer["verdict"] == "fenced"
+    assert [(one["path"], one["state"], one["fenced"]) for one in answer["paths"]] == [
+        ("src/auth/login.py", "free", False),
+        ("a.txt", "free", True),
+    ]
+    assert answer["warnings"] == ["outside of the fence (guard.only), so a commit is refused: a.txt"]
+    repository.guard("check", "a.txt", who="alice", env={"GUARD_ONLY": "*.txt"})
+    repository.guard("check", "*.txt", who="alice", env={"GUARD_ONLY": "*.txt"})
+    repository.guard("check", "a.txt", who="alice", env={"GUARD_MODE": "warn"})
+
+
+def test_check_of_what_is_changed_and_of_stdin_honours_it(repository: Repository) -> None:
+    repository.git("config", "guard.only", "src")
+    repository.write("src/b.py", "inside\n")
+    repository.guard("check", "--changed", who="alice")
+    repository.guard("check", "--stdin", who="alice", stdin=b"src/b.py\n")
+    repository.write("a.txt", "outside\n")
+    assert "a.txt" in repository.guard("check", "--changed", who="alice", expect=1).text
+    assert "a.txt" in repository.guard("check", "--stdin", who="alice", stdin=b"src/b.py\na.txt\n", expect=1).text
+
+
+def test_check_says_who_holds_a_path_outside_of_it(repository: Repository) -> None:
+    repository.git("config", "guard.only", "src")
+    repository.guard("reserve", "a.txt", who="bob")
+    refused = repository.guard("check", "a.txt", who="alice", expect=1)
+    assert "bob holds /a.txt" in refused.text
+    assert "outside of the fence" in refused.text

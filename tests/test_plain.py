@@ -60,7 +60,7 @@ def _timeless(text: bytes) -> str:
 
 @pytest.mark.parametrize("words", PLAIN, ids=" ".join)
 def test_a_plain_command_answers_as_through_click(stage: Stage, words: list[str]) -> None:
-    assert understood(words) is not None
+    assert understood(words, {}) is not None
     stage.stage("held/x.txt")
     said(stage.repository, ["list"])  # what is told once has been told
     assert said(stage.repository, words) == said(stage.repository, ["-C", ".", *words])
@@ -68,12 +68,11 @@ def test_a_plain_command_answers_as_through_click(stage: Stage, words: list[str]
 
 @pytest.mark.parametrize("words", NOT_PLAIN, ids=" ".join)
 def test_click_reads_every_other_command_line(words: list[str]) -> None:
-    assert understood(words) is None
+    assert understood(words, {}) is None
 
 
-def test_click_completes_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(COMPLETING, "bash_complete")
-    assert understood(["list"]) is None
+def test_click_completes_words() -> None:
+    assert understood(["list"], {COMPLETING: "bash_complete"}) is None
 
 
 def loaded(stage: Stage, program: str, *words: str) -> set[str]:

@@ -164,13 +164,13 @@ Several people and agents change this repository at once. `guard` keeps track of
 @agent.command(hidden=True)
 @click.argument("program")
 @click.argument("event")
-def hook(program: str, event: str) -> int:
+@click.pass_obj
+def hook(here: Here, program: str, event: str) -> int:
     """What the stub calls; the payload comes on standard input."""
     from guard.agents.hook import respond
 
-    environment: dict[bytes, bytes] = dict(os.environb)
     stub_dir = os.fsencode(agents.account_directory())
-    said: Any = respond(stub_dir, program, event, sys.stdin.buffer.read(), environment)
+    said: Any = respond(stub_dir, program, event, sys.stdin.buffer.read(), dict(here.environment))
     sys.stderr.buffer.write(said.err)
     sys.stdout.buffer.write(said.out)
     return int(said.code)

@@ -86,7 +86,7 @@ def _list_lines(here: Here, found: Snapshot, *, ended: bool, all_projects: bool)
 
 def _watch(here: Here, only: Filter, *, all_projects: bool, as_json: bool) -> int:
     """Shows the list at each change, on a terminal in place of the one before; ends when interrupted."""
-    redraw = not as_json and terminal_width() is not None and os.environ.get("TERM") != "dumb"
+    redraw = not as_json and terminal_width() is not None and here.environment.get(b"TERM") != b"dumb"
     for found in questions.changes_of(here, only, all_projects=all_projects):
         if redraw:
             sys.stdout.write("\x1b[H\x1b[2J")
@@ -169,25 +169,24 @@ def _left_fence(here: Here, changes: Sequence[Change]) -> list[bytes]:
 
 def _answer_asked(reply: Reply, checked: questions.Checked, *, named: bool) -> int:
     """Says what each path is, when paths were named; else only what is in the way."""
-    verdict, me = checked.verdict(), checked.me
-    code = _code(reply, passes=verdict.clear)
+    verdict, me, left = checked.verdict(), checked.me, checked.fenced()
+    code = _code(reply, passes=verdict.clear and not left)
+    _warn_of_fence(reply, left)
 
     def lines() -> list[str]:
         shown = render.asked_lines(checked.asked, me=me, now=now_ms()) if named else []
         if verdict.clear:
-            return [*shown, "clear"]
+            return [*shown, "outside of the fence" if left else "clear"]
         return shown or conflicts_in_words(verdict.conflicts, now=now_ms())
 
-    reply.say(lambda: render.check_json(verdict, me=me, asked=checked.asked), lines)
+    reply.say(lambda: render.check_json(verdict, me=me, asked=checked.asked, fenced=bool(left)), lines)
     return code
 
 
 def _answer_verdict(reply: Reply, verdict: Verdict, left: Sequence[bytes]) -> int:
     """Says the verdict on changes. ``left`` are those that leave the fence: a commit of them is refused too."""
     me, code = reply.here.me, _code(reply, passes=verdict.clear and not left)
-    if left:
-        shown = ", ".join(safe(path) for path in left[:5]) + (", …" if len(left) > 5 else "")
-        reply.warn(f"outside of the fence (guard.only), so a commit is refused: {shown}")
+    _warn_of_fence(reply, left)
 
     def lines() -> list[str]:
         if verdict.clear:
@@ -196,6 +195,13 @@ def _answer_verdict(reply: Reply, verdict: Verdict, left: Sequence[bytes]) -> in
 
     reply.say(lambda: render.check_json(verdict, me=me, fenced=bool(left)), lines)
     return code
+
+
+def _warn_of_fence(reply: Reply, left: Sequence[bytes]) -> None:
+    """Says which paths leave the fence."""
+    if left:
+        shown = ", ".join(safe(path) for path in left[:5]) + (", …" if len(left) > 5 else "")
+        reply.warn(f"outside of the fence (guard.only), so a commit is refused: {shown}")
 
 
 def _code(reply: Reply, *, passes: bool) -> int:

@@ -24,11 +24,15 @@ if TYPE_CHECKING:
 FILES = {"README": "A small shop.\n", "src/auth/login.py": "def login(): ...\n", "src/web/page.py": "TITLE = 'shop'\n"}
 
 
-def demo(*, keep: bool) -> int:
-    """Plays it, printing each command and what it says. Raises :class:`GuardError` when it does not end as promised."""
+def demo(environment: Mapping[bytes, bytes], *, keep: bool) -> int:
+    """Plays the demo, and prints each command and what it says.
+
+    ``environment`` is the caller's; what concerns git, guard and sessions in it is left out. Raises
+    :class:`GuardError` when a step does not end as promised.
+    """
     place = Path(tempfile.mkdtemp(prefix="guard-demo-"))
     try:
-        _play(place)
+        _play(place, environment)
     finally:
         if not keep:
             shutil.rmtree(place)
@@ -37,9 +41,9 @@ def demo(*, keep: bool) -> int:
     return EXIT_DONE
 
 
-def _play(place: Path) -> None:
+def _play(place: Path, environment: Mapping[bytes, bytes]) -> None:
     _make_repository(place / "shop")
-    stage = _Stage(place)
+    stage = _Stage(place, environment)
     stage.say("A repository with one commit. Two agents, alice and bob, work in it. It gets guard's hooks:")
     stage.run("alice", "guard install")
     stage.say("alice is about to change the login, and says so:")
@@ -75,13 +79,13 @@ def _make_repository(path: Path) -> None:
 class _Stage:
     """Runs commands as one holder or another, in an environment that knows nothing of the account's own."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, environment: Mapping[bytes, bytes]) -> None:
         self._repository = place / "shop"
         home = place / "home"
         home.mkdir()
         kept = {
             name: value
-            for name, value in os.environ.items()
+            for name, value in ((os.fsdecode(name), os.fsdecode(value)) for name, value in environment.items())
             if not name.startswith(("GIT_", "GUARD_", "XDG_")) and not name.endswith(("_SESSION_ID", "_THREAD_ID"))
         }
         self._environment: Mapping[str, str] = kept | {

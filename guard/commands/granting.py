@@ -59,16 +59,16 @@ def reserve(
     outcome = reserved.outcome
     if not outcome.reservations:
         say_not_granted(reply, outcome, same_request(patterns, shared=shared, ttl=ttl, reason=reason), waited=wait)
-
-    def lines() -> list[str]:
-        notes = dict.fromkeys(reserved.unmatched, "   (matches no file yet)")
-        rows = outcome.reservations
-        return [render.granted(row, now=now_ms()) + notes.get(row.pattern, "") for row in rows]
-
     for unmatched in reserved.unmatched:
         reply.note(f"{safe(unmatched)} matches no file yet")
-    reply.say(lambda: render.outcome_json("granted", outcome, me=here.me), lines)
+    reply.say(lambda: render.outcome_json("granted", outcome, me=here.me), lambda: _lines_of_granted(reserved))
     return EXIT_DONE if outcome.reservations else EXIT_REFUSED
+
+
+def _lines_of_granted(reserved: Reserved) -> list[str]:
+    notes = dict.fromkeys(reserved.unmatched, "   (matches no file yet)")
+    rows = reserved.outcome.reservations
+    return [render.granted(row, now=now_ms()) + notes.get(row.pattern, "") for row in rows]
 
 
 def ttl_ms(text: str | None) -> int | None:

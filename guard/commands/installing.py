@@ -100,12 +100,13 @@ def _print_line(here: Here, *, as_json: bool) -> int:
 
 @click.command()
 @click.option("--keep", is_flag=True, help="Leave the demo's directory for you to look around in.")
+@pass_here
 @example("guard demo")
-def demo(keep: bool) -> int:
+def demo(here: Here, keep: bool) -> int:
     """See it at work: two holders, a reservation, a real commit refused, then allowed. Touches nothing of yours."""
     from guard.commands.demo import demo as play
 
-    return play(keep=keep)
+    return play(here.environment, keep=keep)
 
 
 @click.command(context_settings={"ignore_unknown_options": True})

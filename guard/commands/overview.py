@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-import click
-
 from guard.agents.install import status as agent_status
 from guard.commands import render
 from guard.commands.agents import lines_of_status, site_of
+from guard.commands.reply import Reply, style
 from guard.install.apply import status as installed
+from guard.install.remarks import remarks_in_force
 from guard.model import EXIT_DONE, EXIT_REFUSED, EXIT_UNKNOWN, GuardError
+from guard.record import Record
 from guard.repo.diverted import diversions
 from guard.repo.secrets import without_password
 from guard.repo.settings import softened
@@ -22,6 +23,8 @@ from guard.work.here import why_unreadable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from guard.agents.install import State
+    from guard.commands.render import Json
     from guard.install.apply import Status
     from guard.model import Reservation
     from guard.repo.settings import Setting
@@ -34,61 +37,89 @@ def overview(here: Here, *, checking: bool, as_json: bool, width: int | None) ->
     """Prints the overview and returns the exit code: 0.
 
     With ``checking``: 1 when guard is not in force, when nothing in the store concerns this checkout, or when store or
-    project are not those of this repository; 3 when the store is unreadable.
+    project are not those of this repository; 3 when the store is unreadable. ``width`` is the terminal's, in columns.
     """
+    reply = Reply(here, as_json=as_json)
     state = installed(here.place)
-    me = here.settings.holder.value
-    trouble, nothing, rows, generation = "", "", [], None
-    mode, remarks = here.settings.mode, []
-    coding_agents = agent_status(site_of(here))
-    try:
-        me = here.actor.holder
-        if here.unused:
-            remarks = ["nothing is there yet: guard install makes the store, and so does the first guard reserve"]
-        else:
-            snapshot = here.store.active(here.project)
-            rows, generation = list(snapshot.reservations), snapshot.generation
-            mode = softened(mode, here.environment, by=here.store.kind.mode_variable)
-            remarks = [*here.store.remarks(here.project), *relatives.remarks(here, here.store, ask=True)]
-            nothing = here.store.why_nothing_counts(here.project)
-    except GuardError as error:
-        trouble = why_unreadable(error)
+    seen = _look(reply)
     diverted = diversions(here.settings, here.environment, here.entries, here.place)
-    remarks = [*remarks, *(each.sentence() for each in diverted)]
-    if as_json:
-        click.echo(
-            render.as_json(
-                {
-                    "generation": generation,
-                    "in_force": state.in_force and not (trouble or nothing or diverted),
-                    "project": here.settings.project.value,
-                    "holder": me,
-                    "store": without_password(here.settings.store.value),
-                    "store_error": trouble or None,
-                    "remarks": remarks,
-                    "agents": [each.as_json() for each in coding_agents],
-                    **state.as_json(),
-                    "reservations": [render.reservation_json(row, me=me) for row in rows],
-                }
-            )
-        )
-    else:
-        agents = lines_of_status(coding_agents)
-        for line in [*_force(state), *_who(here, me, mode), *_store(here, trouble, remarks), *agents]:
-            click.echo(render.cut(line, width))
-        if not trouble:
-            for line in _held(rows, me):
-                click.echo(render.cut(line, width))
+    seen = seen._replace(remarks=(*seen.remarks, *(each.sentence() for each in diverted)), diverted=bool(diverted))
+    agents = agent_status(site_of(here))
+    reply.note(*remarks_in_force(here.place, here.entries, mode=seen.mode.value), *seen.remarks)
+    reply.say(lambda: _json(here, state, seen, agents), lambda: _lines(here, state, seen, agents, width=width))
     if not checking:
         return EXIT_DONE
-    return EXIT_UNKNOWN if trouble else EXIT_DONE if state.in_force and not (nothing or diverted) else EXIT_REFUSED
+    if seen.trouble:
+        return EXIT_UNKNOWN
+    return EXIT_DONE if state.in_force and not (seen.nothing or seen.diverted) else EXIT_REFUSED
+
+
+class _Seen(Record):
+    """What the store says.
+
+    ``trouble`` says why it cannot be read, ``nothing`` why nothing in it concerns this checkout. Both are "" when
+    all is well. ``diverted``: store or project are not those of this repository.
+    """
+
+    me: str
+    mode: Setting
+    rows: tuple[Reservation, ...] = ()
+    generation: int | None = None
+    remarks: tuple[str, ...] = ()
+    trouble: str = ""
+    nothing: str = ""
+    diverted: bool = False
+
+
+def _look(reply: Reply) -> _Seen:
+    """Reads the store, and tells the holder what has happened; an error is a part of the overview."""
+    here = reply.here
+    seen = _Seen(here.settings.holder.value, here.settings.mode)
+    try:
+        seen = seen._replace(me=here.me)
+        if here.unused:
+            nowhere = "nothing is there yet: guard install makes the store, and so does the first guard reserve"
+            return seen._replace(remarks=(nowhere,))
+        reply.tell()
+        snapshot = here.store.active(here.project)
+        return seen._replace(
+            rows=snapshot.reservations,
+            generation=snapshot.generation,
+            mode=softened(seen.mode, here.environment, by=here.store.kind.mode_variable),
+            remarks=(*here.store.remarks(here.project), *relatives.remarks(here, here.store, ask=True)),
+            nothing=here.store.why_nothing_counts(here.project),
+        )
+    except GuardError as error:
+        return seen._replace(trouble=why_unreadable(error))
+
+
+def _json(here: Here, state: Status, seen: _Seen, agents: Sequence[State]) -> Json:
+    return {
+        "generation": seen.generation,
+        "in_force": state.in_force and not (seen.trouble or seen.nothing or seen.diverted),
+        "project": here.settings.project.value,
+        "holder": seen.me,
+        "store": without_password(here.settings.store.value),
+        "store_error": seen.trouble or None,
+        "remarks": list(seen.remarks),
+        "agents": [each.as_json() for each in agents],
+        **state.as_json(),
+        "reservations": [render.reservation_json(row, me=seen.me) for row in seen.rows],
+    }
+
+
+def _lines(here: Here, state: Status, seen: _Seen, agents: Sequence[State], *, width: int | None) -> list[str]:
+    lines = [*_force(state), *_who(here, seen.me, seen.mode), *_store(here, seen.trouble, seen.remarks)]
+    lines += lines_of_status(agents)
+    lines += [] if seen.trouble else _held(seen.rows, seen.me)
+    return [render.cut(line, width) for line in lines]
 
 
 def _force(state: Status) -> list[str]:
     if state.in_force:
-        lines = [click.style("in force", fg="green", bold=True) + ": " + ", ".join(state.events_in_force())]
+        lines = [style("in force", fg="green", bold=True) + ": " + ", ".join(state.events_in_force())]
     else:
-        lines = [click.style("NOT IN FORCE", fg="red", bold=True)]
+        lines = [style("NOT IN FORCE", fg="red", bold=True)]
     for problem in state.problems:
         lines.append(f"  {safe(problem.what)}")
         if problem.repair:
@@ -108,11 +139,11 @@ def _who(here: Here, me: str, mode: Setting) -> list[str]:
 def _store(here: Here, trouble: str, remarks: Sequence[str]) -> list[str]:
     setting = here.settings.store
     line = f"store    {safe(without_password(setting.value))}  (from {safe(setting.source)})"
-    unreadable = [click.style("  UNREADABLE: ", fg="red", bold=True) + safe(trouble)] if trouble else []
+    unreadable = [style("  UNREADABLE: ", fg="red", bold=True) + safe(trouble)] if trouble else []
     return [line, *unreadable, *(f"  {safe(remark)}" for remark in remarks)]
 
 
-def _held(rows: list[Reservation], me: str) -> list[str]:
+def _held(rows: Sequence[Reservation], me: str) -> list[str]:
     now = time.time_ns() // 1_000_000
     mine = [row for row in rows if row.holder == me]
     theirs = [row for row in rows if row.holder != me]

@@ -5,25 +5,23 @@ click reads the command line everywhere else, and reads these words alike; its i
 
 from __future__ import annotations
 
-import os
-
 from guard.work.here import here_of_process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 NAMES = ("list", "check", "reserve")
 COMPLETING = "_GUARD_COMPLETE"
 """click completes words instead of running a command where this variable is set."""
 
 
-def understood(words: Sequence[str]) -> Callable[[], int] | None:
+def understood(words: Sequence[str], environment: Mapping[str, str]) -> Callable[[], int] | None:
     """What to run for a command line of a known command, words that are no options, and ``--json``; else None.
 
     ``words`` are the words behind the program's name.
     """
-    if not words or words[0] not in NAMES or os.environ.get(COMPLETING):
+    if not words or words[0] not in NAMES or environment.get(COMPLETING):
         return None
     named = [word for word in words[1:] if word != "--json"]
     if any(word.startswith("-") for word in named):

@@ -1,11 +1,11 @@
-"""Answers as JSON for programs and as lists for people. The shapes are listed in the README."""
+"""Answers as JSON for programs and as lists for people. ``guard help json`` lists the shapes."""
 
 from __future__ import annotations
 
 import time
 
 from guard.model import SCHEMA, Reservation, Verdict
-from guard.words import clock, held, length, pattern, safe, until
+from guard.words import clock, held, length, pattern, safe, shown_name, until
 from guard.work.here import now_ms
 
 TYPE_CHECKING = False
@@ -102,7 +102,7 @@ def check_json(answer: Verdict, *, me: str, asked: Sequence[Asked] = (), fenced:
         rows |= {row.id: row for one in asked for row in one.reservations}
         shown["paths"] = [
             bytes_json("path", one.path)
-            | {"state": one.state(me), "reservation_ids": [row.id for row in one.reservations]}
+            | {"state": one.state(me), "reservation_ids": [row.id for row in one.reservations], "fenced": one.fenced}
             for one in asked
         ]
     reservations = [reservation_json(rows[number], me=me) for number in sorted(rows)]
@@ -118,7 +118,7 @@ def asked_lines(asked: Sequence[Asked], *, me: str, now: int) -> list[str]:
         rows = one.held_by_others(me) or one.reservations
         first = f"{safe(one.path):<{width}}  "
         if state == "free":
-            lines.append(first + "free")
+            lines.append(first + ("free, but outside of the fence" if one.fenced else "free"))
         for row in rows:
             words = held(row, now=now)
             if state == "mine":
@@ -163,29 +163,34 @@ def listing(rows: Sequence[Reservation], *, me: str, now: int, width: int | None
         theirs = of_holder[holder]
         theirs.sort(key=lambda row: (row.expires_at is not None, row.expires_at, row.id))
         mine = holder == me
-        lines.append(style(safe(holder) + (" (you)" if mine else ""), bold=True, fg="green" if mine else None))
+        name = safe(shown_name(holder, of_holder)) + (" (you)" if mine else "")
+        lines.append(style(name, bold=True, fg="green" if mine else None))
         lines += _columns([_cells(row, remains[row.expires_at]) for row in theirs], width=width, style=style)
     return lines
 
 
 def ended_listing(rows: Sequence[Reservation], *, now: int, width: int | None) -> list[str]:
     """Reservations that have ended, the latest last."""
+    names = {name for row in rows for name in (row.holder, row.ended_by) if name}
     lines = []
     for row in rows:
-        by = f" by {safe(row.ended_by)}" if row.end == "broken" and row.ended_by else ""
+        by = f" by {safe(shown_name(row.ended_by, names))}" if row.end == "broken" and row.ended_by else ""
         when = "" if row.ended_at is None else f" {clock(row.ended_at, now=now)}"
-        lines.append(cut(f"#{row.id}  {safe(row.holder)}  {pattern(row)}  {safe(row.end or 'ended')}{by}{when}", width))
+        holder = safe(shown_name(row.holder, names))
+        lines.append(cut(f"#{row.id}  {holder}  {pattern(row)}  {safe(row.end or 'ended')}{by}{when}", width))
     return lines
 
 
-def log_lines(entries: Iterable[Entry], *, now: int, width: int | None) -> list[str]:
+def log_lines(entries: Sequence[Entry], *, now: int, width: int | None) -> list[str]:
     """What happened, for people, the latest last."""
+    names = {name for entry in entries for name in (entry.holder, entry.whose) if name}
     lines = []
     for entry in entries:
-        whose = f" of {safe(entry.whose)}" if entry.whose and entry.whose != entry.holder else ""
+        holder = safe(shown_name(entry.holder, names))
+        whose = f" of {safe(shown_name(entry.whose, names))}" if entry.whose and entry.whose != entry.holder else ""
         what = f" #{entry.reservation}{whose} {safe(entry.pattern or b'')}" if entry.reservation else ""
         reason = f": {safe(entry.reason)}" if entry.reason else ""
-        lines.append(cut(f"{clock(entry.at, now=now)}  {safe(entry.holder)} {safe(entry.event)}{what}{reason}", width))
+        lines.append(cut(f"{clock(entry.at, now=now)}  {holder} {safe(entry.event)}{what}{reason}", width))
     return lines
 
 

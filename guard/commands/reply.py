@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from guard.commands.render import Json
     from guard.work.here import Here
 
-_GREEN, _BOLD, _DIM, _PLAIN = "\x1b[32m", "\x1b[1m", "\x1b[2m", "\x1b[0m"
+_COLOURS = {"red": "\x1b[31m", "green": "\x1b[32m"}
+_BOLD, _DIM, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
 
 class Reply:
@@ -51,9 +52,9 @@ class Reply:
             self.warnings.append(text)
             to_stderr(f"guard: {safe(text)}")
 
-    def note(self, text: str) -> None:
-        """Puts a remark into the JSON answer; lines for people have it beside what it is about."""
-        self.warnings.append(text)
+    def note(self, *texts: str) -> None:
+        """Puts remarks into the JSON answer; lines for people have them beside what they are about."""
+        self.warnings += texts
 
     def warn_unless_in_force(self) -> None:
         """Says when reservations are not enforced here, or when this command looks at others than the hooks do."""
@@ -119,11 +120,11 @@ def _print(text: str) -> None:
 
 
 def style(text: str, *, bold: bool = False, dim: bool = False, fg: str | None = None) -> str:
-    """A text with the terminal's signs for bold, dim or green (ECMA-48, SGR), where colours are wanted."""
+    """A text with the terminal's signs for bold, dim, red or green (ECMA-48, SGR), where colours are wanted."""
     wanted = colours()
     if not (sys.stdout.isatty() if wanted is None else wanted):
         return text
-    signs = (_GREEN if fg == "green" else "") + (_BOLD if bold else "") + (_DIM if dim else "")
+    signs = _COLOURS.get(fg or "", "") + (_BOLD if bold else "") + (_DIM if dim else "")
     return f"{signs}{text}{_PLAIN}"
 
 

@@ -108,6 +108,7 @@ def release(
     reply = Reply(here, as_json=as_json)
     reply.tell()
     released = leases.release_watching(here, choice, after_push=after_push)
+    reply.warn(*filter(None, [released.warning]))
     if released.outcome.reservations and released.left.words() and not released.kept:
         to_stderr(f"guard: below it you have {released.left.words()}: others may now change the same.")
         again = " ".join(quoted(_from_top(row.pattern)) for row in released.outcome.reservations)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from guard.model import Change
+    from guard.patterns.match import Union
     from guard.repo.settings import Setting
 
 SHOWN = 10
@@ -26,13 +27,49 @@ def outside(changes: Iterable[Change], only: Iterable[Setting], *, fold: bool) -
     settings = list(only)
     if not settings:
         return []
+    paths = sorted({change.path for change in changes})
+    inside = set(_union(_patterns(settings), fold=fold).touched(paths))
+    return [path for path in paths if path not in inside]
+
+
+def leaves(names: Iterable[tuple[bytes, bytes | None]], only: Iterable[Setting], *, fold: bool) -> list[bool]:
+    """For each name that is asked about, whether a change of it can leave the fence; False when there is no fence.
+
+    A name is a path, or with a pattern beside it everything that the pattern covers. Raises
+    :class:`guard.model.UsageError` for a value of the fence that is no pattern.
+    """
+    settings, asked = list(only), list(names)
+    if not settings:
+        return [False] * len(asked)
+    from guard.patterns.grammar import prefix
+
+    patterns = _patterns(settings)
+    union = _union(patterns, fold=fold)
+    return [
+        pattern not in patterns and not union.matches(path if pattern is None else _below(prefix(pattern)))
+        for path, pattern in asked
+    ]
+
+
+_SOME_NAME = b"\x01any name\x01"
+"""A name that no pattern can mean, because guard refuses control characters in patterns: only wildcards cover it."""
+
+
+def _below(directory: bytes) -> bytes:
+    """A path that is covered only by what covers everything in the directory."""
+    return directory + b"/" + _SOME_NAME if directory else _SOME_NAME
+
+
+def _patterns(settings: Iterable[Setting]) -> list[bytes]:
     from guard.patterns.grammar import stored
+
+    return [stored(os.fsencode(each.value), cwd=b"", exists=lambda _: False) for each in settings]
+
+
+def _union(patterns: Iterable[bytes], *, fold: bool) -> Union:
     from guard.patterns.match import Union
 
-    union = Union([stored(os.fsencode(each.value), cwd=b"", exists=lambda _: False) for each in settings], fold=fold)
-    paths = sorted({change.path for change in changes})
-    inside = set(union.touched(paths))
-    return [path for path in paths if path not in inside]
+    return Union(patterns, fold=fold)
 
 
 def refusal_text(paths: list[bytes], only: Iterable[Setting], *, verb: str, refused: bool = True) -> str:

@@ -79,16 +79,29 @@ def write_contents(connection: sqlite3.Connection, contents: Contents, *, former
 
     A generation is afterwards higher than both that of the contents and that of what was here.
     """
-    run = connection.execute
     for table in ("reservation", "log", "root", "waiter"):
-        run(f"DELETE FROM {table}")
-    for kept in contents.reservations:
-        run(
-            "INSERT INTO reservation (id, project, holder, pattern, typed, prefix, prefix_checked, exclusive, reason,"
-            ' principal, created_at, expires_at, ended_at, ended_by, "end", end_reason, told)'
-            " VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            _values(kept),
+        connection.execute(f"DELETE FROM {table}")
+    _write_rows(connection, contents, now=now)
+    connection.execute("UPDATE project SET generation = generation + 1")
+    for name, generation in contents.projects:
+        connection.execute(
+            "INSERT INTO project (name, generation) VALUES (?, ?)"
+            " ON CONFLICT (name) DO UPDATE SET generation = max(generation, excluded.generation)",
+            (name, generation + 1),
         )
+    _go_on_numbering_after(connection, contents)
+    if formerly:
+        connection.execute("INSERT OR IGNORE INTO moved_from (address) VALUES (?)", (formerly,))
+
+
+def _write_rows(connection: sqlite3.Connection, contents: Contents, *, now: int) -> None:
+    """Adds the reservations, the log, the root commits and the places of unions."""
+    connection.executemany(
+        "INSERT INTO reservation (id, project, holder, pattern, typed, prefix, prefix_checked, exclusive, reason,"
+        ' principal, created_at, expires_at, ended_at, ended_by, "end", end_reason, told)'
+        " VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        map(_values, contents.reservations),
+    )
     connection.executemany(
         "INSERT INTO log (project, id, at, generation, event, holder, principal, reservation, whose, pattern, reason)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -99,13 +112,11 @@ def write_contents(connection: sqlite3.Connection, contents: Contents, *, former
         "INSERT OR IGNORE INTO publication (directory, project, since) VALUES (?, ?, ?)",
         [(storable(directory), project, now) for directory, project in contents.publications],
     )
-    run("UPDATE project SET generation = generation + 1")
-    for name, generation in contents.projects:
-        run(
-            "INSERT INTO project (name, generation) VALUES (?, ?)"
-            " ON CONFLICT (name) DO UPDATE SET generation = max(generation, excluded.generation)",
-            (name, generation + 1),
-        )
+
+
+def _go_on_numbering_after(connection: sqlite3.Connection, contents: Contents) -> None:
+    """Makes the next reservation's number higher than every number that the contents ever gave (sqlite.org/autoinc)."""
+    run = connection.execute
     run("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'reservation'", (contents.last_id,))
     if not contents.reservations and contents.last_id:
         run("DELETE FROM sqlite_sequence WHERE name = 'reservation' AND seq < ?", (contents.last_id,))
@@ -114,8 +125,6 @@ def write_contents(connection: sqlite3.Connection, contents: Contents, *, former
             " (SELECT 1 FROM sqlite_sequence WHERE name = 'reservation')",
             (contents.last_id,),
         )
-    if formerly:
-        run("INSERT OR IGNORE INTO moved_from (address) VALUES (?)", (formerly,))
 
 
 def _storable(value: bytes | None) -> str | bytes | None:

@@ -10,7 +10,6 @@ from guard.record import Record
 from guard.repo.git import GitError
 from guard.stores.choose import FIRST, NEVER
 from guard.stores.interface import Chosen, Outcome, Terms, Wanted
-from guard.words import safe, to_stderr
 from guard.work import arguments, pending
 from guard.work.here import now_ms
 from guard.work.waiting import reserve_in_turn
@@ -108,23 +107,26 @@ def checked_wish(here: Here, typed: Sequence[bytes], wish: Wish) -> list[Wanted]
 
 
 class Released(Record):
-    """What was released, what this worktree has still to commit or to push of it, and what is kept until then."""
+    """What was released, what this worktree has still to commit or to push of it, and what is kept until then.
+
+    ``warning`` says why nobody could look what is left; "" where somebody could.
+    """
 
     outcome: Outcome
     left: Pending
     kept: tuple[Reservation, ...] = ()
+    warning: str = ""
 
 
 def release_watching(here: Here, choice: Choice, *, after_push: bool) -> Released:
-    """As :func:`release`, and says what of it is not pushed yet; ``after_push``: that is kept until it has been."""
+    """As :func:`release`, and tells what of it is not pushed yet; with ``after_push``, that is kept until it is."""
     if not after_push:
         outcome = release(here, choice)
         try:
-            left = pending.left(here, [row.pattern for row in outcome.reservations])
-        except GitError as error:  # what was released is released; that nobody could look is said
-            to_stderr(f"guard: cannot tell whether you have changes there that are not pushed: {safe(error.what)}")
-            left = pending.Pending()
-        return Released(outcome, left)
+            return Released(outcome, pending.left(here, [row.pattern for row in outcome.reservations]))
+        except GitError as error:  # the release stands
+            why = f"cannot tell whether you have changes there that are not pushed: {error.what}"
+            return Released(outcome, pending.Pending(), warning=why)
     chosen, named = _chosen(here, choice)
     active = here.store.active(here.project)
     rows = [row for row in active.reservations if row.holder == here.me]

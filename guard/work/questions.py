@@ -32,10 +32,14 @@ HELD, MINE, SHARED, FREE = "held", "mine", "shared", "free"
 
 
 class Asked(Record):
-    """A path or a pattern that was asked about, relative to the top, and every active reservation that covers it."""
+    """A path or a pattern that was asked about, relative to the top, and every active reservation that covers it.
+
+    ``fenced``: the fence of this worktree (guard.only) does not cover all of it, so a change of it can be refused.
+    """
 
     path: bytes
     reservations: tuple[Reservation, ...]
+    fenced: bool = False
 
     def held_by_others(self, me: str) -> list[Reservation]:
         """The reservations that would refuse a change of it by ``me``."""
@@ -61,6 +65,10 @@ class Checked(Record):
         """The same as a verdict: one conflict for each reservation of others in the way of a path."""
         found = [Conflict(one.path, None, row) for one in self.asked for row in one.held_by_others(self.me)]
         return Verdict(tuple(found), self.generation)
+
+    def fenced(self) -> list[bytes]:
+        """The paths that leave the fence, in the order in which they were asked about."""
+        return [one.path for one in self.asked if one.fenced]
 
 
 class Log(Record):
@@ -141,13 +149,23 @@ def check_paths(here: Here, typed: Iterable[bytes], *, as_named: bool = False) -
     snapshot = here.store.active(here.project) if wide else here.store.covering(here.project, plain)
     fold, found = here.settings.fold, []
     covering = _covering(snapshot.reservations, plain, fold=fold)
-    for path, pattern in asked:
+    for (path, pattern), fenced in zip(asked, _fenced(here, asked), strict=True):
         if pattern is None:
             rows = covering[path]
         else:
             rows = [row for row in snapshot.reservations if overlap(pattern, row.pattern, fold=fold)]
-        found.append(Asked(path, tuple(rows)))
+        found.append(Asked(path, tuple(rows), fenced))
     return Checked(tuple(found), snapshot.generation, here.me)
+
+
+def _fenced(here: Here, asked: Sequence[tuple[bytes, bytes | None]]) -> list[bool]:
+    """For each name that is asked about, whether a change of it can leave this worktree's fence."""
+    only = here.settings.only
+    if not only:
+        return [False] * len(asked)
+    from guard.repo.fence import leaves
+
+    return leaves(asked, only, fold=here.settings.fold)
 
 
 def _covering(rows: Sequence[Reservation], paths: Iterable[bytes], *, fold: bool) -> dict[bytes, list[Reservation]]:
