@@ -13,7 +13,7 @@ from guard.install.draft import Draft
 from guard.install.hookdir import HookDir
 from guard.model import GuardError
 from guard.record import Record
-from guard.repo import git, known_settings, settings, standpoint
+from guard.repo import git, known_settings, settings, standpoint, tracked
 from guard.repo.defaults import NOTE, PROJECT_NOTE
 from guard.repo.git import Configured
 from guard.repo.place import Place
@@ -391,6 +391,7 @@ def _mode_problems(world: World, notes: list[str]) -> list[Problem]:
         f"{fault.what}; repair: {fault.repair}".removesuffix("; repair: ") for fault in faults if not fault.serious
     ]
     problems = [Problem("settings", fault.what, fault.repair) for fault in faults if fault.serious]
+    problems += _tracked_problems(world, notes)
     try:
         found = settings.read(standpoint.environment(), world.entries, world.place, default_store=os.sep)
     except GuardError as error:
@@ -411,7 +412,21 @@ def _mode_problems(world: World, notes: list[str]) -> list[Problem]:
     return problems
 
 
+def _tracked_problems(world: World, notes: list[str]) -> list[Problem]:
+    """What is wrong with ``.guardconfig``, which everybody who clones the repository reads."""
+    name, found = tracked.NAME.decode(), tracked.read(world.place)
+    if found.fault:
+        return [Problem("settings", f"{name} counts for nothing: {found.fault}", f"git config --file {name} --list")]
+    notes += [f"{name} sets {key}, which does not count in a file that is shared" for key in found.refused]
+    return [
+        Problem("settings", fault.what.replace("git config ", f"{name}: ", 1), f"git config --file {name} --edit")
+        for fault in known_settings.faults({}, found.entries)
+    ]
+
+
 def _unset(setting: Setting, name: str) -> str:
+    if setting.scope == tracked.SCOPE.decode():
+        return f"git config guard.{name} block   (or change {tracked.NAME.decode()})"
     if setting.scope:
         return f"git config --{setting.scope} --unset guard.{name}"
     return f"unset {setting.source.rpartition(' ')[2]}"

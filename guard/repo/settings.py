@@ -12,6 +12,7 @@ import os
 from guard import system
 from guard.model import UsageError
 from guard.record import Record
+from guard.repo import tracked
 from guard.repo.defaults import read_host, read_note, store_path
 from guard.repo.known_settings import (
     HOLDER,
@@ -121,7 +122,7 @@ def read(
     default_store: str | None = None,
     resolve: Callable[[str], str] | None = None,
 ) -> Settings:
-    """Everything that is set for one place, from the environment and git's configuration.
+    """Everything that is set for one place, from the environment, git's configuration and ``.guardconfig``.
 
     ``default_store`` is used where nothing else names a store; None stands for what guard install noted in this
     repository, else for the account's own place. ``resolve`` turns an alias of ssh's in a remote's address into the
@@ -129,6 +130,7 @@ def read(
 
     Raises :class:`UsageError` when the store's path is not absolute; all else is checked when it is used.
     """
+    entries = [*tracked.read(place).entries, *entries]
     config = {entry.key: entry for entry in entries}  # later entries win, as in git
 
     def first(known: Known, default: Setting) -> Setting:
@@ -203,6 +205,8 @@ def _first(
             return Setting(_text(value), f"the environment variable {variable}")
     entry = config.get(known.key.lower().encode())  # as git prints it
     if entry is not None and entry.value:
+        if entry.scope == tracked.SCOPE:
+            return Setting(_text(entry.value), f"the file {tracked.NAME.decode()}", tracked.SCOPE.decode())
         scope = entry.scope.decode()
         return Setting(_text(entry.value), f"git config {known.key} ({scope})", scope)
     return default
@@ -273,7 +277,9 @@ def _named_project(
 
 
 def watched_files(environment: Mapping[bytes, bytes], entries: Sequence[Configured], place: Place) -> tuple[bytes, ...]:
-    """The files git reads its configuration from, existing or not (git-config(1), FILES), and those they include."""
+    """The files that settings are read from, existing or not: git's (git-config(1), FILES), those that they include,
+    and the tracked one.
+    """
     home = environment.get(b"HOME", b"")
     xdg = environment.get(b"XDG_CONFIG_HOME") or (home + b"/.config" if home else b"")
     files = [os.path.join(place.common_dir, b"config"), os.path.join(place.git_dir, b"config.worktree")]
@@ -283,6 +289,7 @@ def watched_files(environment: Mapping[bytes, bytes], entries: Sequence[Configur
         files += [home + b"/.gitconfig"] if home else []
         files += [xdg + b"/git/config"] if xdg else []
     files.append(environment.get(b"GIT_CONFIG_SYSTEM") or b"/etc/gitconfig")
+    files += filter(None, [tracked.file_of(place)])
     start = place.top or place.git_dir  # where git stands when it prints a relative origin
     for entry in entries:
         origin = os.path.join(start, entry.origin) if entry.origin else b""

@@ -1,0 +1,87 @@
+"""The settings that a repository shares with everybody who clones it: the file ``.guardconfig`` at its top.
+
+The file is committed, so whoever can push can change what it says. Only settings that are harmless in anybody's hands
+are read from it: never a path, an address or a command. It is written as git's own configuration is (git-config(1),
+SYNTAX), and every setting of the reader's own wins over it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from guard.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from guard.repo.git import Configured
+    from guard.repo.place import Place
+
+NAME = b".guardconfig"
+SCOPE = b"tracked"
+"""Stands where git names the scope of an entry ("local", "global", …)."""
+
+KEYS = (b"guard.project", b"guard.ttl", b"guard.mode")
+"""The settings that count in the file."""
+
+SIZE_MAX = 64 * 1024
+"""The size of the largest file that is read, in bytes."""
+
+
+class Tracked(Record):
+    """What the file says: the entries that count, the keys that do not, and why it cannot be read ("" when it can)."""
+
+    entries: tuple[Configured, ...] = ()
+    refused: tuple[str, ...] = ()
+    fault: str = ""
+
+
+def file_of(place: Place) -> bytes | None:
+    """Where the file is, or would be; None in a bare repository, which has no work tree."""
+    return None if place.top is None else os.path.join(place.top, NAME)
+
+
+def read(place: Place) -> Tracked:
+    """What the file says; nothing when there is none. Never raises: a file that cannot be read counts for nothing."""
+    path = file_of(place)
+    if path is None:
+        return Tracked()
+    try:
+        contents = _contents(path)
+    except OSError as error:
+        return Tracked(fault=error.strerror or "it cannot be read")
+    except ValueError as error:
+        return Tracked(fault=str(error))
+    return _parsed(path, contents) if contents else Tracked()
+
+
+def _parsed(path: bytes, contents: bytes) -> Tracked:
+    from guard.repo import git  # where there is no such file, nobody needs it
+
+    try:
+        listed = git.run(["config", "--file", "-", "--no-includes", "--list", "-z"], stdin=contents)
+    except git.GitError:
+        return Tracked(fault="git cannot read it as configuration")
+    entries, refused = [], []
+    for word in filter(None, listed.split(b"\0")):
+        key, newline, value = word.partition(b"\n")
+        if key in KEYS:
+            entries.append(git.Configured(SCOPE, path, key, value if newline else None))
+        else:
+            refused.append(os.fsdecode(key))
+    return Tracked(tuple(entries), tuple(dict.fromkeys(refused)))
+
+
+def _contents(path: bytes) -> bytes:
+    """The file's contents, b"" when there is none. Raises OSError, and ValueError for what is no small file."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return b""
+    with open(file, "rb") as reader:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise ValueError("it is not a regular file")
+        contents = reader.read(SIZE_MAX + 1)
+    if len(contents) > SIZE_MAX:
+        raise ValueError(f"it is larger than {SIZE_MAX} bytes")
+    return contents
