@@ -414,7 +414,7 @@ def _mode_problems(world: World, notes: list[str]) -> list[Problem]:
 
 def _tracked_problems(world: World, notes: list[str]) -> list[Problem]:
     """What is wrong with ``.guardconfig``, which everybody who clones the repository reads."""
-    name, found = tracked.NAME.decode(), tracked.read(world.place)
+    name, found = settings.TRACKED_NAME.decode(), tracked.read(world.place)
     if found.fault:
         return [Problem("settings", f"{name} counts for nothing: {found.fault}", f"git config --file {name} --list")]
     notes += [f"{name} sets {key}, which does not count in a file that is shared" for key in found.refused]
@@ -425,8 +425,8 @@ def _tracked_problems(world: World, notes: list[str]) -> list[Problem]:
 
 
 def _unset(setting: Setting, name: str) -> str:
-    if setting.scope == tracked.SCOPE.decode():
-        return f"git config guard.{name} block   (or change {tracked.NAME.decode()})"
+    if setting.scope == settings.TRACKED.decode():
+        return f"git config guard.{name} block   (or change {settings.TRACKED_NAME.decode()})"
     if setting.scope:
         return f"git config --{setting.scope} --unset guard.{name}"
     return f"unset {setting.source.rpartition(' ')[2]}"

@@ -12,7 +12,6 @@ import os
 from guard import system
 from guard.model import UsageError
 from guard.record import Record
-from guard.repo import tracked
 from guard.repo.defaults import read_host, read_note, store_path
 from guard.repo.known_settings import (
     HOLDER,
@@ -64,6 +63,11 @@ __all__ = [
 DEFAULT = "the default"
 NOTED = "guard install, which noted it in this repository"
 """Where a setting comes from, in words."""
+
+TRACKED_NAME = b".guardconfig"
+"""The file at the top of a work tree with settings for everybody who clones it: :mod:`guard.repo.tracked`."""
+TRACKED = b"tracked"
+"""Stands for that file where git names the scope of an entry ("local", "global", …)."""
 
 _YES = (b"1", b"true", b"t", b"yes", b"y")
 _ADVISORY = (b"warn", b"advisory", b"adv")
@@ -130,7 +134,7 @@ def read(
 
     Raises :class:`UsageError` when the store's path is not absolute; all else is checked when it is used.
     """
-    entries = [*tracked.read(place).entries, *entries]
+    entries = [*_shared_entries(place), *entries]
     config = {entry.key: entry for entry in entries}  # later entries win, as in git
 
     def first(known: Known, default: Setting) -> Setting:
@@ -150,6 +154,21 @@ def read(
         watched=watched_files(environment, entries, place),
         only=_fence(environment, entries),
     )
+
+
+def tracked_file(place: Place) -> bytes | None:
+    """Where :data:`TRACKED_NAME` is, or would be; None in a bare repository, which has no work tree."""
+    return None if place.top is None else os.path.join(place.top, TRACKED_NAME)
+
+
+def _shared_entries(place: Place) -> tuple[Configured, ...]:
+    """What the repository sets for everybody who clones it; most repositories set nothing."""
+    path = tracked_file(place)
+    if path is None or not os.path.lexists(path):
+        return ()
+    from guard.repo import tracked
+
+    return tracked.read(place).entries
 
 
 def _fence(environment: Mapping[bytes, bytes], entries: Sequence[Configured]) -> tuple[Setting, ...]:
@@ -205,8 +224,8 @@ def _first(
             return Setting(_text(value), f"the environment variable {variable}")
     entry = config.get(known.key.lower().encode())  # as git prints it
     if entry is not None and entry.value:
-        if entry.scope == tracked.SCOPE:
-            return Setting(_text(entry.value), f"the file {tracked.NAME.decode()}", tracked.SCOPE.decode())
+        if entry.scope == TRACKED:
+            return Setting(_text(entry.value), f"the file {TRACKED_NAME.decode()}", TRACKED.decode())
         scope = entry.scope.decode()
         return Setting(_text(entry.value), f"git config {known.key} ({scope})", scope)
     return default
@@ -289,7 +308,7 @@ def watched_files(environment: Mapping[bytes, bytes], entries: Sequence[Configur
         files += [home + b"/.gitconfig"] if home else []
         files += [xdg + b"/git/config"] if xdg else []
     files.append(environment.get(b"GIT_CONFIG_SYSTEM") or b"/etc/gitconfig")
-    files += filter(None, [tracked.file_of(place)])
+    files += filter(None, [tracked_file(place)])
     start = place.top or place.git_dir  # where git stands when it prints a relative origin
     for entry in entries:
         origin = os.path.join(start, entry.origin) if entry.origin else b""

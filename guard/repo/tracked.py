@@ -11,15 +11,12 @@ import os
 import stat
 
 from guard.record import Record
+from guard.repo.settings import TRACKED, tracked_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from guard.repo.git import Configured
     from guard.repo.place import Place
-
-NAME = b".guardconfig"
-SCOPE = b"tracked"
-"""Stands where git names the scope of an entry ("local", "global", …)."""
 
 KEYS = (b"guard.project", b"guard.ttl", b"guard.mode")
 """The settings that count in the file."""
@@ -36,14 +33,9 @@ class Tracked(Record):
     fault: str = ""
 
 
-def file_of(place: Place) -> bytes | None:
-    """Where the file is, or would be; None in a bare repository, which has no work tree."""
-    return None if place.top is None else os.path.join(place.top, NAME)
-
-
 def read(place: Place) -> Tracked:
     """What the file says; nothing when there is none. Never raises: a file that cannot be read counts for nothing."""
-    path = file_of(place)
+    path = tracked_file(place)
     if path is None:
         return Tracked()
     try:
@@ -66,7 +58,7 @@ def _parsed(path: bytes, contents: bytes) -> Tracked:
     for word in filter(None, listed.split(b"\0")):
         key, newline, value = word.partition(b"\n")
         if key in KEYS:
-            entries.append(git.Configured(SCOPE, path, key, value if newline else None))
+            entries.append(git.Configured(TRACKED, path, key, value if newline else None))
         else:
             refused.append(os.fsdecode(key))
     return Tracked(tuple(entries), tuple(dict.fromkeys(refused)))
