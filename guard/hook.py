@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+from guard import system
 from guard.events import Started, by_name
 from guard.model import EXIT_DONE, EXIT_REFUSED, EXIT_UNKNOWN, GuardError, unexpected
 from guard.record import Record
@@ -15,7 +16,7 @@ from guard.repo.place import Place, in_hook
 from guard.repo.settings import Setting, Settings, patience_s, principal, skipped, softened
 from guard.stores import freshness
 from guard.stores.choose import is_unused, open_configured
-from guard.stores.interface import Actor, Store
+from guard.stores.interface import Actor, Store, Unreachable
 from guard.stores.kinds import kind_of
 from guard.system import open_closed_files
 from guard.union import publish as union
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from guard.repo.git import Configured
     from guard.stores.freshness import Stamp
     from guard.stores.interface import Kind
+    from guard.union.published import Current
 
 DAY_S = 86_400
 
@@ -54,6 +56,7 @@ class Line(Record):
 def main(words: Sequence[str], *, look_at_line: Callable[[str], Line] | None = None) -> None:
     """``publish EVENT`` prints "STATE NAME" for the hook; ``judge EVENT …`` judges, and prints "judged" at its end.
 
+    ``known EVENT …`` is ``judge`` after ``publish`` has found that the store's server gives no answer.
     Exits 0, or 10 more than its exit code: a Python that dies ends with 1, which must not look like a refusal.
     ``look_at_line`` looks at the line that has called guard for an event, where one has.
     Hooks of guard 0.1, which an upgrade leaves in place until ``guard install`` renews them, ask with other words.
@@ -69,7 +72,7 @@ def main(words: Sequence[str], *, look_at_line: Callable[[str], Line] | None = N
     elif stage == "publish":
         status = _refreshed(event, look_at_line)
     else:
-        status = judged(event, arguments, marked=True, look_at_line=look_at_line)
+        status = judged(event, arguments, marked=True, look_at_line=look_at_line, asked=stage == "known")
         if status == EXIT_DONE:
             os.write(1, b"judged\n")
     os._exit(status and status + 10)  # nothing is left to tidy, and taking the interpreter down takes 1 ms
@@ -81,13 +84,15 @@ def judged(
     *,
     marked: bool = False,
     look_at_line: Callable[[str], Line] | None = None,
+    asked: bool = False,
 ) -> int:
     """Reaches a verdict and says it, or says why there is none; returns the exit code.
 
     ``marked``: what stdin holds must end with :data:`END_OF_PUSH`. ``look_at_line`` is as for :func:`main`.
+    ``asked``: this hook has asked the server in vain.
     """
     try:
-        status = verdict(event, arguments, marked=marked)
+        status = verdict(event, arguments, marked=marked, asked=asked)
         line = look_at_line(event) if look_at_line and status == EXIT_DONE else None
         if line and line.wrong:
             _doubt_later(event, line)
@@ -118,7 +123,13 @@ def by_hand(event: str, arguments: Sequence[str], *, look_at_line: Callable[[str
 def _refreshed(event: str, look_at_line: Callable[[str], Line] | None) -> int:
     line = None if look_at_line is None else lambda: look_at_line(event)
     try:
-        os.write(1, b" ".join(refresh(line)) + b"\n")
+        os.write(1, b" ".join(refresh(event, line)) + b"\n")
+    except Unreachable as error:
+        from guard import unreachable
+
+        unreachable.note(error)
+        os.write(1, b"unreachable -\n")
+        return EXIT_DONE
     except GuardError as error:
         _trace_error()
         status = cannot_tell(error, by_name(event).verb)
@@ -132,8 +143,8 @@ def _refreshed(event: str, look_at_line: Callable[[str], Line] | None) -> int:
     return status
 
 
-def refresh(look_at_line: Callable[[], Line] | None = None) -> union.Published:
-    """Brings the published union up to date and says what it is.
+def refresh(event: str, look_at_line: Callable[[], Line] | None = None) -> union.Published:
+    """Brings the published union up to date and says what it is. Raises :class:`GuardError`.
 
     Where a line in somebody else's hook has called guard, and stands in a wrong place, Python judges.
     """
@@ -169,12 +180,17 @@ def refresh(look_at_line: Callable[[], Line] | None = None) -> union.Published:
             placed=line is not None and not line.wrong,
         )
     else:
+        if current.lease is not None and event != "pre-push" and union.is_fresh(slot, current, key):
+            return current.published  # sh has no clock here that could tell
         identity = current.identity
         where = Setting(os.fsdecode(identity.store), "the union that is published here")
     if identity.off:
         return union.publish(slot, key=key, identity=identity, source=None, settings=stamps)
     store = open_configured(where, environment, place, patience_s=_patience_s()).store
     project, holder = identity.project.decode(), identity.holder.decode()
+    if store.kind.leased:
+        known = current if current is not None and current.identity == identity and current.key == key else None
+        return _ask_server(store, slot, key=key, identity=identity, settings=stamps, known=known)
     tell(store, project, holder)
     _say_what_counts(store, project, place)
     if key is not None:
@@ -188,8 +204,44 @@ def refresh(look_at_line: Callable[[], Line] | None = None) -> union.Published:
     return union.publish(slot, key=key, identity=identity, source=source, settings=stamps)
 
 
-def verdict(event: str, arguments: Sequence[str], *, marked: bool = False) -> int:
-    """Judges what the event changes, says so, and returns the exit code. Raises :class:`GuardError`."""
+def _ask_server(
+    store: Store,
+    slot: bytes,
+    *,
+    key: bytes | None,
+    identity: union.Identity,
+    settings: list[Stamp],
+    known: Current | None,
+) -> union.Published:
+    """Asks for the reservations, if they are not those of the union that is ``known``: then it gets a new deadline.
+
+    The clock is read before the question, and writers know of the place before that (:mod:`guard.union.lease`).
+    """
+    project, holder = identity.project.decode(), identity.holder.decode()
+    state = known.store_state if known is not None else b""
+    if key is not None and not state:
+        store.publish_in(slot, project)
+    asked_ns = system.boot_clock_ns()
+    source = store.union_source(project, holder, known=state)
+    run_out = source.mine_until is not None and source.mine_until <= _now_ms()
+    if source.unchanged and not run_out and known is not None and asked_ns is not None:
+        _trace(lambda: f"{store.address}: nothing has changed")
+        return union.prolong(slot, known, asked_ns)
+    if run_out:
+        store.active(project)  # records that it has run out
+    tell(store, project, holder)
+    if run_out or source.unchanged:
+        asked_ns = system.boot_clock_ns()
+        source = store.union_source(project, holder)
+    _trace(lambda: f"{store.address}: {len(source.patterns)} patterns of others than {holder!a} in {project!a}")
+    return union.publish(slot, key=key, identity=identity, source=source, settings=settings, asked_ns=asked_ns)
+
+
+def verdict(event: str, arguments: Sequence[str], *, marked: bool = False, asked: bool = False) -> int:
+    """Judges what the event changes, says so, and returns the exit code. Raises :class:`GuardError`.
+
+    ``asked``: this hook has asked the store's server already, and got no answer.
+    """
     place = in_hook()
     from guard.repo.diverted import diversions
 
@@ -206,9 +258,27 @@ def verdict(event: str, arguments: Sequence[str], *, marked: bool = False) -> in
     if is_unused(settings.store, place):
         to_stderr("guard: NOT IN FORCE here: this clone is not set up. To set it up: guard install")
         return EXIT_DONE
-    store = open_configured(settings.store, standpoint.environment(), place, patience_s=_patience_s()).store
-    if changes is None:
+    if changes is None and kind_of(settings.store.value).leased:
         changes = _changes(event, arguments, place, entries, marked=marked)
+    try:
+        if asked:
+            from guard import unreachable
+
+            unreachable.raise_noted(place)
+        store = open_configured(settings.store, standpoint.environment(), place, patience_s=_patience_s()).store
+        if changes is None:
+            changes = _changes(event, arguments, place, entries, marked=marked)
+        return _verdict_by(store, settings, changes, place=place, event=event, marked=marked)
+    except Unreachable as error:
+        from guard import unreachable
+
+        return unreachable.conclude(error, settings, changes or [], place=place, event=event)
+
+
+def _verdict_by(
+    store: Store, settings: Settings, changes: Sequence[Change], *, place: Place, event: str, marked: bool
+) -> int:
+    """Judges by what the store holds now."""
     project, holder = settings.project.value, _spelled(store, settings)
 
     from guard.judge import verdict as judged

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ WINDOWS = (
 BY_PROC, BY_SYSCTL = b"proc", b"sysctl"
 """The ways in which a system tells the name of its boot: a file, or the answer of a program."""
 BOOT_ID_FILE = "/proc/sys/kernel/random/boot_id"
+UPTIME_FILE = "/proc/uptime"
 SYSCTL = "/usr/sbin/sysctl"
 BOOT_ID_LENGTH = 36
 """The length of a UUID as text, in characters."""
@@ -185,6 +187,32 @@ def boot() -> tuple[bytes, bytes]:
     else:
         way = BY_PROC
     return (way, name) if _is_uuid(name) else (b"", b"")
+
+
+def boot_clock_ns() -> int | None:
+    """The time since this boot in ns, with the time asleep; nobody sets this clock. None where there is no such clock.
+
+    clock_gettime(2). macOS counts the time asleep in CLOCK_MONOTONIC; other systems do not, and have no other clock.
+    """
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    return time.clock_gettime_ns(time.CLOCK_MONOTONIC) if sys.platform == "darwin" else None
+
+
+def shows_boot_clock() -> bool:
+    """Is what UPTIME_FILE shows, in hundredths of a second, the clock of :func:`boot_clock_ns`?
+
+    In a container it may be the container's own (lxcfs), which starts anew with the container, in the same boot.
+    """
+    before = boot_clock_ns()
+    try:
+        with open(UPTIME_FILE, "rb") as file:
+            seconds, hundredths = file.read().split()[0].split(b".")
+        shown = (int(seconds) * 100 + int(hundredths)) * 10_000_000
+    except (OSError, ValueError, IndexError):
+        return False
+    after = boot_clock_ns()
+    return before is not None and after is not None and before < shown + 10_000_000 and shown <= after
 
 
 _asked: dict[str, bytes] = {}

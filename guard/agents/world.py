@@ -106,7 +106,7 @@ class World:
 
         self.enter()
         try:
-            refresh()
+            refresh("pre-commit")
         except GuardError:
             return
 

@@ -174,7 +174,8 @@ OFFLINE = Known(
     (),
     "none",
     duration_fault,
-    "Not in this version yet. While a PostgreSQL store is out of reach, commits are judged so long by what was known.",
+    "While the server of a PostgreSQL store is out of reach, commits (never pushes) are judged for so long by what was"
+    " reserved when it was last asked; guard says so each time.",
 )
 PUSHER = Known(
     "guard.pusher",

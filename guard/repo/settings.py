@@ -18,6 +18,7 @@ from guard.repo.known_settings import (
     MODE,
     MODES,
     NAME_MAX,
+    OFFLINE,
     ON_ERROR,
     PATIENCE,
     PROJECT,
@@ -86,7 +87,8 @@ class Settings(Record):
 
     ``store`` is an absolute path. ``fold`` tells whether this repository takes names that differ in case for the
     same one (core.ignoreCase). ``watched`` are the files the settings were read from, or would be if they existed.
-    ``only`` are the patterns of the fence, none when there is none.
+    ``only`` are the patterns of the fence, none when there is none. ``offline``: how long commits are judged by what
+    was known while a store's server is out of reach, "" for not at all.
     """
 
     holder: Setting
@@ -99,6 +101,7 @@ class Settings(Record):
     fold: bool
     watched: tuple[bytes, ...]
     only: tuple[Setting, ...] = ()
+    offline: Setting = Setting("", DEFAULT)
 
     def checked_holder(self) -> str:
         """The holder's name. Raises :class:`UsageError` when nobody could be called that."""
@@ -153,6 +156,7 @@ def read(
         fold=fold is not None and is_true(fold.value),
         watched=watched_files(environment, entries, place),
         only=_fence(environment, entries),
+        offline=first(OFFLINE, Setting("", DEFAULT)),
     )
 
 

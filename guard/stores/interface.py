@@ -64,7 +64,8 @@ class Outcome(Record):
     """What a command changed: the reservations, as they are now, and what was asked for but not there.
 
     For reserve, ``conflicts`` lists every reservation in the way; then nothing was granted. ``ahead`` counts
-    the holders who wait for overlapping patterns longer than the asker.
+    the holders who wait for overlapping patterns longer than the asker. ``lease_ms``: for how long a commit on another
+    machine may not know of it yet; 0 where a change is in force everywhere at once.
     """
 
     generation: int
@@ -72,6 +73,7 @@ class Outcome(Record):
     not_found: tuple[str, ...] = ()
     conflicts: tuple[Overlap, ...] = ()
     ahead: int = 0
+    lease_ms: int = 0
 
 
 class Entry(Record):
@@ -90,15 +92,25 @@ class Entry(Record):
 
 
 class Source(Record):
-    """What a union is made from: every pattern that could refuse a holder, and the stamps that prove it current.
+    """What a union is made from: every pattern that could refuse a holder, and what proves that it is current.
 
     ``mine_until`` is when the first of the holder's own reservations runs out, in Unix ms; None when there is none.
+    ``stamps`` prove it where the store is a file. Where it is a server (:attr:`Kind.leased`), there are none, and the
+    answer may be used for ``lease_ms`` after the question. ``state`` then names the state that was read. No other state
+    ever has this name, also after the server's data were restored from a backup, or a replica has taken over that had
+    not heard of the last changes; so a generation alone is no such name. ``rows`` are the reservations behind the
+    patterns, for a hook that cannot reach the server and has to tell who holds a path. ``unchanged``: the state is
+    the one that the asker knows, so patterns and rows are left out.
     """
 
     patterns: tuple[bytes, ...]
     generation: int
     stamps: tuple[Stamp, ...]
     mine_until: int | None = None
+    lease_ms: int | None = None
+    state: bytes = b""
+    rows: tuple[Reservation, ...] = ()
+    unchanged: bool = False
 
 
 class Description(Record):
@@ -171,6 +183,8 @@ class Kind(Record):
     ``mode_variable``: its own environment variable that turns the mode block into warn; b"" for none.
     ``folds_names``: are holders' names compared without case? Then :meth:`Store.spelling` tells how one is written.
     ``ask_through``: through what its holders are asked when guard cannot write there; "" for none.
+    ``leased``: is it a server, so that a union is valid for a time after it was asked (:mod:`guard.union.lease`)? Its
+    store raises :class:`Unreachable` when the server gives no answer.
     """
 
     name: str
@@ -182,6 +196,11 @@ class Kind(Record):
     mode_variable: bytes = b""
     ask_through: str = ""
     folds_names: bool = False
+    leased: bool = False
+
+
+class Unreachable(GuardError):
+    """The server of the store gives no answer, so nobody can tell what has been reserved meanwhile."""
 
 
 class Damaged(GuardError):
@@ -272,8 +291,11 @@ class Store(Protocol):
     def version(self) -> object:
         """Something that differs after any change, cheap enough to be asked several times a second."""
 
-    def union_source(self, project: str, holder: str) -> Source:
-        """What could refuse this holder's changes, with the proof of its freshness."""
+    def union_source(self, project: str, holder: str, *, known: bytes = b"") -> Source:
+        """What could refuse this holder's changes, with the proof of its freshness.
+
+        ``known`` is the state (:attr:`Source.state`) that the asker knows already. A server is asked with one question.
+        """
 
     def remember_roots(self, project: str, oids: Sequence[str]) -> None:
         """Remembers the root commits (hex) of a repository of this project."""

@@ -128,7 +128,7 @@ class SqliteStore:
     def remarks(self, project: str) -> list[str]:
         return []
 
-    def union_source(self, project: str, holder: str) -> Source:
+    def union_source(self, project: str, holder: str, *, known: bytes = b"") -> Source:
         def read() -> tuple[int, list[bytes], int | None]:
             self._check_version()
             # Expired ones too, until a writer has recorded that they ended: a clock set back must not free a path.

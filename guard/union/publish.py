@@ -13,7 +13,9 @@
     unions/SLOT/ID/tracking      globs of the refs that track remotes, one a line; absent when they are many
     unions/SLOT/ID/tree/         the patterns, in one .gitignore, for git
     unions/SLOT/ID/patterns      the patterns for Python (guard.union.patterns)
+    unions/SLOT/ID/rows          the reservations behind the patterns, where the store is a server (guard.union.known)
     unions/SLOT/ID/list*         what a hook that is running has listed
+    unions/SLOT/asked            where the store is a server: no answer to an earlier question is published any more
     unions/SLOT/repository/      the empty repository in which git matches
 
 The union need only never miss what the full verdict would refuse: expired patterns stay until a writer drops them.
@@ -26,11 +28,15 @@ import os
 import stat
 import time
 
+from guard import system
 from guard.lock import Locked
 from guard.model import GuardError
 from guard.patterns.grammar import covering
 from guard.stores import freshness
 from guard.stores.freshness import Stamp
+from guard.union import known
+from guard.union import lease as leases
+from guard.union.lease import Lease
 from guard.union.patterns import digest, table_of, to_bytes
 from guard.union.published import (
     BY_PYTHON,
@@ -42,10 +48,12 @@ from guard.union.published import (
     Current,
     Identity,
     Published,
+    is_fresh,
     is_name,
     is_whole,
     key_of,
     layout,
+    lease_holds,
     lines_of,
     load,
     settings_hold,
@@ -59,7 +67,18 @@ if TYPE_CHECKING:
 
     from guard.stores.interface import Source, Store
 
-__all__ = ["Identity", "Published", "key_of", "load", "publish", "renew", "settings_hold", "slot_of"]
+__all__ = [
+    "Identity",
+    "Published",
+    "is_fresh",
+    "key_of",
+    "load",
+    "prolong",
+    "publish",
+    "renew",
+    "settings_hold",
+    "slot_of",
+]
 
 ONE_FILE_MAX = 1000
 """More patterns than this are matched by Python: git tries every pattern of a file on every path.
@@ -88,22 +107,50 @@ def publish(
     identity: Identity,
     source: Source | None,
     settings: Iterable[Stamp],
+    asked_ns: int | None = None,
 ) -> Published:
     """Publishes a union, or that there is nothing to match; ``source`` is None when guard is switched off.
 
-    Where that cannot be done, answers that Python has to judge.
+    ``asked_ns``: where the store is a server, the boot's clock before it was asked. Where a union cannot be published,
+    answers that Python has to judge.
     """
     try:
         _make_directory(slot)
+        lease = _lease(source, asked_ns)
+        if source is not None and not source.stamps and lease is None:
+            return Published(BY_PYTHON, b"-")  # nothing proves it
         with _locked(slot):
-            return _publish(slot, key, identity, source, list(settings))
+            return _publish(slot, key, identity, source, list(settings), lease)
     except (OSError, ValueError):  # a read-only or full disk, a name too long: slower, and right
         state = BY_PYTHON if source and source.patterns else _state(identity, source)
         return Published(state, b"-")
 
 
+def prolong(slot: bytes, current: Current, asked_ns: int) -> Published:
+    """Gives what is published a new deadline: the server said, after ``asked_ns``, that nothing has changed.
+
+    Where somebody has published another union meanwhile, answers that Python has to judge.
+    """
+    lease = current.lease and current.lease._replace(boot=freshness.boot(), asked_ns=asked_ns)
+    try:
+        with _locked(slot):
+            before = load(slot)
+            if before is None or lease is None or before.published != current.published or not _holds(slot, before):
+                return Published(BY_PYTHON, b"-")
+            if _may_replace(slot, lease, before) and was_made_here(before):
+                _write_current(slot, before._replace(lease=lease))
+                return before.published
+            return before.published if lease_holds(before) else Published(BY_PYTHON, b"-")
+    except (OSError, ValueError):
+        return Published(BY_PYTHON, b"-")
+
+
 def renew(store: Store) -> None:
-    """Brings the unions that a write to the store made stale up to date, so that the next hook finds them fresh."""
+    """Brings the unions that a write to the store made stale up to date, so that the next hook finds them fresh.
+
+    Where the store is a file, a union that is not renewed is stale by itself. One of a server would still be used until
+    its deadline, so what cannot be renewed is made to have passed it.
+    """
     try:
         slots = store.publications()
     except GuardError:
@@ -113,10 +160,67 @@ def renew(store: Store) -> None:
             if _is_gone(slot):
                 store.forget(slot)
             elif _is_ours(slot):
-                with _locked(slot):
-                    _renew(slot, store)
+                if store.kind.leased:
+                    _renew_or_end(slot, store)
+                else:
+                    with _locked(slot):
+                        _renew(slot, store, None)
         except (OSError, ValueError, GuardError):
             continue  # this one stays stale
+
+
+def _renew_or_end(slot: bytes, store: Store) -> None:
+    """Renews a union of a server's; or else no answer to an earlier question counts in this slot any more."""
+    asked_ns = system.boot_clock_ns()
+    try:
+        if _renew(slot, store, asked_ns):
+            return
+    except (OSError, ValueError, GuardError):
+        pass  # it is ended below
+    _end_lease(slot, asked_ns)
+
+
+def _end_lease(slot: bytes, asked_ns: int | None) -> None:
+    """Ends the lease on what is published, and on every answer to an earlier question that is not published yet.
+
+    Raises :class:`OSError`. If the lock's owner was stopped, goes on without the lock: should that process go on later,
+    what it publishes is used until its own deadline.
+    """
+    try:
+        with _locked(slot):
+            _write_asked(slot, asked_ns or 0)
+    except TimeoutError:
+        _write_asked(slot, asked_ns or 0)
+
+
+def _write_asked(slot: bytes, asked_ns: int) -> None:
+    temporary = os.path.join(slot, b"asked." + os.urandom(8).hex().encode())
+    _write(temporary, b"%b\n%d\n" % (freshness.boot(), asked_ns))
+    os.replace(temporary, os.path.join(slot, b"asked"))
+    try:
+        os.unlink(os.path.join(slot, b"current"))
+    except FileNotFoundError:
+        pass  # nothing was published
+
+
+def _may_replace(slot: bytes, lease: Lease, before: Current | None) -> bool:
+    """Was this asked after what is published, and after the last writer that could not renew it?"""
+    try:
+        with open(os.path.join(slot, b"asked"), "rb") as file:
+            boot, asked, _ = file.read().split(b"\n")
+        if not leases.replaces(lease, Lease(boot, int(asked), 0)):
+            return False
+    except FileNotFoundError:
+        pass  # every writer has renewed it
+    return before is None or before.lease is None or leases.replaces(lease, before.lease)
+
+
+def _lease(source: Source | None, asked_ns: int | None) -> Lease | None:
+    """The lease on an answer; None where it has none, and where no clock can tell when it ends."""
+    if source is None or source.lease_ms is None or asked_ns is None:
+        return None
+    boot = freshness.boot()
+    return Lease(boot, asked_ns, source.lease_ms) if boot else None
 
 
 def _is_gone(slot: bytes) -> bool:
@@ -127,26 +231,49 @@ def _is_gone(slot: bytes) -> bool:
         return True
 
 
-def _renew(slot: bytes, store: Store) -> None:
+def _renew(slot: bytes, store: Store, asked_ns: int | None) -> bool:
     """Renews a union with the settings that were published, unless those were stamped in another boot or container.
 
-    Their stamps prove nothing here and now: the next hook reads the settings again.
+    Their stamps prove nothing here and now: the next hook reads the settings again. ``asked_ns``: where the store is a
+    server, the clock before it is asked here; the lock is then not held while the question is under way. False if the
+    union was not renewed.
     """
     current = load(slot)
     if current is None or current.identity.off or not store.is_at(current.identity.store):
-        return
+        return False
     if not was_made_here(current) or not is_whole(slot, current.published.name):
-        return
+        return False
     source = store.union_source(current.identity.project.decode(), current.identity.holder.decode())
-    if len(source.patterns) <= RENEWED_BY_WRITERS_MAX:
-        _publish(slot, current.key, current.identity, source, list(current.files[current.store_files :]))
+    if len(source.patterns) > RENEWED_BY_WRITERS_MAX:
+        return False
+    settings = list(current.files[current.store_files :])
+    if asked_ns is None:
+        _publish(slot, current.key, current.identity, source, settings, None)
+        return True
+    lease = _lease(source, asked_ns)
+    with _locked(slot):
+        now = load(slot)
+        if lease is None or now is None or (now.key, now.identity) != (current.key, current.identity):
+            return False
+        return _publish(slot, current.key, current.identity, source, settings, lease).state != BY_PYTHON
 
 
 def _publish(
-    slot: bytes, key: bytes | None, identity: Identity, source: Source | None, settings: list[Stamp]
+    slot: bytes,
+    key: bytes | None,
+    identity: Identity,
+    source: Source | None,
+    settings: list[Stamp],
+    lease: Lease | None,
 ) -> Published:
     before = load(slot)
-    if before is not None and _says_the_same(before, key, identity, source, settings) and _holds(slot, before):
+    if lease is not None and not _may_replace(slot, lease, before):
+        newer = before is not None and (before.key, before.identity) == (key, identity) and lease_holds(before)
+        return before.published if before is not None and newer else Published(BY_PYTHON, b"-")
+    same = before is not None and _says_the_same(before, key, identity, source, settings) and _holds(slot, before)
+    if same and before is not None and (lease is None or source is None or known.holds(slot, before, source.rows)):
+        if lease is not None and source is not None:
+            _write_current(slot, before._replace(lease=lease, generation=source.generation, store_state=source.state))
         return before.published
     published = Published(_state(identity, source), os.urandom(8).hex().encode())
     place = os.path.join(slot, published.name)
@@ -158,6 +285,8 @@ def _publish(
         kept = None if before is None or before.patterns != checksum else before.published
         _write_patterns(slot, published, patterns, fold=identity.fold, kept=kept)
         _write_tracking(place, identity)
+    if lease is not None and source is not None:
+        _write(os.path.join(place, b"rows"), known.to_bytes(source.rows))
     store_files = [*(source.stamps if source else ())]
     if published.state in (EXACT, FOLDED):
         store_files.append(Stamp(os.path.join(place, b"tree", _IGNORE), WRITTEN_NS))
@@ -172,7 +301,10 @@ def _publish(
     if key is not None:
         generation = source.generation if source else 0
         made_in = (freshness.boot(), freshness.host())
-        current = Current(published, *made_in, key, files, identity, generation, len(store_files), checksum, due)
+        state = source.state if source else b""
+        current = Current(
+            *(published, *made_in, key, files, identity, generation, len(store_files), checksum, due, lease, state)
+        )
         _write_current(slot, current)
         _withdraw(slot, before)
     _sweep(slot, published.name)
@@ -182,7 +314,7 @@ def _publish(
 def _due(source: Source | None) -> int | None:
     """When the holder's first own reservation runs out; None when there is none, or when it has already: a store that
     can only be read goes on listing it, and the holder was told."""
-    due = source.mine_until if source else None
+    due = source.mine_until if source and source.lease_ms is None else None  # a server tells by its own clock
     return due if due is not None and due > time.time_ns() // 1_000_000 else None
 
 
@@ -192,7 +324,7 @@ def _says_the_same(
     """Does what is published say just this? Then it serves once more."""
     if (before.key, before.identity, before.published.state) != (key, identity, _state(identity, source)):
         return False
-    if before.due != _due(source):
+    if before.due != _due(source) or (before.lease is None) != (source is None or source.lease_ms is None):
         return False
     patterns = source.patterns if source and before.published.state != OFF else ()
     stamps = [*(source.stamps if source else ())]
@@ -323,7 +455,7 @@ def _sweep(slot: bytes, keep: bytes) -> None:
         old = entry.stat(follow_symlinks=False).st_mtime < time.time() - LEFTOVER_S
         if old and is_name(entry.name) and entry.name != keep:
             _remove_tree(entry.path)
-        elif old and entry.name.startswith(b"current."):
+        elif old and entry.name.startswith((b"current.", b"asked.")):
             os.unlink(entry.path)
 
 

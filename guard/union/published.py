@@ -9,7 +9,12 @@
 
 These four lines are all that the hook reads: sh reads byte by byte. For Python follow the watched files, each as
 "TIME TAB PATH TAB REAL" (ns, or "-" for an absent file; REAL is b"" where no symbolic link is on the way), END, and
-the identity. :mod:`guard.union.fast` says what a verdict that is reached from these files rests on.
+the identity. Where the store is a server, the first line goes on with "FROM UNTIL": from when until when /proc/uptime
+allows the hook to use it, in whole seconds, or "? ?" where only Python can tell; and a last line is the lease
+(:mod:`guard.union.lease`), as "ASKED LENGTH STATE": ns, ms, and the name of the store's state. An older hook finds that
+too much in the first line, and asks Python.
+
+:mod:`guard.union.fast` says what a verdict that is reached from these files rests on.
 """
 
 from __future__ import annotations
@@ -17,10 +22,13 @@ from __future__ import annotations
 import os
 import time
 
+from guard import system
 from guard.record import Record
 from guard.repo.variables import KEY_VARIABLES, SESSION_VARIABLES
 from guard.stores import freshness
 from guard.stores.freshness import Stamp
+from guard.union import lease as leases
+from guard.union.lease import Lease
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,7 +72,8 @@ class Current(Record):
 
     ``patterns`` names the patterns that were published: a checksum of them as the store gave them. ``due`` is when
     the first of the holder's own reservations runs out, in Unix ms: from then on nothing here is fresh, so that the
-    holder is told in the next hook. None when there is none.
+    holder is told in the next hook. None when there is none. ``lease`` is how long it may be used where the store is a
+    server, whose state had the name ``store_state`` then; None where the files prove it.
     """
 
     published: Published
@@ -77,6 +86,8 @@ class Current(Record):
     store_files: int
     patterns: bytes
     due: int | None = None
+    lease: Lease | None = None
+    store_state: bytes = b""
 
 
 def key_of(environment: Mapping[bytes, bytes]) -> bytes | None:
@@ -117,7 +128,8 @@ def load(slot: bytes) -> Current | None:
         end = lines.index(END, 4)
         holder, project, store, fold, off, refs, placed, *rest = lines[end + 1 : end + 12]
         generation, store_files, patterns, due = rest
-        if version != VERSION or lines[end + 12 :] != [b""] or not is_name(name):
+        lease, store_state = _lease(lines[1], lines[end + 12]) if lines[end + 12] else (None, b"")
+        if version != VERSION or lines[-1] or len(lines) != end + (13 if lease is None else 14) or not is_name(name):
             return None
         if not os.path.samefile(os.path.join(slot, name, b"slot"), slot):
             return None  # the repository was copied: its files are not those that are watched
@@ -132,6 +144,8 @@ def load(slot: bytes) -> Current | None:
             store_files=int(store_files),
             patterns=patterns,
             due=int(due) if due else None,
+            lease=lease,
+            store_state=store_state,
         )
     except (OSError, ValueError):
         return None
@@ -142,7 +156,8 @@ def lines_of(current: Current, *, slot: bytes) -> bytes:
     _, files, links, absent = layout(current.files)
     counts = b"%d %d %d" % (len(files), len(links), len(absent))
     published, identity = current.published, current.identity
-    lines = [b"%b %b %b %b" % (VERSION, published.name, published.state, counts)]
+    window = b"" if current.lease is None else _window(current.lease)
+    lines = [b"%b %b %b %b%b" % (VERSION, published.name, published.state, counts, window)]
     lines += [current.boot or b"unknown", current.host, current.key]
     lines += [_line(stamp) for stamp in current.files]
     lines += [END, identity.holder, identity.project, identity.store]
@@ -150,9 +165,23 @@ def lines_of(current: Current, *, slot: bytes) -> bytes:
     lines += [b"1" if identity.placed else b"0"]
     lines += [b"%d" % current.generation, b"%d" % current.store_files, current.patterns]
     lines += [b"" if current.due is None else b"%d" % current.due]
+    if current.lease is not None:
+        lines += [b"%d %d %b" % (current.lease.asked_ns, current.lease.length_ms, current.store_state)]
     if any(b"\n" in line for line in lines):
         raise ValueError("a name with a newline cannot be published")
     return b"\n".join(lines) + b"\n"
+
+
+def _window(lease: Lease) -> bytes:
+    """Between what seconds sh may use what is published; "? ?" where /proc/uptime does not show the lease's clock."""
+    if lease.boot.startswith(b"sysctl ") or not system.shows_boot_clock():
+        return b" ? ?"
+    return b" %d %d" % leases.whole_seconds(lease)
+
+
+def _lease(boot: bytes, line: bytes) -> tuple[Lease, bytes]:
+    asked, length, state = line.split(b" ", 2)
+    return Lease(boot, int(asked), int(length)), state
 
 
 def layout(stamps: tuple[Stamp, ...]) -> tuple[bool, list[Stamp], list[Stamp], list[Stamp]]:
@@ -187,7 +216,17 @@ def is_fresh(slot: bytes, current: Current, key: bytes | None) -> bool:
     stamps = current.files[: current.store_files]
     if current.due is not None and current.due <= time.time_ns() // 1_000_000:
         return False
+    if current.lease is not None and not lease_holds(current):
+        return False
     return all(stamp.holds() for stamp in stamps) and settings_hold(slot, current, key) is not None
+
+
+def lease_holds(current: Current) -> bool:
+    """Is the server's answer still valid, by the clock of this boot? False where there is no lease."""
+    now_ns = system.boot_clock_ns()
+    if current.lease is None or now_ns is None:
+        return False
+    return leases.holds(current.lease, boot=freshness.boot(), now_ns=now_ns)
 
 
 def was_made_here(current: Current) -> bool:

@@ -130,7 +130,7 @@ class AgentMailStore:
 
         return Snapshot(0, tuple(self._asked(read)))
 
-    def union_source(self, project: str, holder: str) -> Source:
+    def union_source(self, project: str, holder: str, *, known: bytes = b"") -> Source:
         def read(connection: sqlite3.Connection) -> tuple[set[bytes], bool]:
             sites = self._sites(connection, project)
             rows = mail_rows.others(connection, sites, holder, now=self._clock())

@@ -1,0 +1,211 @@
+"""The deadline in a published union: what the installed hook and Python make of it. tests/network has real servers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from guard import system
+from guard.stores.interface import Source
+from guard.union import publish, published
+from guard.union.lease import Lease
+from guard.union.published import BY_PYTHON, Current
+from tests.support.repositories import Repository
+
+S = 10**9
+LENGTH_MS = 3_600_000
+"""An hour: no test is so slow that this lease ends in it. Those that ended were asked for long ago."""
+
+
+class Leased:
+    """A repository in which a union of a server's is published, and no Python: the hook decides alone or not at all."""
+
+    def __init__(self, repository: Repository) -> None:
+        self.repository = repository
+        repository.commit("a.txt", "settle\n", who="bob")
+        repository.commit("a.txt", "settle again\n", who="bob")
+        self.slot = os.path.join(os.fsencode(repository.git_dir), b"guard/unions/bob@" + os.environb.get(b"USER", b""))
+        current = published.load(self.slot)
+        assert current is not None and current.lease is None
+        self.sqlite: Current = current
+        (repository.common_dir / "guard/python").write_text("/absent/python\n/absent\n/absent\n")
+
+    def publish(self, *patterns: bytes, asked_ns: int, state: bytes = b"1", length_ms: int = LENGTH_MS) -> bytes:
+        source = Source(patterns, 1, (), lease_ms=length_ms, state=state)
+        return publish.publish(
+            self.slot,
+            key=self.sqlite.key,
+            identity=self.sqlite.identity,
+            source=source,
+            settings=list(self.sqlite.files[self.sqlite.store_files :]),
+            asked_ns=asked_ns,
+        ).state
+
+    @property
+    def current(self) -> Current:
+        found = published.load(self.slot)
+        assert found is not None
+        return found
+
+    def is_fresh(self) -> bool:
+        return published.is_fresh(self.slot, self.current, self.sqlite.key)
+
+    def commits(self) -> bool:
+        """Does a commit pass by the published union alone?"""
+        self.repository.write("a.txt", os.urandom(8).hex())
+        self.repository.git("add", "a.txt")
+        done = self.repository.git("commit", "-q", "-m", "change", who="bob", expect=None)
+        assert done.code in (0, 1)
+        assert (done.code == 0) != ("cannot tell" in done.text), done.text
+        return done.code == 0
+
+    def rewrite(self, change: Callable[[list[bytes]], None]) -> None:
+        """Changes lines of what is published."""
+        path = Path(os.fsdecode(self.slot)) / "current"
+        lines = path.read_bytes().split(b"\n")
+        change(lines)
+        path.write_bytes(b"\n".join(lines))
+
+
+@pytest.fixture
+def leased(repository: Repository) -> Leased:
+    return Leased(repository)
+
+
+def now_ns() -> int:
+    now = system.boot_clock_ns()
+    assert now is not None
+    return now
+
+
+@pytest.mark.skipif(not system.shows_boot_clock(), reason="/proc/uptime does not show the clock of the boot here")
+@pytest.mark.parametrize("patterns", [(), (b"/held",)], ids=["nothing is reserved", "something is"])
+def test_within_the_lease_the_hook_decides_alone(leased: Leased, patterns: tuple[bytes, ...]) -> None:
+    leased.publish(*patterns, asked_ns=now_ns())
+    assert leased.is_fresh()
+    assert leased.commits()
+
+
+@pytest.mark.parametrize("patterns", [(), (b"/held",)], ids=["nothing is reserved", "something is"])
+@pytest.mark.parametrize("asked_s", [-3600, -3_600_000, 10], ids=["just ended", "ended long ago", "from another clock"])
+def test_after_the_lease_the_server_is_asked(leased: Leased, patterns: tuple[bytes, ...], asked_s: int) -> None:
+    leased.publish(*patterns, asked_ns=now_ns() + asked_s * S)
+    assert not leased.is_fresh()
+    assert not leased.commits()
+
+
+def test_a_push_always_asks(leased: Leased, tmp_path: Path) -> None:
+    leased.publish(asked_ns=now_ns())
+    leased.repository.git("init", "-q", "--bare", str(tmp_path / "origin"))
+    leased.repository.git("remote", "add", "origin", str(tmp_path / "origin"))
+    done = leased.repository.git("push", "-q", "origin", "HEAD", who="bob", expect=None)
+    assert done.code != 0 and "cannot tell" in done.text
+
+
+def test_the_boot_is_named(leased: Leased) -> None:
+    leased.publish(asked_ns=now_ns())
+
+    def other_boot(lines: list[bytes]) -> None:
+        lines[1] = lines[1][::-1]
+
+    leased.rewrite(other_boot)
+    assert not leased.is_fresh()
+    assert not leased.commits()
+
+
+def test_a_hook_without_such_a_clock_asks_python(leased: Leased) -> None:
+    leased.publish(asked_ns=now_ns())
+
+    def no_clock(lines: list[bytes]) -> None:
+        lines[0] = b" ".join([*lines[0].split(b" ")[:6], b"?", b"?"])
+
+    leased.rewrite(no_clock)
+    assert leased.is_fresh()
+    assert not leased.commits()
+
+
+@pytest.mark.parametrize("end", [b" 0", b" 0 ", b" 0 x", b" 0 99999999 1", b" 0 -1", b" x 99999999"])
+def test_a_damaged_deadline_is_none(leased: Leased, end: bytes) -> None:
+    leased.publish(asked_ns=now_ns() - 2 * LENGTH_MS * 10**6)
+
+    def damage(lines: list[bytes]) -> None:
+        lines[0] = b" ".join(lines[0].split(b" ")[:6]) + end
+
+    leased.rewrite(damage)
+    assert not leased.is_fresh()
+    assert not leased.commits()
+
+
+def test_what_was_asked_later_stands(leased: Leased) -> None:
+    leased.publish(b"/new", asked_ns=now_ns(), state=b"2")
+    newer = leased.current
+    leased.publish(b"/old", asked_ns=now_ns() - 5 * S)
+    assert leased.current == newer
+
+
+def test_an_answer_from_before_a_writer_ended_the_lease_is_not_published(leased: Leased) -> None:
+    asked_ns = now_ns()
+    leased.publish(asked_ns=asked_ns)
+    publish._end_lease(leased.slot, now_ns())
+    assert published.load(leased.slot) is None
+    assert leased.publish(asked_ns=asked_ns) == BY_PYTHON
+    assert published.load(leased.slot) is None
+    leased.publish(asked_ns=now_ns())
+    assert leased.is_fresh()
+
+
+def test_unchanged_gives_a_new_deadline_and_nothing_else(leased: Leased) -> None:
+    leased.publish(b"/held", asked_ns=now_ns() - 3600 * S)
+    before, asked_ns = leased.current, now_ns()
+    assert publish.prolong(leased.slot, before, asked_ns) == before.published
+    assert leased.current == before._replace(lease=Lease(before.boot, asked_ns, LENGTH_MS))
+    assert leased.is_fresh()
+
+
+def test_the_deadline_never_moves_back(leased: Leased) -> None:
+    leased.publish(asked_ns=now_ns())
+    before = leased.current
+    publish.prolong(leased.slot, before, now_ns() - 60 * S)
+    assert leased.current == before
+
+
+def test_what_was_published_meanwhile_is_not_given_a_deadline(leased: Leased) -> None:
+    leased.publish(b"/old", asked_ns=now_ns() - 3600 * S)
+    before = leased.current
+    leased.publish(b"/new", asked_ns=now_ns() - 3600 * S, state=b"2")
+    newer = leased.current
+    assert publish.prolong(leased.slot, before, now_ns()).state == BY_PYTHON
+    assert leased.current == newer
+
+
+def test_a_source_that_nothing_proves_is_not_published(leased: Leased) -> None:
+    before = leased.current
+    source = Source((b"/held",), 1, ())
+    settings = list(leased.sqlite.files[leased.sqlite.store_files :])
+    answer = publish.publish(
+        leased.slot, key=leased.sqlite.key, identity=leased.sqlite.identity, source=source, settings=settings
+    )
+    assert answer.state == BY_PYTHON
+    assert leased.current == before
+
+
+def test_a_file_pays_nothing_for_leases(leased: Leased) -> None:
+    line = (Path(os.fsdecode(leased.slot)) / "current").read_bytes().split(b"\n")[0]
+    assert len(line.split(b" ")) == 6
+
+
+def test_the_clock_of_the_boot_counts_up() -> None:
+    first = system.boot_clock_ns()
+    second = system.boot_clock_ns()
+    assert first is not None and second is not None and first <= second
+
+
+def test_a_clock_that_is_not_the_boots_is_not_given_to_sh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = tmp_path / "uptime"
+    monkeypatch.setattr(system, "UPTIME_FILE", str(fake))
+    for text in ("5.00 1.00\n", "", "x\n", "99999999999.00 0.00\n"):
+        fake.write_text(text)
+        assert not system.shows_boot_clock()
