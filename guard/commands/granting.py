@@ -13,7 +13,7 @@ from guard.commands.reply import Reply
 from guard.model import EXIT_DONE, EXIT_REFUSED, UsageError
 from guard.repo import settings
 from guard.stores.choose import FIRST
-from guard.words import quoted, safe, to_stderr
+from guard.words import length, quoted, safe, to_stderr
 from guard.work import leases, relatives
 from guard.work.here import now_ms
 from guard.work.leases import Wish
@@ -37,6 +37,7 @@ def reserve(
     ttl: str | None = None,
     reason: str = "",
     wait: str | None = None,
+    settle: bool = False,
     as_json: bool = False,
 ) -> int:
     """Reserve paths: all of them, or none when somebody else is in the way.
@@ -54,6 +55,7 @@ def reserve(
         wait_ms=wait_ms(wait),
         changed=changed,
         staged=staged,
+        settle=settle,
     )
     reserved = reserve_and_tell(reply, patterns, wish, wait=wait or "")
     outcome = reserved.outcome
@@ -103,7 +105,16 @@ def reserve_and_tell(reply: Reply, typed: Sequence[str], wish: Wish, *, wait: st
             said.append(wait)
             _say_waiting(seen, wait)
 
-    return leases.reserve(reply.here, words, wish, waiting=say_waiting)
+    reserved = leases.reserve(reply.here, words, wish, waiting=say_waiting)
+    if reserved.outcome.reservations and reserved.outcome.lease_ms:
+        late = length(rounded_up(reserved.outcome.lease_ms))
+        to_stderr(f"guard: in force on other machines within {late}; for their pushes, and on this machine, at once.")
+    return reserved
+
+
+def rounded_up(ms: int) -> int:
+    """A length of time in ms, as a whole number of seconds that is not shorter."""
+    return -(-ms // 1000) * 1000
 
 
 def _say_waiting(outcome: Outcome, wait: str) -> None:

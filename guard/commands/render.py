@@ -82,7 +82,7 @@ def outcome_json(name: str, outcome: Outcome, *, me: str) -> Json:
             bytes_json("pattern", found.pattern) | {"reservation": reservation_json(found.reservation, me=me)}
             for found in outcome.conflicts
         ]
-        return answer | {"conflicts": conflicts}
+        return answer | {"conflicts": conflicts, "in_force_in_s": -(-outcome.lease_ms // 1000)}
     return answer | {"not_found": list(outcome.not_found)}
 
 

@@ -46,6 +46,7 @@ class _WithCommand(click.Command):
 @click.option("--ttl", metavar="DURATION", help="How long: 45m, 8h, 2d (from 1m to 30d; else guard.ttl, 1h).")
 @click.option("--reason", default="", metavar="TEXT", help="Why; others see it.")
 @click.option("--wait", metavar="DURATION", help="Wait your turn that long when somebody is in the way.")
+@click.option("--settle", is_flag=True, help="Return only when it is in force on every machine (guard help teams).")
 @as_json_option
 @pass_here
 @example(
@@ -63,6 +64,7 @@ def reserve(
     ttl: str | None,
     reason: str,
     wait: str | None,
+    settle: bool,
     as_json: bool,
 ) -> int:
     """Reserve paths: all of them, or none when somebody else is in the way.
@@ -79,6 +81,7 @@ def reserve(
         ttl=ttl,
         reason=reason,
         wait=wait,
+        settle=settle,
         as_json=as_json,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from guard import system
 from guard.model import EXIT_REFUSED, GuardError, UsageError
 from guard.patterns.grammar import literal
 from guard.record import Record
@@ -31,6 +32,7 @@ class Wish(Record):
     """How somebody wants to reserve. ``ttl_ms`` is None for the configured length, ``wait_ms`` 0 for not waiting.
 
     ``changed`` and ``staged`` mean, beside what is named, the paths that are changed in the work tree, or staged.
+    ``settle``: wait until what was granted is in force everywhere, too.
     """
 
     exclusive: bool = True
@@ -39,6 +41,7 @@ class Wish(Record):
     wait_ms: int = 0
     changed: bool = False
     staged: bool = False
+    settle: bool = False
 
 
 class Choice(Record):
@@ -86,8 +89,30 @@ def reserve(
                 sleep=time.sleep,
                 waiting=waiting,
             )
+    if wish.settle and outcome.reservations:
+        outcome = settle(outcome)
     unmatched = arguments.unmatched(here, wanted) if outcome.reservations else []
     return Reserved(outcome, tuple(want.pattern for want in unmatched))
+
+
+def settle(outcome: Outcome) -> Outcome:
+    """Waits until no commit on any machine can miss what was granted, and returns the outcome as it is then.
+
+    Raises :class:`GuardError` where the system has no clock that could tell.
+    """
+    from guard.union.lease import settled_ms
+    from guard.words import length
+
+    began_ns = system.boot_clock_ns()
+    if began_ns is None and outcome.lease_ms:
+        raise GuardError(
+            f"this system has no clock for --settle; what was reserved is in force after {length(outcome.lease_ms)}",
+            hint="guard list --mine",
+        )
+    until_ns = (began_ns or 0) + settled_ms(outcome.lease_ms) * 1_000_000
+    while (left_ns := until_ns - (system.boot_clock_ns() or until_ns)) > 0:
+        time.sleep(left_ns / 1e9)
+    return outcome._replace(lease_ms=0)
 
 
 def checked_wish(here: Here, typed: Sequence[bytes], wish: Wish) -> list[Wanted]:
