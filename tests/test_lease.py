@@ -181,9 +181,9 @@ def test_what_was_published_meanwhile_is_not_given_a_deadline(leased: Leased) ->
     assert leased.current == newer
 
 
-def test_a_source_that_nothing_proves_is_not_published(leased: Leased) -> None:
+def test_an_answer_without_a_clock_is_not_published(leased: Leased) -> None:
     before = leased.current
-    source = Source((b"/held",), 1, ())
+    source = Source((b"/held",), 1, (), lease_ms=LENGTH_MS)
     settings = list(leased.sqlite.files[leased.sqlite.store_files :])
     answer = publish.publish(
         leased.slot, key=leased.sqlite.key, identity=leased.sqlite.identity, source=source, settings=settings

@@ -117,8 +117,8 @@ def publish(
     try:
         _make_directory(slot)
         lease = _lease(source, asked_ns)
-        if source is not None and not source.stamps and lease is None:
-            return Published(BY_PYTHON, b"-")  # nothing proves it
+        if source is not None and source.lease_ms is not None and lease is None:
+            return Published(BY_PYTHON, b"-")  # no clock tells when it ends
         with _locked(slot):
             return _publish(slot, key, identity, source, list(settings), lease)
     except (OSError, ValueError):  # a read-only or full disk, a name too long: slower, and right
@@ -216,7 +216,7 @@ def _may_replace(slot: bytes, lease: Lease, before: Current | None) -> bool:
 
 
 def _lease(source: Source | None, asked_ns: int | None) -> Lease | None:
-    """The lease on an answer; None where it has none, and where no clock can tell when it ends."""
+    """The lease on an answer; None where files prove it, and where no clock can tell when it ends."""
     if source is None or source.lease_ms is None or asked_ns is None:
         return None
     boot = freshness.boot()
@@ -267,6 +267,8 @@ def _publish(
     lease: Lease | None,
 ) -> Published:
     before = load(slot)
+    if source is not None and lease is not None:
+        source = source._replace(stamps=())  # no file tells what a server knows
     if lease is not None and not _may_replace(slot, lease, before):
         newer = before is not None and (before.key, before.identity) == (key, identity) and lease_holds(before)
         return before.published if before is not None and newer else Published(BY_PYTHON, b"-")
