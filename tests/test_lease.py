@@ -161,8 +161,15 @@ def test_unchanged_gives_a_new_deadline_and_nothing_else(leased: Leased) -> None
     leased.publish(b"/held", asked_ns=now_ns() - 3600 * S)
     before, asked_ns = leased.current, now_ns()
     assert publish.prolong(leased.slot, before, asked_ns) == before.published
+    assert (Path(os.fsdecode(leased.slot)) / os.fsdecode(before.published.name) / "whole").exists()
     assert leased.current == before._replace(lease=Lease(before.boot, asked_ns, LENGTH_MS))
     assert leased.is_fresh()
+
+
+def test_an_answer_that_comes_after_its_deadline_is_asked_for_again(leased: Leased) -> None:
+    assert leased.publish(b"/held", asked_ns=now_ns() - 3600 * S) == BY_PYTHON
+    assert publish.prolong(leased.slot, leased.current, now_ns() - 3600 * S).state == BY_PYTHON
+    assert leased.publish(b"/held", asked_ns=now_ns()) != BY_PYTHON
 
 
 def test_the_deadline_never_moves_back(leased: Leased) -> None:

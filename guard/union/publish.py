@@ -120,7 +120,8 @@ def publish(
         if source is not None and source.lease_ms is not None and lease is None:
             return Published(BY_PYTHON, b"-")  # no clock tells when it ends
         with _locked(slot):
-            return _publish(slot, key, identity, source, list(settings), lease)
+            published = _publish(slot, key, identity, source, list(settings), lease)
+        return published if lease is None else _unless_late(slot, published)
     except (OSError, ValueError):  # a read-only or full disk, a name too long: slower, and right
         state = BY_PYTHON if source and source.patterns else _state(identity, source)
         return Published(state, b"-")
@@ -139,10 +140,16 @@ def prolong(slot: bytes, current: Current, asked_ns: int) -> Published:
                 return Published(BY_PYTHON, b"-")
             if _may_replace(slot, lease, before) and was_made_here(before):
                 _write_current(slot, before._replace(lease=lease))
-                return before.published
-            return before.published if lease_holds(before) else Published(BY_PYTHON, b"-")
+        return _unless_late(slot, before.published)
     except (OSError, ValueError):
         return Published(BY_PYTHON, b"-")
+
+
+def _unless_late(slot: bytes, published: Published) -> Published:
+    """What was published; or, if this process was stopped until the lease had run out, that Python asks once more."""
+    current = load(slot)
+    fine = current is not None and current.published == published and lease_holds(current)
+    return published if fine else Published(BY_PYTHON, b"-")
 
 
 def renew(store: Store) -> None:
@@ -155,29 +162,63 @@ def renew(store: Store) -> None:
         slots = store.publications()
     except GuardError:
         return  # what was written to the store stands; every union stays stale, and its hook will look
+    asked = _Asked(store) if store.kind.leased else None
     for slot in slots:
         try:
             if _is_gone(slot):
                 store.forget(slot)
             elif _is_ours(slot):
-                if store.kind.leased:
-                    _renew_or_end(slot, store)
+                if asked is not None:
+                    _renew_or_end(slot, asked)
                 else:
                     with _locked(slot):
-                        _renew(slot, store, None)
+                        _renew(slot, store)
         except (OSError, ValueError, GuardError):
             continue  # this one stays stale
 
 
-def _renew_or_end(slot: bytes, store: Store) -> None:
+class _Asked:
+    """What a server answers about a project, asked once for all the holders whose unions are renewed."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.asked_ns = system.boot_clock_ns()
+        self._answers: dict[str, Source] = {}
+
+    def source(self, project: str, holder: str) -> Source:
+        """What could refuse this holder's changes. Raises :class:`GuardError`."""
+        if project not in self._answers:
+            self._answers[project] = self.store.union_source(project, "")  # nobody has this name
+        found = self._answers[project]
+        rows = tuple(row for row in found.rows if row.holder != holder)
+        return found._replace(rows=rows, patterns=tuple(sorted({row.pattern for row in rows})))
+
+
+def _renew_or_end(slot: bytes, asked: _Asked) -> None:
     """Renews a union of a server's; or else no answer to an earlier question counts in this slot any more."""
-    asked_ns = system.boot_clock_ns()
     try:
-        if _renew(slot, store, asked_ns):
+        if _renew_leased(slot, asked):
             return
     except (OSError, ValueError, GuardError):
         pass  # it is ended below
-    _end_lease(slot, asked_ns)
+    _end_lease(slot, asked.asked_ns)
+
+
+def _renew_leased(slot: bytes, asked: _Asked) -> bool:
+    """As :func:`_renew`; the lock is not held while the question is under way. False if it was not renewed."""
+    current = _renewable(slot, asked.store)
+    if current is None:
+        return False
+    source = asked.source(current.identity.project.decode(), current.identity.holder.decode())
+    lease = _lease(source, asked.asked_ns)
+    if lease is None or len(source.patterns) > RENEWED_BY_WRITERS_MAX:
+        return False
+    with _locked(slot):
+        now = load(slot)
+        if now is None or (now.key, now.identity) != (current.key, current.identity):
+            return False
+        settings = list(now.files[now.store_files :])
+        return _publish(slot, now.key, now.identity, source, settings, lease).state != BY_PYTHON
 
 
 def _end_lease(slot: bytes, asked_ns: int | None) -> None:
@@ -231,31 +272,26 @@ def _is_gone(slot: bytes) -> bool:
         return True
 
 
-def _renew(slot: bytes, store: Store, asked_ns: int | None) -> bool:
-    """Renews a union with the settings that were published, unless those were stamped in another boot or container.
+def _renew(slot: bytes, store: Store) -> None:
+    """Renews a union with the settings that were published."""
+    current = _renewable(slot, store)
+    if current is None:
+        return
+    source = store.union_source(current.identity.project.decode(), current.identity.holder.decode())
+    if len(source.patterns) <= RENEWED_BY_WRITERS_MAX:
+        settings = list(current.files[current.store_files :])
+        _publish(slot, current.key, current.identity, source, settings, None)
 
-    Their stamps prove nothing here and now: the next hook reads the settings again. ``asked_ns``: where the store is a
-    server, the clock before it is asked here; the lock is then not held while the question is under way. False if the
-    union was not renewed.
+
+def _renewable(slot: bytes, store: Store) -> Current | None:
+    """What is published, if it is this store's; None if its settings were stamped in another boot or container.
+
+    Such stamps prove nothing here and now: the next hook reads the settings again.
     """
     current = load(slot)
     if current is None or current.identity.off or not store.is_at(current.identity.store):
-        return False
-    if not was_made_here(current) or not is_whole(slot, current.published.name):
-        return False
-    source = store.union_source(current.identity.project.decode(), current.identity.holder.decode())
-    if len(source.patterns) > RENEWED_BY_WRITERS_MAX:
-        return False
-    settings = list(current.files[current.store_files :])
-    if asked_ns is None:
-        _publish(slot, current.key, current.identity, source, settings, None)
-        return True
-    lease = _lease(source, asked_ns)
-    with _locked(slot):
-        now = load(slot)
-        if lease is None or now is None or (now.key, now.identity) != (current.key, current.identity):
-            return False
-        return _publish(slot, current.key, current.identity, source, settings, lease).state != BY_PYTHON
+        return None
+    return current if was_made_here(current) and is_whole(slot, current.published.name) else None
 
 
 def _publish(
@@ -270,7 +306,7 @@ def _publish(
     if source is not None and lease is not None:
         source = source._replace(stamps=())  # no file tells what a server knows
     if lease is not None and not _may_replace(slot, lease, before):
-        newer = before is not None and (before.key, before.identity) == (key, identity) and lease_holds(before)
+        newer = before is not None and (before.key, before.identity) == (key, identity)
         return before.published if before is not None and newer else Published(BY_PYTHON, b"-")
     same = before is not None and _says_the_same(before, key, identity, source, settings) and _holds(slot, before)
     if same and before is not None and (lease is None or source is None or known.holds(slot, before, source.rows)):
