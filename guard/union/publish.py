@@ -34,9 +34,6 @@ from guard.model import GuardError
 from guard.patterns.grammar import covering
 from guard.stores import freshness
 from guard.stores.freshness import Stamp
-from guard.union import known
-from guard.union import lease as leases
-from guard.union.lease import Lease
 from guard.union.patterns import digest, table_of, to_bytes
 from guard.union.published import (
     BY_PYTHON,
@@ -66,6 +63,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from guard.stores.interface import Source, Store
+    from guard.union.lease import Lease
 
 __all__ = [
     "Identity",
@@ -246,10 +244,12 @@ def _write_asked(slot: bytes, asked_ns: int) -> None:
 
 def _may_replace(slot: bytes, lease: Lease, before: Current | None) -> bool:
     """Was this asked after what is published, and after the last writer that could not renew it?"""
+    from guard.union import lease as leases
+
     try:
         with open(os.path.join(slot, b"asked"), "rb") as file:
             boot, asked, _ = file.read().split(b"\n")
-        if not leases.replaces(lease, Lease(boot, int(asked), 0)):
+        if not leases.replaces(lease, leases.Lease(boot, int(asked), 0)):
             return False
     except FileNotFoundError:
         pass  # every writer has renewed it
@@ -260,6 +260,8 @@ def _lease(source: Source | None, asked_ns: int | None) -> Lease | None:
     """The lease on an answer; None where files prove it, and where no clock can tell when it ends."""
     if source is None or source.lease_ms is None or asked_ns is None:
         return None
+    from guard.union.lease import Lease
+
     boot = freshness.boot()
     return Lease(boot, asked_ns, source.lease_ms) if boot else None
 
@@ -309,7 +311,7 @@ def _publish(
         newer = before is not None and (before.key, before.identity) == (key, identity)
         return before.published if before is not None and newer else Published(BY_PYTHON, b"-")
     same = before is not None and _says_the_same(before, key, identity, source, settings) and _holds(slot, before)
-    if same and before is not None and (lease is None or source is None or known.holds(slot, before, source.rows)):
+    if same and before is not None and (lease is None or source is None or _same_rows(slot, before, source)):
         if lease is not None and source is not None:
             _write_current(slot, before._replace(lease=lease, generation=source.generation, store_state=source.state))
         return before.published
@@ -324,6 +326,8 @@ def _publish(
         _write_patterns(slot, published, patterns, fold=identity.fold, kept=kept)
         _write_tracking(place, identity)
     if lease is not None and source is not None:
+        from guard.union import known
+
         _write(os.path.join(place, b"rows"), known.to_bytes(source.rows))
     store_files = [*(source.stamps if source else ())]
     if published.state in (EXACT, FOLDED):
@@ -347,6 +351,12 @@ def _publish(
         _withdraw(slot, before)
     _sweep(slot, published.name)
     return published
+
+
+def _same_rows(slot: bytes, before: Current, source: Source) -> bool:
+    from guard.union import known
+
+    return known.holds(slot, before, source.rows)
 
 
 def _due(source: Source | None) -> int | None:

@@ -27,12 +27,12 @@ from guard.record import Record
 from guard.repo.variables import KEY_VARIABLES, SESSION_VARIABLES
 from guard.stores import freshness
 from guard.stores.freshness import Stamp
-from guard.union import lease as leases
-from guard.union.lease import Lease
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from guard.union.lease import Lease  # loaded only where a store is a server
 
 VERSION = b"3"
 END = b"."
@@ -174,12 +174,16 @@ def lines_of(current: Current, *, slot: bytes) -> bytes:
 
 def _window(lease: Lease) -> bytes:
     """Between what seconds sh may use what is published; "? ?" where /proc/uptime does not show the lease's clock."""
+    from guard.union import lease as leases
+
     if lease.boot.startswith(b"sysctl ") or not system.shows_boot_clock():
         return b" ? ?"
     return b" %d %d" % leases.whole_seconds(lease)
 
 
 def _lease(boot: bytes, line: bytes) -> tuple[Lease, bytes]:
+    from guard.union.lease import Lease
+
     asked, length, state = line.split(b" ", 2)
     return Lease(boot, int(asked), int(length)), state
 
@@ -226,6 +230,8 @@ def lease_holds(current: Current) -> bool:
     now_ns = system.boot_clock_ns()
     if current.lease is None or now_ns is None:
         return False
+    from guard.union import lease as leases
+
     return leases.holds(current.lease, boot=freshness.boot(), now_ns=now_ns)
 
 
