@@ -47,6 +47,23 @@ header names.
   nothing is made beside it, and is what we think it is if neither time has changed afterwards.
 - *With a rollback journal*, the shared lock excludes those between write and commit, as above.
 
+**A lease** (a store on a server). No file here tells what a server knows, so the union is proven for a time only: it
+carries a deadline (:mod:`guard.union.lease` has the rules, tests/test_lease_model.py checks them in a model).
+
+- *Nothing older than the lease is missed.* The boot's clock is read before the server is asked, so whatever the answer
+  does not hold was made later than that. The union may be used for 99 % of the lease's length from there on, by a clock
+  that nobody sets, that goes on while the machine sleeps, and that is at most 1 % slow. So a commit that begins a
+  lease's length after a reservation was made knows it.
+- *A push misses nothing*: it asks, after it began, whatever is published.
+- *On the machine where somebody reserves, nothing is late.* The writer renews the unions there before it says that
+  something is reserved. Where it cannot, it ends their leases. An answer to a question from before that is not
+  published any more, however long its process was stopped.
+- *sh decides as Python does.* It compares the whole seconds of /proc/uptime, which is that clock (proc(5)), with two
+  numbers: not before the question, and before the deadline. Whether it is the same clock is looked at when the union is
+  published, because a container may be shown a clock of its own; then, and on a Mac, Python decides.
+- *Nothing has changed* is the server's word for the very state whose name the asker knows. That name is drawn at random
+  with each change, for a number would come back after a backup was restored.
+
 **The name of the boot.** A stamp is believed in the boot in which it was made, and in no other. Two ways tell it;
 Python takes the first that there is, and writes into the publication which one it was.
 

@@ -8,7 +8,8 @@ these steps has shown something that it could not show by failing:
    error, or ends with the status of the first command, which is not 0. What no script can do:
    speak when nothing of it was read (fewer than its first 11 bytes are left, or reading them fails). sh ends with 0.
 2. **The union is the store's current state**, for this environment, boot and machine: see
-   :mod:`guard.stores.freshness`. In Python: :func:`guard.union.published.is_fresh`.
+   :mod:`guard.stores.freshness`. In Python: :func:`guard.union.published.is_fresh`. Where the store is on a server, a
+   commit is judged by a state that is not older than the lease, and a push by one that is asked for when it begins.
 3. **The list of changed paths is whole.** git writes it to a new regular file, because git reports a failed write
    only there: for a pipe it ends with 0 whatever was lost. The file is new (``set -C``), so no other hook writes to
    it. git must end with 0 and write nothing to stderr. (It skips its check when it ends with another status, so
