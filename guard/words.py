@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 PATHS_SHOWN = 20
 """Paths listed for one reservation; how many more there are is said."""
 
-PROGRAMS = ("claude", "codex", "copilot", "gemini", "opencode")
-"""Coding agents whose sessions are holders, named "PROGRAM-SESSION"."""
+PROGRAMS = ("claude", "codex", "copilot", "gemini", "opencode", "mcp")
+"""Coding agents whose sessions are holders, named "PROGRAM-SESSION"; "mcp" names processes of ``guard mcp``."""
 
 REASON_SHOWN = 200
 """Characters of a reason that a message shows."""

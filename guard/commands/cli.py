@@ -33,6 +33,7 @@ COMMANDS = {
     "map": "guard.commands.mapping:map_",
     "store": "guard.commands.stores:store",
     "agent": "guard.commands.agents:agent",
+    "mcp": "guard.commands.serving:mcp",
     "completion": "guard.commands.completing:completion",
     "demo": "guard.commands.installing:demo",
     "help": "guard.commands.helping:help_",

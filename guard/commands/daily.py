@@ -22,10 +22,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from guard.commands.render import Json
     from guard.model import Change, Verdict
     from guard.stores.interface import Snapshot
     from guard.work.here import Here
+    from guard.work.shapes import Json
 
 
 def list_(

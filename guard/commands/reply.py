@@ -19,8 +19,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from guard.commands.render import Json
     from guard.work.here import Here
+    from guard.work.shapes import Json
 
 _COLOURS = {"red": "\x1b[31m", "green": "\x1b[32m"}
 _BOLD, _DIM, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"

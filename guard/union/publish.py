@@ -74,6 +74,7 @@ __all__ = [
     "prolong",
     "publish",
     "renew",
+    "renew_slot",
     "settings_hold",
     "slot_of",
 ]
@@ -173,6 +174,16 @@ def renew(store: Store) -> None:
                         _renew(slot, store)
         except (OSError, ValueError, GuardError):
             continue  # this one stays stale
+
+
+def renew_slot(slot: bytes, store: Store) -> None:
+    """As :func:`renew`, for one union of a store that is a file. One of a server is left to the next hook."""
+    try:
+        if not store.kind.leased and _is_ours(slot):
+            with _locked(slot):
+                _renew(slot, store)
+    except (OSError, ValueError, GuardError):
+        return  # it stays stale
 
 
 class _Asked:

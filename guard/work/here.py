@@ -23,6 +23,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from guard.model import Change
+
 PATIENCE_S = 30.0
 """How long a command waits for another program that has the store locked, unless GUARD_PATIENCE says otherwise."""
 
@@ -123,6 +125,13 @@ class Here:
     def me(self) -> str:
         """The holder's name."""
         return self.actor.holder
+
+    def staged_changes(self) -> list[Change]:
+        """What the next commit changes."""
+        from guard.repo import changes
+
+        with self.asking():
+            return changes.of_commit(self.place)
 
     def writing(self) -> Writing:
         """``with here.writing() as store:`` for every change; see :class:`Writing`."""

@@ -60,11 +60,17 @@ class Reserved(Record):
 
 
 def reserve(
-    here: Here, typed: Sequence[bytes], wish: Wish, *, waiting: Callable[[Outcome], None] = lambda seen: None
+    here: Here,
+    typed: Sequence[bytes],
+    wish: Wish,
+    *,
+    waiting: Callable[[Outcome], None] = lambda seen: None,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Reserved:
     """Reserves every pattern, or none when somebody else is in the way; then the outcome has conflicts.
 
-    With ``wish.wait_ms``, waits that long for its turn; ``waiting`` is called with what it waits for.
+    With ``wish.wait_ms``, waits that long for its turn; ``waiting`` is called with what it waits for, and ``sleep``
+    with seconds. Whatever ``sleep`` raises ends the waiting, and the place in the queue is given up.
     Raises :class:`guard.model.UsageError` for a pattern that cannot be reserved.
     """
     here.making = here.making if here.making != NEVER else FIRST
@@ -86,7 +92,7 @@ def reserve(
                 terms,
                 wait_ms=wish.wait_ms,
                 clock=now_ms,
-                sleep=time.sleep,
+                sleep=sleep,
                 waiting=waiting,
             )
     if wish.settle and outcome.reservations:

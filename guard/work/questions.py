@@ -208,10 +208,7 @@ def check_changes(here: Here, changes: Sequence[Change]) -> Verdict:
 
 def staged(here: Here) -> list[Change]:
     """What the next commit changes."""
-    from guard.repo import changes
-
-    with here.asking():
-        return changes.of_commit(here.place)
+    return here.staged_changes()
 
 
 def between(here: Here, old: str, new: str) -> list[Change]:

@@ -1,0 +1,48 @@
+"""``guard mcp``: the server for coding agents that speak the Model Context Protocol."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+
+import click
+
+from guard.commands.shared import example
+from guard.model import EXIT_DONE, GuardError
+from guard.words import quoted
+
+
+@click.command()
+@example(
+    "claude mcp add guard -- guard mcp    tells Claude Code of it; guard help agents has the others",
+)
+def mcp() -> int:
+    """Serve the Model Context Protocol on standard input and output, for a coding agent's program to start.
+
+    Four tools: guard_check, guard_reserve, guard_release and guard_list. The server ends when its standard input does;
+    what was reserved through it stays until it is released or expires.
+    """
+    from guard.mcp import wire
+
+    claimed = wire.claim(lambda: os._exit(EXIT_DONE))  # whatever is imported from here on cannot reach the client
+    try:
+        from guard.mcp.server import serve
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] not in _EXTRA:
+            raise
+        raise GuardError(f"guard mcp needs the package mcp, version 2 ({error})", hint=_install()) from error
+    serve(claimed)
+    return EXIT_DONE
+
+
+_EXTRA = ("mcp", "mcp_types", "anyio", "jsonschema")
+"""What the extra brings, and the server imports."""
+
+
+def _install() -> str:
+    """The command that installs the extra beside this very guard."""
+    python = quoted(os.fsencode(sys.executable))
+    if importlib.util.find_spec("pip") is None:
+        return f"uv pip install --python {python} 'git-guard[mcp]'"
+    return f"{python} -m pip install 'git-guard[mcp]'"

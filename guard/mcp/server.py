@@ -1,0 +1,199 @@
+"""The server: the official SDK speaks the protocol, and each call of a tool becomes one request to guard's use cases.
+
+Ends when its standard input does. What was reserved stays reserved until it is released or expires, as with
+``guard reserve``; a call that waits is given up, and so is its place in the queue.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
+import mcp_types as types
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it has no types of its own
+from mcp.server.lowlevel import Server
+from mcp.server.stdio import stdio_server
+from mcp.shared.exceptions import MCPError
+
+from guard import __version__
+from guard.mcp import identity
+from guard.mcp.answers import ANSWERS, Answer, failure
+from guard.mcp.standing import Standing, directory_of_call
+from guard.mcp.tools import INSTRUCTIONS, TOOLS
+from guard.mcp.turns import Turn
+from guard.model import GuardError, UsageError, unexpected
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mcp.server.context import ServerRequestContext
+
+    from guard.mcp.wire import Wire
+
+CALLS_AT_ONCE = 64
+"""How many calls may wait for their turn to reserve at once; more wait for one of those to end."""
+FRESH_S = 5.0
+"""How often unions are looked after while no call comes, in seconds."""
+LOOKED_AFTER_MAX = 16
+"""How many worktrees and holders are looked after."""
+FAREWELL_S = 5.0
+"""How long the end waits for calls that are being stopped, in seconds."""
+
+_VALIDATORS = {name: Draft202012Validator(tool.takes) for name, tool in TOOLS.items()}
+
+
+def serve(wire: Wire) -> None:
+    """Serves one client until it leaves. Needs the package ``mcp``, which the extra ``mcp`` brings."""
+    anyio.run(_Service().run, wire)
+
+
+class _Service:
+    """One client's server: the name made for it, its calls, and the worktrees whose unions it keeps fresh."""
+
+    def __init__(self) -> None:
+        self._made = identity.made_name()
+        self._turns: set[Turn] = set()
+        self._looked_after: dict[tuple[bytes, ...], tuple[dict[bytes, bytes], bytes]] = {}
+        self._calls = anyio.CapacityLimiter(CALLS_AT_ONCE)
+
+    async def run(self, wire: Wire) -> None:
+        server: Server[Any] = Server(
+            "guard",
+            version=__version__,
+            title="guard",
+            instructions=INSTRUCTIONS,
+            on_list_tools=self._list,
+            on_call_tool=self._call,
+        )
+        received, sent = anyio.wrap_file(wire.received), anyio.wrap_file(wire.sent)
+        async with stdio_server(received, sent) as (incoming, outgoing), anyio.create_task_group() as group:
+            group.start_soon(self._keep_unions_fresh)
+            await server.run(incoming, outgoing, server.create_initialization_options())
+            group.cancel_scope.cancel()
+        for turn in [*self._turns]:
+            turn.stop()
+        for turn in [*self._turns]:
+            await anyio.to_thread.run_sync(turn.has_ended_within, FAREWELL_S)
+
+    async def _list(
+        self, context: ServerRequestContext[Any], params: types.PaginatedRequestParams | None
+    ) -> types.ListToolsResult:
+        return types.ListToolsResult(tools=[_described(name) for name in TOOLS])
+
+    async def _call(
+        self, context: ServerRequestContext[Any], params: types.CallToolRequestParams
+    ) -> types.CallToolResult:
+        if params.name not in TOOLS:
+            raise MCPError(
+                types.INVALID_PARAMS, f"no tool is called {params.name[:100]!a}; there are: {', '.join(TOOLS)}"
+            )
+
+        def report(seconds: float, words: str) -> None:
+            # The request's own channel: a client that gave no progress token is told nothing.
+            anyio.from_thread.run(context.session.report_progress, seconds, None, words)
+
+        turn = Turn(report)
+        self._turns.add(turn)
+        work = partial(self._answer, params.name, params.arguments or {}, context.meta, turn)
+        try:
+            answer = await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._calls)
+        except anyio.get_cancelled_exc_class():
+            turn.stop()
+            raise
+        return _result(answer)
+
+    def _answer(self, name: str, arguments: dict[str, Any], meta: Mapping[str, Any] | None, turn: Turn) -> Answer:
+        """Runs in a thread of its own, one call at a time."""
+        here: Standing | None = None
+        try:
+            with turn:
+                _check_arguments(name, arguments)
+                environment = identity.environment_of_call(os.environb, meta)
+                here = Standing(environment, directory_of_call(environment, arguments.get("cwd")), made=self._made)
+                try:
+                    answer = ANSWERS[name](here, arguments, turn)
+                    self._look_after(here)
+                    return answer
+                finally:
+                    here.close()
+        except GuardError as error:
+            return failure(error)
+        except Exception as error:
+            return failure(unexpected(error))
+        finally:
+            self._turns.discard(turn)
+
+    # Unions
+
+    def _look_after(self, here: Standing) -> None:
+        """Keeps this worktree's union fresh, now and from now on."""
+        here.keep_union_fresh()
+        key = (here.place.git_dir, here.me.encode())
+        self._looked_after.pop(key, None)
+        self._looked_after[key] = (dict(here.environment), here.cwd)
+        while len(self._looked_after) > LOOKED_AFTER_MAX:
+            del self._looked_after[next(iter(self._looked_after))]
+
+    async def _keep_unions_fresh(self) -> None:
+        while True:
+            await anyio.sleep(FRESH_S)
+            if self._looked_after:
+                await anyio.to_thread.run_sync(self._freshen)
+
+    def _freshen(self) -> None:
+        with Turn(lambda seconds, words: None):
+            for key, (environment, cwd) in [*self._looked_after.items()]:
+                here = Standing(environment, cwd, made=self._made)
+                try:
+                    here.keep_union_fresh()
+                except GuardError:  # the repository or the store is gone: hooks say so, and the next call does
+                    self._looked_after.pop(key, None)
+                finally:
+                    here.close()
+
+
+def _described(name: str) -> types.Tool:
+    tool = TOOLS[name]
+    return types.Tool(
+        name=tool.name,
+        title=tool.title,
+        description=tool.description,
+        input_schema=tool.takes,
+        output_schema=tool.gives,
+        annotations=types.ToolAnnotations(
+            title=tool.title,
+            read_only_hint=tool.reads_only,
+            destructive_hint=False,
+            idempotent_hint=True,
+            open_world_hint=False,
+        ),
+    )
+
+
+def _check_arguments(name: str, arguments: dict[str, Any]) -> None:
+    """Raises :class:`UsageError` for arguments that are not as the tool's schema says."""
+    wrong = next(_VALIDATORS[name].iter_errors(arguments), None)
+    if wrong is None:
+        return
+    known = ", ".join(TOOLS[name].takes["properties"])
+    if wrong.validator == "additionalProperties":
+        strange = ", ".join(ascii(each)[:100] for each in arguments if each not in TOOLS[name].takes["properties"])
+        raise UsageError(f"{name} has no argument {strange}", hint=f"{name} takes: {known}")
+    where = "".join(f"[{part}]" if isinstance(part, int) else f" {part}" for part in wrong.absolute_path)
+    what = wrong.message if len(wrong.message) <= 300 else f"{wrong.message[:150]} … {wrong.message[-100:]}"
+    raise UsageError(f"{name} was called wrongly: the argument{where}: {what}", hint=f"{name} takes: {known}")
+
+
+def _result(answer: Answer) -> types.CallToolResult:
+    content = answer.content
+    try:
+        json.dumps(content, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:  # a name of an older guard's or another program's that is no UTF-8
+        content = json.loads(json.dumps(content, ensure_ascii=False).encode("utf-8", "backslashreplace"))
+    text = types.TextContent(type="text", text=content["message"])
+    return types.CallToolResult(content=[text], structured_content=content, is_error=answer.failed)

@@ -1,0 +1,142 @@
+"""Answers in the shapes that programs read, and the lines in them that people read: for commands and for MCP alike."""
+
+from __future__ import annotations
+
+import time
+
+from guard.model import SCHEMA, Reservation, Verdict
+from guard.words import held, pattern, safe, until
+from guard.work.here import now_ms
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+    from guard.stores.interface import Outcome
+    from guard.work.questions import Asked
+
+    Json = dict[str, Any]
+
+
+def as_json(answer: Json) -> str:
+    """One line of ASCII: nothing in it can reach a terminal as a control character."""
+    import json  # 4 ms that a list for people need not take
+
+    return json.dumps({"schema": SCHEMA, **answer})
+
+
+def iso(ms: int | None) -> str | None:
+    """Unix ms as ISO 8601 in UTC, "2026-11-22T08:37:35.414Z"; None stays None."""
+    if ms is None:
+        return None
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(ms // 1000))}.{ms % 1000:03d}Z"
+
+
+def bytes_json(name: str, value: bytes) -> Json:
+    """A member for bytes: text where they are UTF-8, else under NAME_b64."""
+    try:
+        return {name: value.decode("utf-8")}
+    except UnicodeDecodeError:
+        import base64
+
+        return {f"{name}_b64": base64.b64encode(value).decode("ascii")}
+
+
+def reservation_json(row: Reservation, *, me: str) -> Json:
+    answer: Json = {"id": row.id, "holder": row.holder, **bytes_json("pattern", row.pattern)}
+    answer |= {
+        "exclusive": row.exclusive,
+        "reason": row.reason,
+        "created_at": iso(row.created_at),
+        "expires_at": iso(row.expires_at),
+        "expires_in_s": None if row.expires_at is None else max(0, row.expires_at - now_ms()) // 1000,
+        "mine": row.holder == me,
+    }
+    if row.end is not None or row.ended_at is not None:
+        answer |= {
+            "ended_at": iso(row.ended_at),
+            "ended_by": row.ended_by,
+            "end": row.end,
+            "end_reason": row.end_reason,
+        }
+    if row.fault:
+        answer["fault"] = row.fault
+    return answer
+
+
+def list_json(rows: Iterable[Reservation], *, project: str, me: str, generation: int, all_projects: bool) -> Json:
+    shown = [reservation_json(row, me=me) | ({"project": row.project} if all_projects else {}) for row in rows]
+    return {"generation": generation, "project": project, "holder": me, "reservations": shown}
+
+
+def outcome_json(name: str, outcome: Outcome, *, me: str) -> Json:
+    """What release, renew, break and reserve changed, under the name of the deed."""
+    answer: Json = {
+        "generation": outcome.generation,
+        name: [reservation_json(row, me=me) for row in outcome.reservations],
+    }
+    if name == "granted":
+        conflicts = [
+            bytes_json("pattern", found.pattern) | {"reservation": reservation_json(found.reservation, me=me)}
+            for found in outcome.conflicts
+        ]
+        return answer | {"conflicts": conflicts, "in_force_in_s": -(-outcome.lease_ms // 1000)}
+    return answer | {"not_found": list(outcome.not_found)}
+
+
+def check_json(answer: Verdict, *, me: str, asked: Sequence[Asked] = (), fenced: bool = False) -> Json:
+    """A verdict; each reservation once, however many paths it covers. ``asked`` are the paths asked about.
+
+    ``fenced`` tells that nothing is reserved by others, and that some path leaves the fence all the same.
+    """
+    conflicts = [
+        bytes_json("path", found.path) | {"commit": found.commit, "reservation_id": found.reservation.id}
+        for found in answer.conflicts
+    ]
+    rows = {found.reservation.id: found.reservation for found in answer.conflicts}
+    verdict = "reserved" if conflicts else "fenced" if fenced else "clear"
+    shown: Json = {"generation": answer.generation, "verdict": verdict}
+    if asked:
+        rows |= {row.id: row for one in asked for row in one.reservations}
+        shown["paths"] = [
+            bytes_json("path", one.path)
+            | {"state": one.state(me), "reservation_ids": [row.id for row in one.reservations], "fenced": one.fenced}
+            for one in asked
+        ]
+    reservations = [reservation_json(rows[number], me=me) for number in sorted(rows)]
+    return shown | {"conflicts": conflicts, "reservations": reservations}
+
+
+def asked_lines(asked: Sequence[Asked], *, me: str, now: int) -> list[str]:
+    """What each path is to somebody, for people: held, yours, shared or free."""
+    width = min(40, max((len(safe(one.path)) for one in asked), default=0))
+    lines = []
+    for one in asked:
+        state = one.state(me)
+        rows = one.held_by_others(me) or one.reservations
+        first = f"{safe(one.path):<{width}}  "
+        if state == "free":
+            lines.append(first + ("free, but outside of the fence" if one.fenced else "free"))
+        for row in rows:
+            words = held(row, now=now)
+            if state == "mine":
+                words = f"yours, {pattern(row)} {until(row, now=now)}" if row.holder == me else f"shared, {words}"
+            elif state == "shared":
+                words = f"shared, {words}"
+            lines.append(f"{first}{words}  (#{row.id})")
+            first = " " * len(first)
+    return lines
+
+
+def granted(row: Reservation, *, now: int) -> str:
+    kind = "" if row.exclusive else " (shared)"
+    return f"reserved #{row.id} {pattern(row)}{kind} {until(row, now=now)}"
+
+
+def in_the_way(outcome: Outcome, *, now: int) -> list[str]:
+    """Who stands in the way of a reserve, and what next."""
+    lines = []
+    for found in outcome.conflicts:
+        lines.append(f"  {safe(found.pattern)} meets #{found.reservation.id}: {held(found.reservation, now=now)}")
+    return lines
