@@ -65,7 +65,7 @@ def test_the_handshake_of_every_client_that_was_seen(repository: Repository, ver
         assert [tool["name"] for tool in tools] == list(TOOLS)
         content = client.tool("guard_check", {"paths": ["a.txt"]})
         assert content["verdict"] == "clear"
-        client.process.stdin.close()  # type: ignore[union-attr]
+        client.leave()
         assert client.ends() == 0
 
 
