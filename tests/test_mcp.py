@@ -57,7 +57,7 @@ def test_a_day_with_the_tools_in_each_era_of_the_protocol(repository: Repository
 
 @pytest.mark.parametrize("version", ["2025-11-25", "2025-06-18", "2025-03-26"])
 def test_the_handshake_of_every_client_that_was_seen(repository: Repository, version: str) -> None:
-    with Raw(repository.path, **CLAUDE) as client:
+    with Raw(repository.path, CLAUDE) as client:
         greeting = client.shake_hands(version)
         assert greeting["protocolVersion"] == version
         assert greeting["serverInfo"]["name"] == "guard" and "guard_check" in greeting["instructions"]
@@ -71,7 +71,7 @@ def test_the_handshake_of_every_client_that_was_seen(repository: Repository, ver
 
 def test_the_schemas_are_sound_and_every_kind_of_answer_is_as_they_say(repository: Repository, tmp_path: Path) -> None:
     validators = {}
-    with Raw(repository.path, **CLAUDE) as client:
+    with Raw(repository.path, CLAUDE) as client:
         client.shake_hands()
         for tool in client.ask("tools/list")["result"]["tools"]:
             for schema in (tool["inputSchema"], tool["outputSchema"]):
@@ -119,7 +119,7 @@ WRONG: list[tuple[str, Json, str]] = [
 
 
 def test_wrong_input_is_an_error_that_says_what_is_right(repository: Repository) -> None:
-    with Raw(repository.path, **CLAUDE) as client:
+    with Raw(repository.path, CLAUDE) as client:
         client.shake_hands()
         for name, arguments, words in WRONG:
             answer = client.ask("tools/call", {"name": name, "arguments": arguments})["result"]
@@ -172,7 +172,7 @@ def test_the_holder_is_the_one_that_the_shell_has(
 
 def test_codex_tells_its_session_with_each_call_and_not_in_the_environment(repository: Repository) -> None:
     meta: dict[str, Any] = {"x-codex-turn-metadata": {"session_id": "s-1", "thread_id": "t-2", "model": "m"}}
-    with Raw(repository.path, **CLAUDE) as client:  # a Codex that Claude started: this call comes from Codex
+    with Raw(repository.path, CLAUDE) as client:  # a Codex that Claude started: this call comes from Codex
         client.shake_hands()
         assert client.tool("guard_list", {}, meta)["holder"] == "codex-s-1"
         assert client.tool("guard_list", {})["holder"] == ME
@@ -209,7 +209,7 @@ def test_the_repository_is_found_anew_for_each_call(repository: Repository, tmp_
     other = Repository.make(tmp_path / "other")
     other.install()
     other.guard("reserve", "a.txt", who="alice")
-    with Raw(tmp_path, CLAUDE_PROJECT_DIR=str(repository.path), **CLAUDE) as client:
+    with Raw(tmp_path, {**CLAUDE, "CLAUDE_PROJECT_DIR": str(repository.path)}) as client:
         client.shake_hands()
         assert client.tool("guard_check", {"paths": ["a.txt"]})["verdict"] == "clear"
         assert client.tool("guard_check", {"paths": ["a.txt"], "cwd": str(other.path)})["verdict"] == "reserved"
@@ -229,7 +229,7 @@ def test_what_is_not_enforced_is_said(tmp_path: Path) -> None:
 
 
 def test_a_broken_lease_is_told_once(repository: Repository) -> None:
-    with Raw(repository.path, **CLAUDE) as client:
+    with Raw(repository.path, CLAUDE) as client:
         client.shake_hands()
         number = client.tool("guard_reserve", {"patterns": ["a.txt"]})["granted"][0]["id"]
         repository.guard("break", str(number), "--reason", "hotfix", who="alice")

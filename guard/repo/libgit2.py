@@ -205,9 +205,10 @@ def staged(environment: Mapping[bytes, bytes], place: Place, *, fold: bool) -> l
     """The paths that the next commit changes, as :func:`guard.repo.changes.of_commit` finds them, sorted.
 
     While a merge is being concluded these are the paths that differ from every parent. None where git must be asked:
-    before the first commit, where names are compared without case, and where libgit2 cannot read the repository.
+    before the first commit, where names are compared without case, where entries of the index may have flags that
+    git-add(1) (``--intent-to-add``) or a sparse checkout sets, and where libgit2 cannot read the repository.
     """
-    if is_steered(environment) or fold:
+    if is_steered(environment) or fold or _may_have_flags(place):
         return None
     import pygit2
 
@@ -223,6 +224,19 @@ def staged(environment: Mapping[bytes, bytes], place: Place, *, fold: bool) -> l
     except (pygit2.GitError, KeyError, OSError, ValueError):
         return None
     return sorted(found or ())
+
+
+def _may_have_flags(place: Place) -> bool:
+    """Can entries of the index have extended flags? In version 2 of its format they cannot (git's index-format.txt).
+
+    git does not commit an entry that is only meant to be added; libgit2 lists it and does not tell it from an empty
+    file.
+    """
+    try:
+        with open(os.path.join(place.git_dir, b"index"), "rb") as file:
+            return file.read(8) != b"DIRC\0\0\0\2"
+    except OSError:
+        return True
 
 
 def _merged(repository: pygit2.Repository, place: Place) -> list[pygit2.Tree]:

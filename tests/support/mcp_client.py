@@ -8,7 +8,7 @@ import os
 import select
 import subprocess
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -59,9 +59,14 @@ def call(cwd: Path, tool: str, arguments: Json, *, mode: str = "auto", **env: st
 class Raw:
     """A client that writes whatever it is told to; ``with Raw(cwd) as client:``."""
 
-    def __init__(self, cwd: Path, *, words: tuple[str, ...] = (*GUARD, "mcp"), **env: str) -> None:
+    def __init__(self, cwd: Path, env: dict[str, str] | None = None, *, words: Sequence[str] = (*GUARD, "mcp")) -> None:
         self.process = subprocess.Popen(
-            words, cwd=cwd, env=environment(env), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            words,
+            cwd=cwd,
+            env=environment(env or {}),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
         self.lines: list[bytes] = []
         """Every line that came, whatever it is."""
