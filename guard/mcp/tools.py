@@ -171,6 +171,10 @@ _CHECK = Tool(
                     "path": {"type": "string"},
                     "state": {"enum": ["held", "mine", "shared", "free"]},
                     "reservation_ids": {"type": "array", "items": {"type": "integer"}},
+                    "fenced": {
+                        "type": "boolean",
+                        "description": "The fence of this worktree (guard.only) leaves it out.",
+                    },
                 },
                 "required": ["state", "reservation_ids"],
             },
