@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from guard.agents.install import State
-    from guard.commands.render import Json
     from guard.install.apply import Status
     from guard.model import Reservation
     from guard.repo.settings import Setting
     from guard.work.here import Here
+    from guard.work.shapes import Json
 
 SHOWN = 5
 
