@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from typing import NoReturn
 
 import click
 
@@ -25,7 +26,7 @@ def mcp() -> int:
     """
     from guard.mcp import wire
 
-    claimed = wire.claim(lambda: os._exit(EXIT_DONE))  # whatever is imported from here on cannot reach the client
+    claimed = wire.claim(_gone)  # whatever is imported from here on cannot reach the client
     try:
         from guard.mcp.server import serve
     except ImportError as error:
@@ -34,6 +35,14 @@ def mcp() -> int:
         raise GuardError(f"guard mcp needs the package mcp, version 2 ({error})", hint=_install()) from error
     serve(claimed)
     return EXIT_DONE
+
+
+def _gone() -> NoReturn:
+    """Ends the process when nobody reads its answers any more, though its standard input may be open still."""
+    from guard.mcp.turns import stop_all
+
+    stop_all()
+    os._exit(EXIT_DONE)
 
 
 _EXTRA = ("mcp", "mcp_types", "anyio", "jsonschema")

@@ -25,7 +25,7 @@ from guard.mcp import identity
 from guard.mcp.answers import ANSWERS, Answer, failure
 from guard.mcp.standing import Standing, directory_of_call
 from guard.mcp.tools import INSTRUCTIONS, TOOLS
-from guard.mcp.turns import Turn
+from guard.mcp.turns import Turn, stop_all
 from guard.model import GuardError, UsageError, unexpected
 
 if TYPE_CHECKING:
@@ -41,8 +41,6 @@ FRESH_S = 5.0
 """How often unions are looked after while no call comes, in seconds."""
 LOOKED_AFTER_MAX = 16
 """How many worktrees and holders are looked after."""
-FAREWELL_S = 5.0
-"""How long the end waits for calls that are being stopped, in seconds."""
 
 _VALIDATORS = {name: Draft202012Validator(tool.takes) for name, tool in TOOLS.items()}
 
@@ -57,7 +55,6 @@ class _Service:
 
     def __init__(self) -> None:
         self._made = identity.made_name()
-        self._turns: set[Turn] = set()
         self._looked_after: dict[tuple[bytes, ...], tuple[dict[bytes, bytes], bytes]] = {}
         self._calls = anyio.CapacityLimiter(CALLS_AT_ONCE)
 
@@ -75,10 +72,7 @@ class _Service:
             group.start_soon(self._keep_unions_fresh)
             await server.run(incoming, outgoing, server.create_initialization_options())
             group.cancel_scope.cancel()
-        for turn in [*self._turns]:
-            turn.stop()
-        for turn in [*self._turns]:
-            await anyio.to_thread.run_sync(turn.has_ended_within, FAREWELL_S)
+        await anyio.to_thread.run_sync(stop_all)
 
     async def _list(
         self, context: ServerRequestContext[Any], params: types.PaginatedRequestParams | None
@@ -98,7 +92,6 @@ class _Service:
             anyio.from_thread.run(context.session.report_progress, seconds, None, words)
 
         turn = Turn(report)
-        self._turns.add(turn)
         work = partial(self._answer, params.name, params.arguments or {}, context.meta, turn)
         try:
             answer = await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._calls)
@@ -109,10 +102,9 @@ class _Service:
 
     def _answer(self, name: str, arguments: dict[str, Any], meta: Mapping[str, Any] | None, turn: Turn) -> Answer:
         """Runs in a thread of its own, one call at a time."""
-        here: Standing | None = None
         try:
+            _check_arguments(name, arguments)
             with turn:
-                _check_arguments(name, arguments)
                 environment = identity.environment_of_call(os.environb, meta)
                 here = Standing(environment, directory_of_call(environment, arguments.get("cwd")), made=self._made)
                 try:
@@ -126,7 +118,7 @@ class _Service:
         except Exception as error:
             return failure(unexpected(error))
         finally:
-            self._turns.discard(turn)
+            turn.end()
 
     # Unions
 

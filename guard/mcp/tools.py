@@ -36,7 +36,8 @@ class Tool(Record):
 
 def _words(what: str) -> Json:
     word = {"type": "string", "minLength": 1, "maxLength": WORD_MAX}
-    return {"type": "array", "items": word, "minItems": 1, "maxItems": WORDS_MAX, "description": what}
+    # How many there are is looked at first: looking at each of a million would take a minute.
+    return {"type": "array", "minItems": 1, "maxItems": WORDS_MAX, "items": word, "description": what}
 
 
 def _flag(what: str) -> Json:
@@ -143,9 +144,9 @@ _RELEASE = Tool(
         patterns=_words("The words that you reserved with."),
         ids={
             "type": "array",
-            "items": {"type": "integer"},
             "minItems": 1,
             "maxItems": WORDS_MAX,
+            "items": {"type": "integer"},
             "description": "The reservations with these numbers.",
         },
         all=_flag("Everything that you hold in this project; without patterns and ids."),

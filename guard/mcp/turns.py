@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 REPORT_S = 5.0
 """How often a call that waits says so, in seconds."""
 
+FAREWELL_S = 5.0
+"""How long the end of the process waits for calls that are being stopped, in seconds."""
+
 _one_at_a_time = threading.Lock()
+_open: set[Turn] = set()
 
 
 class Stopped(GuardError):
@@ -43,6 +47,7 @@ class Turn:
         """What it waits for, in words."""
 
     def __enter__(self) -> None:
+        _open.add(self)
         _one_at_a_time.acquire()
         if self.stopped:
             self.__exit__(None, None, None)
@@ -52,7 +57,7 @@ class Turn:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         _one_at_a_time.release()
-        self._ended.set()
+        self.end()
 
     @property
     def stopped(self) -> bool:
@@ -62,6 +67,11 @@ class Turn:
     def stop(self) -> None:
         """Tells the call to stop at the next chance; called from another thread."""
         self._stopped.set()
+
+    def end(self) -> None:
+        """Notes that nothing of it is left to do."""
+        _open.discard(self)
+        self._ended.set()
 
     def has_ended_within(self, seconds: float) -> bool:
         """Waits for its end; called from another thread."""
@@ -85,3 +95,12 @@ class Turn:
             _one_at_a_time.acquire()
         if self.stopped:
             raise Stopped
+
+
+def stop_all() -> None:
+    """Stops every call, and waits until they have given up what they had, FAREWELL_S at most."""
+    until = time.monotonic() + FAREWELL_S
+    for turn in [*_open]:
+        turn.stop()
+    for turn in [*_open]:
+        turn.has_ended_within(max(0.0, until - time.monotonic()))
