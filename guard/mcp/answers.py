@@ -187,7 +187,10 @@ def reserve(here: Standing, arguments: Arguments, turn: Turn) -> Answer:
     if turn.stopped:
         _give_back(here, outcome, since=began)
     lines = [granted(row, now=now_ms()) for row in outcome.reservations]
-    if not outcome.reservations:
+    if lines and outcome.lease_ms:
+        seconds = -(-outcome.lease_ms // 1000)
+        lines.append(f"in force on other machines within {seconds} s; for their pushes, and on this machine, at once")
+    if not lines:
         after = f" after {wish.wait_ms // 1000} s" if wish.wait_ms else ""
         lines = [f"nothing was reserved{after}: others are in the way", *in_the_way(outcome, now=now_ms())]
         lines += [f"  {outcome.ahead} came earlier and want some of the same"] if outcome.ahead else []
