@@ -310,6 +310,7 @@ REFRESH_OURS = {
         "guard.union.publish",
         "guard.union.published",
         "guard.union.patterns",
+        "guard.union.script",
     ),
     *(
         "guard.repo",

@@ -39,6 +39,10 @@ def quiet(repository: Repository, who: str = "bob") -> None:
     assert is_fresh(repository, who)
 
 
+EARLIER = "11111111-2222-3333-4444-555555555555"
+"""The name of another boot."""
+
+
 def is_fresh(repository: Repository, who: str) -> bool:
     """Would the hook believe the published union? Asked of the hook: it must not start the Python we name."""
     python = repository.common_dir / "guard/python"
@@ -142,10 +146,14 @@ def test_a_power_cut_that_lost_the_time_of_a_commit(repository: Repository, stor
     sealed = store_path.stat()
     write_as_a_stranger(store_path, project_of(repository))
     os.utime(store_path, ns=(sealed.st_atime_ns, sealed.st_mtime_ns))  # new contents under the old, sealed time
-    current = next((repository.git_dir / "guard/unions").glob("*/current"))
     boot = freshness.boot().decode()
-    assert boot in current.read_text()
-    current.write_text(current.read_text().replace(boot, "11111111-2222-3333-4444-555555555555"))
+    for name in ("*/current", "*/fresh.*"):  # they are of the boot before this one
+        file = next((repository.git_dir / "guard/unions").glob(name))
+        written = file.stat()
+        assert boot in file.read_text()
+        file.write_text(file.read_text().replace(boot, EARLIER))
+        os.utime(file, ns=(written.st_atime_ns, written.st_mtime_ns))
+        file.rename(file.with_name(file.name.replace(boot, EARLIER)))
     assert_refused(repository)
 
 
@@ -333,7 +341,39 @@ def test_a_torn_or_foreign_publication_is_a_miss(repository: Repository) -> None
             continue
         pytest.fail(f"{length} of {len(whole)} bytes were understood")
     (slot / "current").write_bytes(b"1" + whole[1:])  # another version
+    assert union.load(os.fsencode(slot)) is None
+
+
+def test_the_hook_runs_no_script_that_somebody_has_written_to(repository: Repository, tmp_path: Path) -> None:
+    """Cut short, or with commands of another's in it: it has the time of day then, and that is a miss."""
+    quiet(repository)
+    script = next((repository.git_dir / "guard/unions").glob("bob*/fresh.*"))
+    whole = script.read_bytes()
+    left = tmp_path / "left"
+    foreign = b"echo run >'%b'\n%b" % (os.fsencode(left), whole)
+    for contents in (foreign, b"", b"'", b"if", os.urandom(300), *(whole[:n] for n in range(0, len(whole), 97))):
+        script.write_bytes(contents)
+        assert not is_fresh(repository, "bob")
+    assert not left.exists()
+    assert is_fresh_after_a_hook(repository)
+
+
+@pytest.mark.parametrize("part", ["boot", "host"])
+def test_the_hook_runs_no_script_of_another_boot_or_container(
+    repository: Repository, tmp_path: Path, part: str
+) -> None:
+    """So none that came with an archive of a repository is run."""
+    quiet(repository)
+    script = next((repository.git_dir / "guard/unions").glob("bob*/fresh.*"))
+    _, boot, host = script.name.split(".", 2)
+    script.rename(script.with_name(f"fresh.{EARLIER}.{host}" if part == "boot" else f"fresh.{boot}.{host}x"))
     assert not is_fresh(repository, "bob")
+    assert is_fresh_after_a_hook(repository)
+
+
+def is_fresh_after_a_hook(repository: Repository) -> bool:
+    repository.commit("quiet.txt", f"{time.time_ns()}\n", who="bob")
+    return is_fresh(repository, "bob")
 
 
 @pytest.mark.parametrize("shell", ["dash", "bash", "bash --posix", "busybox sh", "mksh", "ksh", "zsh --emulate sh"])

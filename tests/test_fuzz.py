@@ -326,13 +326,14 @@ def test_no_published_bytes_clear_what_is_held(stage: Stage, rounds: int, figure
     drawn = random.Random(rounds)
     for _ in range(2):
         stage.hook("free.txt")
-    current = stage.slot / "current"
-    whole, sealed = current.read_bytes(), stage.store.stat()
+    files = [stage.slot / "current", *stage.slot.glob("fresh.*")]
+    assert len(files) == 2
+    whole, sealed = [file.read_bytes() for file in files], stage.store.stat()
     stage.stage("held/x.txt")
-    for _ in range(rounds):
+    for number in range(rounds):
         os.utime(stage.store, ns=(sealed.st_atime_ns, sealed.st_mtime_ns))
-        broken = mutated(whole, drawn)
-        current.write_bytes(broken)
+        broken = mutated(whole[number % 2], drawn)
+        files[number % 2].write_bytes(broken)
         done = stage.hook()
         assert done.code == 1, (broken, done.text)
     figure(f"{rounds} broken publications, none believed")

@@ -305,13 +305,16 @@ def watched_files(environment: Mapping[bytes, bytes], entries: Sequence[Configur
     """
     home = environment.get(b"HOME", b"")
     xdg = environment.get(b"XDG_CONFIG_HOME") or (home + b"/.config" if home else b"")
-    files = [os.path.join(place.common_dir, b"config"), os.path.join(place.git_dir, b"config.worktree")]
+    files = [os.path.join(place.common_dir, b"config")]
+    if any(entry.key == b"extensions.worktreeconfig" for entry in entries):  # else git does not look at it
+        files.append(os.path.join(place.git_dir, b"config.worktree"))
     if environment.get(b"GIT_CONFIG_GLOBAL"):
         files.append(environment[b"GIT_CONFIG_GLOBAL"])
     else:
         files += [home + b"/.gitconfig"] if home else []
         files += [xdg + b"/git/config"] if xdg else []
-    files.append(environment.get(b"GIT_CONFIG_SYSTEM") or b"/etc/gitconfig")
+    if environment.get(b"GIT_CONFIG_NOSYSTEM") != b"1":
+        files.append(environment.get(b"GIT_CONFIG_SYSTEM") or b"/etc/gitconfig")
     files += filter(None, [tracked_file(place)])
     start = place.top or place.git_dir  # where git stands when it prints a relative origin
     for entry in entries:

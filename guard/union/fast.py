@@ -29,9 +29,9 @@ these steps has shown something that it could not show by failing:
    for paths and repositories away (``quiet_git`` in the hook, ``guard.repo.git.quiet`` here); no variable of the
    caller's stands for one of the hook's, because all are cleared first.
 
-A union of many patterns is matched here instead of by git (state "large"). Steps 3 and 4 are then one: git, started
-after step 2, writes to a memory file, for which it checks its writes, and its exit status is 0. For step 5 the table of
-patterns carries its length, a checksum and an end, and for step 6 the hook demands the word "clear" and the
+A union of many patterns (state "large") is matched by :mod:`guard.union.large` instead of by git. Steps 3 and 4 are
+then one: git, started after step 2, writes to a regular file, ends with 0 and says nothing on stderr. For step 5 the
+table of patterns carries its length, a checksum and an end, and for step 6 the hook demands the word "clear" and the
 publication's name.
 
 Anything else is doubt, and doubt is a miss: the full verdict decides from all active reservations. When that cannot
@@ -49,7 +49,7 @@ from guard.union import published
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from guard.repo.place import Place
 
@@ -63,40 +63,28 @@ def verdict(place: Place, environment: Mapping[bytes, bytes], paths: Iterable[by
     Reads the published files alone: no store, no configuration, no process. Never raises: whatever is missing,
     unreadable or no longer current makes the answer UNKNOWN, and the full verdict has to be asked.
     """
-    return _verdict(place, environment, lambda: lambda: paths)[0]
-
-
-def _verdict(
-    place: Place, environment: Mapping[bytes, bytes], begin_listing: Callable[[], Callable[[], Iterable[bytes]]]
-) -> tuple[str, bytes]:
-    """The verdict and the publication's name.
-
-    The paths are asked for after the union was found to be fresh. git lists them while the patterns are read: what
-    ``begin_listing`` returns waits for their list.
-    """
     slot = os.path.join(place.unions_dir, published.slot_of(environment))
     key = published.key_of(environment)
     current = published.load(slot)
     if current is None or not _is_private(slot) or not published.is_fresh(slot, current, key):
-        return UNKNOWN, b""
+        return UNKNOWN
     name, state = current.published.name, current.published.state
     if state in (published.OFF, published.EMPTY):
-        return CLEAR, name
+        return CLEAR
     if state not in (published.EXACT, published.FOLDED, published.LARGE):
-        return UNKNOWN, name
+        return UNKNOWN
     try:
-        listed = begin_listing()
         from guard.union import patterns  # where nothing is reserved by others, none is needed
 
         with open(os.path.join(slot, name, b"patterns"), "rb") as file:
             table, fold = patterns.from_bytes(file.read())
         matcher = patterns.Matcher(table, fold=fold)
-        touched = any(map(matcher.covers, listed()))
+        touched = any(map(matcher.covers, paths))
     except (OSError, ValueError, GuardError):
-        return UNKNOWN, name
+        return UNKNOWN
     if not published.is_whole(slot, name):
-        return UNKNOWN, name
-    return TOUCHED if touched else CLEAR, name
+        return UNKNOWN
+    return TOUCHED if touched else CLEAR
 
 
 def _is_private(slot: bytes) -> bool:
@@ -105,15 +93,3 @@ def _is_private(slot: bytes) -> bool:
         return os.stat(os.path.join(slot, b"current")).st_uid == os.geteuid()
     except OSError:
         return False
-
-
-def main(words: Sequence[str]) -> None:
-    """For a commit's hook outside of a merge: writes "clear ID" when that is proven, and always ends with 0."""
-    from guard.repo import standpoint
-    from guard.repo.git import begin_staged
-    from guard.repo.place import in_hook
-
-    answer, name = _verdict(in_hook(), standpoint.environment(), lambda: begin_staged("HEAD"))
-    if answer == CLEAR:
-        os.write(1, b"clear %b\n" % name)
-    os._exit(0)

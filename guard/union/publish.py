@@ -1,13 +1,12 @@
 """The union: every pattern that could refuse a holder's change, published where a hook finds it without a process.
 
-    unions/SLOT/current          which publication counts, what it was made for, and what proves it fresh; replaced by
-                                 a rename (guard.union.published has its lines)
-    unions/SLOT/ID/              one publication. Nothing in it is written again once ``current`` names it
+    unions/SLOT/current          a symbolic link to ID/current of the publication that counts; replaced by a rename
+    unions/SLOT/fresh.BOOT.HOST  what the hook runs to see whether that one is proven (guard.union.script); the same
+    unions/SLOT/ID/              one publication. Nothing in it is written again once ``current`` leads to it
+    unions/SLOT/ID/current       what it was made for, and what proves it fresh (guard.union.published has its lines)
     unions/SLOT/ID/whole         there while nothing of the publication has been taken away
     unions/SLOT/ID/slot          a symbolic link to the slot: it leads elsewhere in a repository that was copied
-    unions/SLOT/ID/f0, s0, …     links to the watched files, and files with the modification time each must have
-    unions/SLOT/ID/l0, r0, …     links to the watched files behind symbolic links, and to where those led
-    unions/SLOT/ID/a0, …         links to the watched files that must stay absent or empty
+    unions/SLOT/ID/s0, …         files with the modification time that each watched file must have
     unions/SLOT/ID/due           its modification time is when the first of the holder's own reservations runs out
     unions/SLOT/ID/placed        there if a line in another hook, which runs guard, stood in its place
     unions/SLOT/ID/tracking      globs of the refs that track remotes, one a line; absent when they are many
@@ -34,6 +33,7 @@ from guard.model import GuardError
 from guard.patterns.grammar import covering
 from guard.stores import freshness
 from guard.stores.freshness import Stamp
+from guard.union import script
 from guard.union.patterns import digest, table_of, to_bytes
 from guard.union.published import (
     BY_PYTHON,
@@ -396,9 +396,7 @@ def _says_the_same(
 def _holds(slot: bytes, before: Current) -> bool:
     """Are the publication's own files as they were written? What was damaged is made anew."""
     place = os.path.join(slot, before.published.name)
-    proven, files, links, absent = layout(before.files)
-    names = [b"slot", *(b"f%d" % number for number in range(len(files)))]
-    names += [b"l%d" % number for number in range(len(links))] + [b"a%d" % number for number in range(len(absent))]
+    proven, files, _, _ = layout(before.files)
     stamps = all(freshness.mtime_of(os.path.join(place, b"s%d" % n)) == each.mtime_ns for n, each in enumerate(files))
     if before.due is not None:
         stamps = stamps and freshness.mtime_of(os.path.join(place, b"due")) == before.due * 1_000_000
@@ -407,7 +405,8 @@ def _holds(slot: bytes, before: Current) -> bool:
         proven
         and stamps
         and all(stamp.holds() for stamp in own)
-        and all(os.path.islink(os.path.join(place, name)) for name in names)
+        and os.path.islink(os.path.join(place, b"slot"))
+        and _has_script(slot, before)
         and (before.published.state in (OFF, EMPTY) or os.path.exists(os.path.join(place, b"patterns")))
         and is_whole(slot, before.published.name)
     )
@@ -450,26 +449,47 @@ def _checksum(patterns: Iterable[bytes]) -> bytes:
     return digest(b"\0".join(patterns))
 
 
+def _has_script(slot: bytes, current: Current) -> bool:
+    """Does what the hook runs lie there, as it was written?"""
+    name = script.name_of(current.boot, current.host)
+    if name is None:
+        return False
+    path = os.path.join(slot, name)
+    try:
+        with open(path, "rb") as file:
+            contents = file.read()
+    except OSError:
+        return False
+    return freshness.mtime_of(path) == script.MADE_NS and contents == script.script_of(current, slot=slot)
+
+
 def _write_stamps(slot: bytes, place: bytes, stamps: tuple[Stamp, ...]) -> None:
-    """Writes what the hook compares; a stamp that proves nothing is left out, and nothing is fresh then."""
-    _, files, links, absent = layout(stamps)
-    os.symlink(os.path.abspath(slot), os.path.join(place, b"slot"))
-    for number, stamp in enumerate(files):
-        os.symlink(stamp.path, os.path.join(place, b"f%d" % number))
+    """Writes what the hook compares times with; a stamp that proves nothing is left out, and nothing is fresh then."""
+    os.symlink(slot, os.path.join(place, b"slot"))
+    for number, stamp in enumerate(layout(stamps)[1]):
         if stamp.proven:
             _write(os.path.join(place, b"s%d" % number), b"", mtime_ns=stamp.mtime_ns)
-    for number, stamp in enumerate(links):
-        os.symlink(stamp.path, os.path.join(place, b"l%d" % number))
-        os.symlink(stamp.real, os.path.join(place, b"r%d" % number))
-    for number, stamp in enumerate(absent):
-        if stamp.proven:
-            os.symlink(stamp.path, os.path.join(place, b"a%d" % number))
 
 
 def _write_current(slot: bytes, current: Current) -> None:
-    temporary = os.path.join(slot, b"current." + current.published.name)
-    _write(temporary, lines_of(current, slot=slot))
+    """Makes a publication the one that counts.
+
+    First for the hook, which then finds that ``current`` does not lead there yet; so nobody believes a part of it.
+    """
+    ours = current.published.name
+    _replace(os.path.join(slot, ours), b"current", lines_of(current))
+    name = script.name_of(current.boot, current.host)
+    if name is not None:
+        _replace(slot, name, script.script_of(current, slot=slot), mtime_ns=script.MADE_NS)
+    temporary = os.path.join(slot, b"current." + ours)
+    os.symlink(os.path.join(ours, b"current"), temporary)
     os.replace(temporary, os.path.join(slot, b"current"))
+
+
+def _replace(directory: bytes, name: bytes, contents: bytes, *, mtime_ns: int | None = None) -> None:
+    temporary = os.path.join(directory, b"new." + name)
+    _write(temporary, contents, mtime_ns=mtime_ns)
+    os.replace(temporary, os.path.join(directory, name))
 
 
 def _state(identity: Identity, source: Source | None) -> bytes:
@@ -509,13 +529,16 @@ def _withdraw(slot: bytes, current: Current | None) -> None:
 
 
 def _sweep(slot: bytes, keep: bytes) -> None:
-    """Removes what killed publishers left."""
+    """Removes what killed publishers left, and what the hooks of another boot ran."""
+    kept_script = script.name_of(freshness.boot(), freshness.host())
     for entry in os.scandir(slot):
         old = entry.stat(follow_symlinks=False).st_mtime < time.time() - LEFTOVER_S
         if old and is_name(entry.name) and entry.name != keep:
             _remove_tree(entry.path)
-        elif old and entry.name.startswith((b"current.", b"asked.")):
+        elif old and entry.name.startswith((b"current.", b"asked.", b"new.")):
             os.unlink(entry.path)
+        elif entry.name.startswith(b"fresh.") and entry.name != kept_script:
+            os.unlink(entry.path)  # of another boot, or of another container, which makes its own anew
 
 
 def _remove_tree(path: bytes) -> None:

@@ -1,19 +1,16 @@
 """What is published for the hooks: where it lies, what its lines say, and whether it is still proven.
 
-``current`` in a slot's directory is written by :mod:`guard.union.publish` and read here and in ``hooks/guard``:
+``current`` in a slot's directory leads to the file of that name in the publication that counts. It is written by
+:mod:`guard.union.publish` and read here; ``hooks/guard`` reads :mod:`guard.union.script` instead.
 
-    VERSION ID STATE FILES LINKS ABSENT     "3", the publication's name, and how many of each kind ID/ holds
-    BOOT                                    which boot of the machine it was made in
-    HOST                                    the machine's or container's name
-    KEY                                     the variables that decide settings, as key_of() writes them
+    VERSION ID STATE        "4", and the publication's name
+    BOOT                    which boot of the machine it was made in
+    HOST                    the machine's or container's name
+    KEY                     the variables that decide settings, as key_of() writes them
 
-These four lines are all that the hook reads: sh reads byte by byte. For Python follow the watched files, each as
-"TIME TAB PATH TAB REAL" (ns, or "-" for an absent file; REAL is b"" where no symbolic link is on the way), END, and
-the identity. Where the store is a server, the first line goes on with "FROM UNTIL": from when until when /proc/uptime
-allows the hook to use it, in whole seconds, or "? ?" where only Python can tell; and a last line is the lease
-(:mod:`guard.union.lease`), as "ASKED LENGTH STATE": ns, ms, and the name of the store's state. An older hook finds that
-too much in the first line, and asks Python.
-
+Then follow the watched files, each as "TIME TAB PATH TAB REAL" (ns, or "-" for an absent file; REAL is b"" where no
+symbolic link is on the way), END, and the identity. Where the store is a server, a last line is the lease
+(:mod:`guard.union.lease`), as "ASKED LENGTH STATE": ns, ms, and the name of the store's state.
 :mod:`guard.union.fast` says what a verdict that is reached from these files rests on.
 """
 
@@ -34,7 +31,7 @@ if TYPE_CHECKING:
 
     from guard.union.lease import Lease  # loaded only where a store is a server
 
-VERSION = b"3"
+VERSION = b"4"
 END = b"."
 SEPARATOR = b"\t"
 OFF, EMPTY, EXACT, FOLDED, LARGE, BY_PYTHON = b"off", b"empty", b"exact", b"folded", b"large", b"python"
@@ -95,19 +92,22 @@ def key_of(environment: Mapping[bytes, bytes]) -> bytes | None:
 
     GIT_CONFIG_COUNT and a tab, then for each variable "=" and its value, or nothing when it is not set, and a tab; then
     the same for the pairs. The count says how many tabs there are, so the line of an environment with a tab in a value,
-    which is never published, equals no line that is. The hook writes the same line.
+    which is never published, equals no line that is.
     """
-    names = [*KEY_VARIABLES]
     count = environment.get(b"GIT_CONFIG_COUNT", b"")
-    if count:
-        if not count.isdigit() or len(count) > 3:
-            return None
-        names += [b"GIT_CONFIG_%b_%d" % (part, number) for number in range(int(count)) for part in (b"KEY", b"VALUE")]
-    values = [environment.get(name) for name in names]
+    if count and (not count.isdigit() or len(count) > 3):
+        return None
+    values = [environment.get(name) for name in names_of(count)]
     if any(SEPARATOR in value or b"\n" in value for value in values if value is not None):
         return None
     fields = [count, *(b"" if value is None else b"=" + value for value in values), b""]
     return SEPARATOR.join(fields)
+
+
+def names_of(count: bytes) -> list[bytes]:
+    """The variables in a key, in their order; ``count`` is the value of GIT_CONFIG_COUNT, b"" when it has none."""
+    pairs = range(int(count or b"0"))
+    return [*KEY_VARIABLES, *(b"GIT_CONFIG_%b_%d" % (part, n) for n in pairs for part in (b"KEY", b"VALUE"))]
 
 
 def slot_of(environment: Mapping[bytes, bytes]) -> bytes:
@@ -124,7 +124,7 @@ def load(slot: bytes) -> Current | None:
     try:
         with open(os.path.join(slot, b"current"), "rb") as file:
             lines = file.read().split(b"\n")
-        version, name, state, *_ = lines[0].split(b" ")
+        version, name, state = lines[0].split(b" ")
         end = lines.index(END, 4)
         holder, project, store, fold, off, refs, placed, *rest = lines[end + 1 : end + 12]
         generation, store_files, patterns, due = rest
@@ -151,13 +151,10 @@ def load(slot: bytes) -> Current | None:
         return None
 
 
-def lines_of(current: Current, *, slot: bytes) -> bytes:
+def lines_of(current: Current) -> bytes:
     """The contents of ``current``. Raises :class:`ValueError` when a name holds a newline or a tab."""
-    _, files, links, absent = layout(current.files)
-    counts = b"%d %d %d" % (len(files), len(links), len(absent))
     published, identity = current.published, current.identity
-    window = b"" if current.lease is None else _window(current.lease)
-    lines = [b"%b %b %b %b%b" % (VERSION, published.name, published.state, counts, window)]
+    lines = [b"%b %b %b" % (VERSION, published.name, published.state)]
     lines += [current.boot or b"unknown", current.host, current.key]
     lines += [_line(stamp) for stamp in current.files]
     lines += [END, identity.holder, identity.project, identity.store]
@@ -172,13 +169,14 @@ def lines_of(current: Current, *, slot: bytes) -> bytes:
     return b"\n".join(lines) + b"\n"
 
 
-def _window(lease: Lease) -> bytes:
-    """Between what seconds sh may use what is published; "? ?" where /proc/uptime does not show the lease's clock."""
+def window(lease: Lease) -> tuple[int, int] | None:
+    """From when until when sh may use what is published, in whole seconds; None where /proc/uptime shows another clock
+    than the lease's."""
     from guard.union import lease as leases
 
     if lease.boot.startswith(b"sysctl ") or not system.shows_boot_clock():
-        return b" ? ?"
-    return b" %d %d" % leases.whole_seconds(lease)
+        return None
+    return leases.whole_seconds(lease)
 
 
 def _lease(boot: bytes, line: bytes) -> tuple[Lease, bytes]:
