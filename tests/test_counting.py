@@ -28,13 +28,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 GIT = shutil.which("git") or "git"
+CAT = shutil.which("cat") or "cat"
 HOOKS = ("pre-commit", "pre-merge-commit", "pre-push")
 QUICK = {
     "commit": ["git check-ignore", "git diff-index"],
     "merge": ["git check-ignore", "git diff-index"],
-    "push": ["git check-ignore", "git log"],
+    "push": ["cat", "git check-ignore", "git log"],
 }
-"""What a clear verdict takes."""
+"""What a clear verdict takes. Of a push, cat shows that the list of what is pushed was read to its end."""
 FULL = {
     "commit": sorted([*QUICK["commit"], "python judge", "git config", "git diff-index", "git rev-parse"]),
     "push": sorted([*QUICK["push"], "python judge", "git config", "git log", "git log"]),
@@ -73,7 +74,7 @@ class Counter:
         python = self.stage.repository.path / ".git/guard/python"
         real, rest = python.read_text().split("\n", 1)
         record = f'#!/bin/sh\nIFS="\037"\nprintf "%s\\n" "NAME\037$*" >>{self._log}\nexec REAL "$@"\n'
-        for name, program in (("git", GIT), ("python", real), ("python3", real)):
+        for name, program in (("git", GIT), ("cat", CAT), ("python", real), ("python3", real)):
             (stubs / name).write_text(record.replace("NAME", name).replace("REAL", program))
             (stubs / name).chmod(0o755)
         python.write_text(f"{stubs / 'python'}\n{rest}")
@@ -97,6 +98,8 @@ class Counter:
 
 def _short(line: str) -> str:
     program, *words = line.split("\037")
+    if program == "cat":
+        return program
     if program != "git":
         return f"{program} {next((each for each in ('judge', 'untouched', 'publish') if each in words), words)}"
     while words[0].startswith("-"):
@@ -153,8 +156,8 @@ def test_nothing_is_started_when_switched_off(counter: Counter, verb: str) -> No
 
 
 @pytest.mark.parametrize("push", ["git push -q origin main", "git push -q origin :refs/heads/old"])
-def test_nothing_is_started_when_no_commit_is_pushed(counter: Counter, push: str) -> None:
-    assert counter.started("git push -q --no-verify origin main:old; " + push) == []
+def test_no_git_is_started_when_no_commit_is_pushed(counter: Counter, push: str) -> None:
+    assert counter.started("git push -q --no-verify origin main:old; " + push) == ["cat"]
 
 
 @verbs
