@@ -6,6 +6,7 @@ the real ones: whatever else a hook tried to start would not be found, and its a
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from guard.stores import freshness
 from guard.stores.interface import Actor, Terms, Wanted
 from guard.stores.sqlite import SqliteStore
 from guard.union.publish import ONE_FILE_MAX, renew
@@ -301,6 +303,40 @@ def test_a_quiet_hook_is_one_process(stage: Stage, event: str) -> None:
     assert calls.count(b"execve") == 1, done.stderr
 
 
+def system_calls(stage: Stage, event: str) -> list[str]:
+    """The names of the system calls of an installed hook that starts no other process."""
+    log = stage.base.parent / "calls.log"
+    done = subprocess.run(
+        [shutil.which("strace") or "", "-qq", "-o", str(log), str(stage.repository.path / ".git/hooks" / event)],
+        cwd=stage.repository.path,
+        env={"GUARD_AGENT": "bob", "HOME": str(stage.home), "GIT_CONFIG_NOSYSTEM": "1", "PATH": "/nowhere"},
+        input=b"",
+        capture_output=True,
+        check=True,
+    )
+    assert done.stderr == b""
+    return re.findall(r"^(\w+)\(", log.read_text(errors="replace"), re.MULTILINE)
+
+
+QUIET_CALLS_AT_MOST = 112
+"""System calls of a quiet hook, besides reading. Of them 46 are those of a sh that does nothing."""
+QUIET_READS_AT_MOST = 6
+"""Reads, besides those of the boot's and the host's name, which sh reads byte by byte."""
+
+
+@pytest.mark.skipif(bool(strace.why_not()), reason=strace.why_not())
+@pytest.mark.skipif(os.path.basename(os.path.realpath("/bin/sh")) != "dash", reason="the numbers are those of dash")
+@pytest.mark.parametrize("event", HOOKS)
+def test_a_quiet_hook_makes_few_system_calls(stage: Stage, event: str, figure: Callable[[str], None]) -> None:
+    stage.repository.guard("release", "--all", who="alice")
+    calls = system_calls(stage, event)
+    reads = calls.count("read")
+    named = len(freshness.boot()) + len(freshness.host()) + 2
+    figure(f"{event}: {len(calls)} system calls, {reads} of them reads")
+    assert reads <= named + QUIET_READS_AT_MOST
+    assert len(calls) - reads <= QUIET_CALLS_AT_MOST
+
+
 # What Python loads
 
 REFRESH_OURS = {
@@ -369,6 +405,14 @@ def loaded(counter: Counter, script: str) -> dict[str, set[str]]:
     bare = subprocess.run([program, "-I", "-S", "-X", "importtime", "-c", "pass"], capture_output=True, check=True)
     always = {line.rpartition("|")[2].strip() for line in bare.stderr.decode().splitlines()}
     return {name: modules - always for name, modules in stages.items()}
+
+
+def test_matching_many_patterns_loads_the_matcher_alone(counter: Counter) -> None:
+    reserve_many(counter, ONE_FILE_MAX + 1)
+    counter.started(FREE["commit"])
+    untouched = loaded(counter, FREE["commit"])["untouched"]
+    assert ours(untouched) == {"guard", "guard.union", "guard.union.large", "guard.union.patterns"}
+    assert untouched - ours(untouched) <= {"__future__", "_blake2", "gc", "marshal"}
 
 
 def ours(modules: set[str]) -> set[str]:

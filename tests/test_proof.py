@@ -313,6 +313,43 @@ def test_no_variable_makes_a_held_path_free(stage: Stage, name: str, shell: str)
     assert done.code == 0, done.text
 
 
+SHELL_OPTIONS = (
+    *("allexport", "braceexpand", "emacs", "errexit", "errtrace", "functrace", "hashall", "histexpand", "history"),
+    *("ignoreeof", "interactive-comments", "keyword", "monitor", "noclobber", "noexec", "noglob", "nolog", "notify"),
+    *("nounset", "physical", "pipefail", "posix", "privileged", "verbose", "vi", "xtrace"),
+)
+"""What bash takes from SHELLOPTS, all but "onecmd", with which it leaves before it has run anything of ours."""
+
+
+@pytest.mark.parametrize("name", ["sh", "bash"])
+def test_no_option_that_bash_takes_from_the_environment_makes_a_held_path_free(
+    stage: Stage, tmp_path: Path, name: str, figure: Callable[[str], None]
+) -> None:
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("bash is not installed")
+    (tmp_path / name).symlink_to(bash)
+    shown = subprocess.run([bash, "-c", "shopt"], capture_output=True, check=True, text=True).stdout
+    options = [("SHELLOPTS", option) for option in SHELL_OPTIONS]
+    options += [("BASHOPTS", line.split()[0]) for line in shown.splitlines()]
+    options += [
+        ("BASH_COMPAT", "31"),
+        ("BASH_XTRACEFD", "1"),
+        ("GLOBIGNORE", "*"),
+        ("EXECIGNORE", "*"),
+        ("FUNCNEST", "1"),
+    ]
+    hook = stage.repository.path / ".git/hooks/pre-commit"
+    stage.stage("held/x.txt")
+    for variable, value in options:
+        env = {"GUARD_AGENT": "bob", variable: value, "PATH": os.environ["PATH"], "HOME": str(stage.home)}
+        done = subprocess.run(
+            [tmp_path / name, hook], cwd=stage.repository.path, env=env, capture_output=True, check=False
+        )
+        assert done.returncode != 0, (variable, value, done.stderr)
+    figure(f"{len(options)} options, none lets a held path pass")
+
+
 def test_the_hook_turns_off_every_trace_that_this_git_knows() -> None:
     """A trace to stdout would stand among the paths."""
     programs = subprocess.run(["git", "--exec-path"], capture_output=True, check=True, text=True).stdout.strip()
