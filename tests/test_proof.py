@@ -16,6 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from guard.stores.interface import Actor, Terms, Wanted
+from guard.stores.sqlite import SqliteStore
+from guard.union.publish import ONE_FILE_MAX
 from tests.support.repositories import PACKAGE, Done, Repository, age, run
 from tests.support.stage import Stage
 from tests.support.strace import why_not
@@ -52,7 +55,7 @@ KILLS = [f"{name}:signal=KILL" for name in ERRNOS if name != "geteuid"]
 class Trial:
     """A hook of bob's that must not say "clear", and cannot ask Python."""
 
-    def __init__(self, stage: Stage, event: str) -> None:
+    def __init__(self, stage: Stage, event: str, *, large: bool = False) -> None:
         self.stage = stage
         self.event = event
         self.stdin = b""
@@ -64,13 +67,24 @@ class Trial:
             repository.git("commit", "-qnm", "theirs")
             zero = "0" * 40
             self.stdin = f"refs/heads/main {repository.head()} refs/heads/main {zero}\n".encode()
-        assert stage.hook("free.txt").code == 0
+        if large:
+            reserve_many(stage)
+        for _ in range(2):
+            assert stage.hook("free.txt").code == 0
         if event == "pre-commit":
             stage.stage("held/x.txt")
         python = repository.path / ".git/guard/python"
-        python.write_text("/nowhere/python\n/nowhere\n/nowhere\n")
+        python.write_text(self.only_matching(python.read_text()) if large else "/nowhere/python\n/nowhere\n/nowhere\n")
         self.hook = repository.path / ".git/hooks" / event
         self.env = {"GUARD_AGENT": "bob", "HOME": str(stage.home), "GIT_CONFIG_NOSYSTEM": "1", "PATH": "/usr/bin:/bin"}
+
+    def only_matching(self, note: str) -> str:
+        """Python can be started to match many patterns, and for nothing else: what the hook reads to find it."""
+        python, rest = note.split("\n", 1)
+        program = self.stage.home / "only-matching"
+        program.write_text(f'#!/bin/sh\ncase " $* " in *" untouched "*) exec {python} "$@" ;; esac\nexit 127\n')
+        program.chmod(0o755)
+        return f"{program}\n{rest}"
 
     def run(self, *before: str, hook: Path | None = None, **env: str) -> Done:
         done = subprocess.run(
@@ -84,28 +98,44 @@ class Trial:
         )
         return Done(done.returncode, done.stdout, done.stderr)
 
-    def counts(self) -> dict[str, int]:
-        """How often the process that does so most calls each system call."""
+    def sites(self) -> dict[str, list[str]]:
+        """For each system call: what its first, second, … call in a process does, in words that repeated calls share.
+
+        A fault at the third call hits the third of every process, so a site is what all of them do there.
+        """
         log = self.stage.base.parent / "proof.log"
-        done = self.run("strace", "-f", "-qq", "-o", str(log))
+        done = self.run("strace", "-f", "-qq", "-s", "200", "-o", str(log))
         assert done.code == 3, done.text
-        found: dict[tuple[str, str], int] = {}
+        found: dict[str, list[list[str]]] = {}
+        counts: dict[tuple[str, str], int] = {}
         self.first_block = 0
         for line in log.read_text(errors="replace").splitlines():
-            match = re.match(r"(\d+) +(\w+)\(", line)
-            if match:
-                found[match[1], match[2]] = found.get((match[1], match[2]), 0) + 1
-                if "#!/bin/sh" in line and match[2] == "read" and not self.first_block:
-                    self.first_block = found[match[1], match[2]]
-        most: dict[str, int] = {}
-        for (_, name), count in found.items():
-            most[name] = max(most.get(name, 0), count)
-        return most
+            match = re.match(r"(\d+) +(\w+)\((.*)", line)
+            if match is None:
+                continue
+            process, name, rest = match.groups()
+            number = counts[process, name] = counts.get((process, name), 0) + 1
+            sites = found.setdefault(name, [])
+            if number > len(sites):
+                sites.append([])
+            sites[number - 1].append(_without_numbers(name, rest))
+            if "#!/bin/sh" in rest and name == "read" and not self.first_block:
+                self.first_block = number
+        return {name: [" / ".join(site) for site in sites] for name, sites in found.items()}
 
     def disturbed(self, fault: str, number: int) -> Done:
         name = fault.partition(":")[0]
         options = ("-e", "signal=none", "-e", f"trace={name}", "-e", f"inject={fault}:when={number}")
         return self.run("strace", "-f", "-qq", "-o", os.devnull, *options)
+
+
+def reserve_many(stage: Stage) -> None:
+    """More patterns than git matches."""
+    store = SqliteStore(str(stage.store), patience_s=10)
+    wanted = [Wanted(b"/module%d/*.py" % number, b"") for number in range(ONE_FILE_MAX + 1)]
+    terms = Terms(exclusive=True, reason="", ttl_ms=3_600_000, fold=False, shorten=False)
+    assert store.reserve(Actor(stage.project, "alice", "someone@here"), wanted, terms).reservations
+    store.close()
 
 
 @pytest.fixture(params=["pre-commit", "pre-push"])
@@ -120,11 +150,25 @@ def traced(trial: Trial) -> Trial:
     return trial
 
 
+def _without_numbers(name: str, rest: str) -> str:
+    """The arguments of a system call without what differs between two calls of one kind."""
+    arguments = rest.rpartition(") = ")[0] or rest
+    if name in ("read", "write", "pread64"):  # what is read is not the kind
+        arguments = re.sub(r'"(?:[^"\\]|\\.)*"(\.\.\.)?', "…", arguments)
+    return re.sub(r"0x[0-9a-f]+|\d{3,}", "N", arguments)
+
+
 def places(trial: Trial, faults: list[str], *, every: int) -> Iterator[tuple[str, int]]:
-    counts = trial.counts()
-    everything = [(fault, number + 1) for fault in faults for number in range(counts.get(fault.partition(":")[0], 0))]
-    assert len(everything) > 100, counts
+    """Each fault at the first and at the last call of each site; of these only every so many."""
+    sites = trial.sites()
     assert trial.first_block
+    everything: list[tuple[str, int]] = []
+    for fault in faults:
+        at = sites.get(fault.partition(":")[0], [])
+        first = {site: number for number, site in reversed(list(enumerate(at, 1)))}
+        last = {site: number for number, site in enumerate(at, 1)}
+        everything += [(fault, number) for number in sorted({*first.values(), *last.values()})]
+    assert len(everything) > 100, sites
     tried = everything[len(everything) % every :: every]
     yield from (each for each in tried if each != ("read:error=EIO", trial.first_block))
 
@@ -146,7 +190,7 @@ def test_undisturbed_the_hook_has_no_answer(trial: Trial) -> None:
 
 
 def test_a_system_call_fails(traced: Trial, figure: Callable[[str], None]) -> None:
-    try_all(traced, FAULTS, every=23, figure=figure)
+    try_all(traced, FAULTS, every=13, figure=figure)
 
 
 @pytest.mark.long
@@ -154,8 +198,20 @@ def test_every_system_call_fails(traced: Trial, figure: Callable[[str], None]) -
     try_all(traced, FAULTS, every=1, figure=figure)
 
 
+@pytest.mark.parametrize("every", [41, pytest.param(3, marks=pytest.mark.long)])
+@pytest.mark.parametrize("faults", [FAULTS, KILLS], ids=["fails", "killed"])
+def test_among_many_patterns(stage: Stage, faults: list[str], every: int, figure: Callable[[str], None]) -> None:
+    """Where Python matches: its system calls are disturbed, too."""
+    if why_not():
+        pytest.skip(why_not())
+    trial = Trial(stage, "pre-commit", large=True)
+    assert trial.run().code == 3
+    assert any("/patterns" in site for site in trial.sites()["openat"]), "Python was started"
+    try_all(trial, faults, every=every, figure=figure)
+
+
 def test_a_process_is_killed(traced: Trial, figure: Callable[[str], None]) -> None:
-    try_all(traced, KILLS, every=23, figure=figure)
+    try_all(traced, KILLS, every=13, figure=figure)
 
 
 @pytest.mark.long
@@ -228,9 +284,11 @@ def test_the_hook_cut_short_lets_nothing_pass(trial: Trial, tmp_path: Path) -> N
 
 
 @pytest.mark.long
-def test_the_hook_cut_at_every_length(trial: Trial, tmp_path: Path, figure: Callable[[str], None]) -> None:
+def test_the_hook_cut_at_many_lengths(trial: Trial, tmp_path: Path, figure: Callable[[str], None]) -> None:
     whole = len(trial.hook.read_bytes())
-    figure(f"{cut_short(trial, tmp_path / 'cut', iter(range(SHEBANG, whole - 1)))} lengths, none clear")
+    first = trial.hook.read_bytes().index(b"\n}\n{\n") + 10  # what ends behind it has run the first command
+    lengths = [*range(SHEBANG, first), *range(first, whole - 1, 5)]
+    figure(f"{cut_short(trial, tmp_path / 'cut', iter(lengths))} lengths, none clear")
 
 
 # What the caller's environment could steer
@@ -385,6 +443,48 @@ def test_whoever_writes_the_refs_can_write_all_of_them(stage: Stage, held: bool)
         said = process.stderr.read()
         process.stderr.close()
         assert process.wait() == 0, said
+
+
+@pytest.mark.parametrize("written", ["nothing", "a deletion", "one ref"])
+def test_a_list_that_has_not_ended_is_not_a_whole_one(stage: Stage, written: str) -> None:
+    """A pipe that does not block tells sh that there is nothing to read now; to sh that looks like the end."""
+    assert stage.hook("free.txt").code == 0
+    oid, zero = stage.repository.head(), "0" * 40
+    lines = {
+        "nothing": "",
+        "a deletion": f"(delete) {zero} refs/heads/old {oid}\n",
+        "one ref": f"refs/heads/main {oid} refs/heads/main {oid}\n",
+    }
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    os.write(writing, lines[written].encode())
+    hook = [str(stage.repository.path / ".git/hooks/pre-push"), "origin", "/nowhere"]
+    env = {**os.environ, "GUARD_AGENT": "bob"}
+    for end, code in ((False, 3), (True, 0)):
+        if end:
+            os.write(writing, lines[written].encode())
+            os.close(writing)
+        done = subprocess.run(
+            hook, cwd=stage.repository.path, env=env, stdin=reading, capture_output=True, check=False, timeout=60
+        )
+        assert done.returncode == code, done.stderr
+    os.close(reading)
+
+
+def test_stdin_that_cannot_be_read_at_all(stage: Stage) -> None:
+    assert stage.hook("free.txt").code == 0
+    directory = os.open(stage.repository.path, os.O_RDONLY)
+    done = subprocess.run(
+        [str(stage.repository.path / ".git/hooks/pre-push"), "origin", "/nowhere"],
+        cwd=stage.repository.path,
+        env={**os.environ, "GUARD_AGENT": "bob"},
+        stdin=directory,
+        capture_output=True,
+        check=False,
+    )
+    os.close(directory)
+    assert done.returncode == 3
+    assert b"could not be read to its end" in done.stderr
 
 
 def test_the_last_of_many_refs_is_judged(stage: Stage) -> None:

@@ -163,7 +163,7 @@ def stale_ms(scene: Scene) -> float:
 def refusal(bench: Bench) -> Iterator[Row]:
     scene = refused_scene(bench, "refused")
     hook, py0 = in_turns(lambda: scene.hook_ms(expect=1), bench.py0(), runs=bench.runs)
-    yield Row("pre-commit, a refusal with its message", hook, 12.0, "py0", py0)
+    yield Row("pre-commit, a refusal with its message", hook, 10.0, "py0", py0)
 
 
 def refused_scene(bench: Bench, name: str) -> Scene:
@@ -317,9 +317,9 @@ def commands(bench: Bench) -> Iterator[Row]:
         bench.py0(),
         runs=bench.runs,
     )
-    yield Row("`guard list`, 100 reservations", listing, 12.0, "py0", py0)
-    yield Row("`guard reserve`, among 100", reserving, 12.0, "py0", py0)
-    yield Row("`guard check` of 50 staged paths, 100 reservations", checking, 12.0, "py0", py0)
+    yield Row("`guard list`, 100 reservations", listing, 8.0, "py0", py0)
+    yield Row("`guard reserve`, among 100", reserving, 8.0, "py0", py0)
+    yield Row("`guard check` of 50 staged paths, 100 reservations", checking, 8.0, "py0", py0)
 
 
 # Somebody else's database
