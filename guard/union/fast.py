@@ -7,15 +7,18 @@ these steps has shown something that it could not show by failing:
    command only after it has read all of it, so a file that was cut short, or cannot be read to its end, is a syntax
    error, or ends with the status of the first command, which is not 0. What no script can do:
    speak when nothing of it was read (fewer than its first 11 bytes are left, or reading them fails). sh ends with 0.
+   Where sh reads commands and runs none of them, it ends with 2, for the file's last line is no syntax.
 2. **The union is the store's current state**, for this environment, boot and machine: see
-   :mod:`guard.stores.freshness`. In Python: :func:`guard.union.published.is_fresh`. Where the store is on a server, a
-   commit is judged by a state that is not older than the lease, and a push by one that is asked for when it begins.
+   :mod:`guard.stores.freshness`. The hook runs the commands of :mod:`guard.union.script`; Python asks
+   :func:`guard.union.published.is_fresh`. Where the store is on a server, a commit is judged by a
+   state that is not older than the lease, and a push by one that is asked for when it begins.
 3. **The list of changed paths is whole.** git writes it to a new regular file, because git reports a failed write
    only there: for a pipe it ends with 0 whatever was lost. The file is new (``set -C``), so no other hook writes to
    it. git must end with 0 and write nothing to stderr. (It skips its check when it ends with another status, so
    ``--exit-code`` is not used.) Only then sh adds the *end mark*, a path that no commit has: "./", newline, the
    publication's name, newline. What is pushed is handed to git as arguments, before the option that lets git pass
-   over unknown objects: so each tip was found.
+   over unknown objects: so each tip was found. sh cannot tell the end of git's list of tips from a read that fails, so
+   ``cat`` has to find its end, where sh found it.
 4. **The whole list was read.** git check-ignore answers in the order of its input. The end mark is its last answer, so
    it has read everything before. If reading fails, git takes that for the end of the list, and the mark is missing.
 5. **The union was read.** It is one file, which git reads at the first path and keeps. Its last line is "?", the
