@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import sys
@@ -27,12 +28,15 @@ def mcp() -> int:
     from guard.mcp import wire
 
     claimed = wire.claim(_gone)  # whatever is imported from here on cannot reach the client
+    gc.disable()  # what is imported stays: looking for garbage in it takes a fifth of the start
     try:
         from guard.mcp.server import serve
     except ImportError as error:
         if (error.name or "").partition(".")[0] not in _EXTRA:
             raise
         raise GuardError(f"guard mcp needs the package mcp, version 2 ({error})", hint=_install()) from error
+    gc.freeze()
+    gc.enable()
     serve(claimed)
     return EXIT_DONE
 

@@ -18,7 +18,7 @@ WAIT_MAX_S = 50
 WORDS_MAX = 10_000
 """How many paths, patterns or numbers one call may name."""
 WORD_MAX = 4_096
-"""The longest path or pattern, in characters."""
+"""The longest path, pattern or text, in characters."""
 LISTED = 200
 """How many reservations ``guard_list`` answers with, unless it is asked for more."""
 
@@ -45,7 +45,7 @@ def _flag(what: str) -> Json:
 
 
 def _text(what: str) -> Json:
-    return {"type": "string", "description": what}
+    return {"type": "string", "maxLength": WORD_MAX, "description": what}
 
 
 def _takes(**arguments: Json) -> Json:
@@ -87,9 +87,9 @@ def _gives(**members: Json) -> Json:
     """An answer has these members, or ``error``; the message says either to a reader."""
     common: Json = {
         "schema": {"const": 1},
-        "message": _text("The whole answer in words."),
-        "holder": _text("Who you are to guard."),
-        "holder_note": _text("What to do so that git's hooks know you by that name."),
+        "message": {"type": "string", "description": "The whole answer in words."},
+        "holder": {"type": "string", "description": "Who you are to guard."},
+        "holder_note": {"type": "string", "description": "What to do so that git's hooks know you by that name."},
         "project": {"type": "string"},
         "generation": {"type": "integer", "description": "Which state of the project's reservations was read."},
         "warnings": {**_TEXTS, "description": "What is not as it should be, though the answer stands."},

@@ -20,7 +20,7 @@ from tests.support.repositories import GUARD, PACKAGE
 
 Json = dict[str, Any]
 T = TypeVar("T")
-PATIENCE_S = 120
+PATIENCE_S = 600
 """How long a test waits for what must come: long, because the machine may be busy."""
 
 SESSION = "7f3a91c2-0000-4000-8000-000000000001"
