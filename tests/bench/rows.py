@@ -354,6 +354,12 @@ def agents(bench: Bench) -> Iterator[Row]:
     yield from rows(bench)
 
 
+def mcp(bench: Bench) -> Iterator[Row]:
+    from tests.bench.mcp import rows  # it takes Row from here
+
+    yield from rows(bench)
+
+
 def growth(bench: Bench) -> Iterator[Row]:
     from tests.bench.growth import rows  # it takes Row from here
 
@@ -374,5 +380,6 @@ ROWS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "commands": commands,
     "agent-mail": agent_mail,
     "agents": agents,
+    "mcp": mcp,
     "growth": growth,
 }

@@ -134,6 +134,8 @@ class Responses:
                 else {"type": "function_call", "arguments": json.dumps(call.get("args", {}))}
             )
             ids = {"id": new_id("fc_"), "call_id": new_id("call_"), "name": call["name"], "status": "completed"}
+            if "namespace" in call:  # a tool of an MCP server
+                ids["namespace"] = call["namespace"]
             items.append({**given, **ids})
         usage = {
             "input_tokens": 1, "output_tokens": 1, "total_tokens": 2,

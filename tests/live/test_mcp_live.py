@@ -1,0 +1,68 @@
+"""``guard mcp`` in each real program: registered as ``guard help agents`` says, its tools listed and called."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from guard.mcp.tools import TOOLS
+from tests.live.harness import HARNESSES, Json, Scene
+
+PAGE = Path(__file__).parents[2] / "guard/help/agents.md"
+
+NAMES = {
+    "claude": "mcp__guard__{}",
+    "codex": "{}",
+    "copilot": "guard-{}",
+    "gemini": "mcp_guard_{}",
+    "opencode": "guard_{}",
+}
+"""What each program calls a tool of the server "guard" before its model."""
+
+
+def registration(name: str) -> str:
+    """The line of the page that registers the server with a program."""
+    lines = [line.strip() for line in PAGE.read_text(encoding="utf-8").splitlines()]
+    (found,) = [line for line in lines if line.startswith(f"{name} mcp add ")]
+    return found
+
+
+def call(name: str, tool: str, arguments: Json) -> dict[str, Any]:
+    shown = {"name": NAMES[name].format(tool), "args": arguments}
+    return {"calls": [{**shown, "namespace": "mcp__guard"} if name == "codex" else shown]}
+
+
+@pytest.mark.parametrize("name", list(HARNESSES))
+def test_the_tools_are_listed_and_called(scene: Callable[[str], Scene], name: str) -> None:
+    made = scene(name)
+    if name == "claude":
+        words = [f"{word},mcp__guard" if word == "Bash,Edit,Write,Read" else word for word in made.harness.words]
+        made.harness = replace(made.harness, words=tuple(words))
+    made.sh("guard reserve a.txt --reason 'new schema'", who="alice")
+    script = [
+        call(name, "guard_check", {"paths": ["a.txt", "b.txt"]}),
+        call(name, "guard_reserve", {"patterns": ["free.txt"], "reason": "by MCP"}),
+        {"calls": [made.harness.shell("guard whoami --json; guard list --json")]},
+        {"text": "finished"},
+    ]
+    directory = made.packages / made.harness.packages[0].replace("/", "+") / "node_modules/.bin"
+    played = made.play(
+        {"SESSION-ONE": script},
+        [{"sh": f"{directory}/{registration(name)}", "name": "registered"}, {"run": "SESSION-ONE"}],
+    )
+    assert played["ended"]["registered"]["code"] == 0, played["ended"]
+    assert all(tool in played["said"]["SESSION-ONE"] for tool in TOOLS), played
+    checked, granted, seen = played["seen"]["SESSION-ONE"]
+    assert "alice holds /a.txt" in checked and "new schema" in checked and "b.txt" in checked, played
+    assert "reserved #" in granted and "/free.txt" in granted, played
+    (row,) = [row for row in json.loads(made.sh("guard list --json"))["reservations"] if row["reason"] == "by MCP"]
+    assert row["pattern"] == "/free.txt", row
+    if name in ("claude", "codex", "copilot"):  # whose shell knows the session: it is the same holder there
+        assert row["holder"].startswith(f"{name}-") and row["holder"] in seen, played
+    else:
+        assert row["holder"].startswith("mcp-") and f"export GUARD_AGENT={row['holder']}" in granted, played
