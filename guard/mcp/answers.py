@@ -16,7 +16,7 @@ from guard.words import conflicts_in_words, notice, safe
 from guard.work import leases, notices, pending, questions, relatives
 from guard.work.here import now_ms
 from guard.work.leases import Choice, Wish
-from guard.work.questions import HELD, MINE, Filter
+from guard.work.questions import FREE, HELD, MINE, Filter
 from guard.work.shapes import asked_lines, check_json, granted, in_the_way, list_json, outcome_json, reservation_json
 
 if TYPE_CHECKING:
@@ -125,14 +125,15 @@ def check(here: Standing, arguments: Arguments, turn: Turn) -> Answer:
 
 def _check_asked(said: Said, checked: questions.Checked) -> Answer:
     verdict, me, left = checked.verdict(), checked.me, checked.fenced()
-    rank = {HELD: 0, MINE: 1}
-    taken = sorted((one for one in checked.asked if one.reservations), key=lambda one: rank.get(one.state(me), 2))
+    rank = {HELD: 0, MINE: 1, FREE: 3}
+    shown = [one for one in checked.asked if one.reservations or verdict.conflicts]
+    shown.sort(key=lambda one: rank.get(one.state(me), 2))
     lines = [f"{_warn_of_fence(said, left)}: nobody else holds {_counted(checked.asked)}"]
     if verdict.conflicts:
         count = sum(one.state(me) == HELD for one in checked.asked)
         lines = [f"reserved: others hold {count} of {len(checked.asked)}"]
         _advise_held(said)
-    lines += asked_lines(taken, me=me, now=now_ms())
+    lines += asked_lines(shown, me=me, now=now_ms())
     return said.answer(check_json(verdict, me=me, asked=checked.asked, fenced=bool(left)), lines)
 
 

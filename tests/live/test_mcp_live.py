@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from guard.mcp.tools import TOOLS
-from tests.live.harness import HARNESSES, Json, Scene
+from tests.live.harness import HARNESSES, Harness, Json, Scene
 
 PAGE = Path(__file__).parents[2] / "guard/help/agents.md"
 
@@ -37,12 +37,23 @@ def call(name: str, tool: str, arguments: Json) -> dict[str, Any]:
     return {"calls": [{**shown, "namespace": "mcp__guard"} if name == "codex" else shown]}
 
 
+def patient(harness: Harness) -> Harness:
+    """The program, allowed to use the server's tools, and waiting for its start however busy the machine is."""
+    if harness.name == "claude":
+        words = [f"{word},mcp__guard" if word == "Bash,Edit,Write,Read" else word for word in harness.words]
+        waits = {"MCP_CONNECTION_NONBLOCKING": "false", "MCP_TIMEOUT": "300000"}
+        waits |= {"CLAUDE_CODE_MCP_STARTUP_WAIT_MS": "300000"}
+        return replace(harness, words=tuple(words), environment={**harness.environment, **waits})
+    if harness.name == "codex":
+        options = ("-c", "mcp_servers.guard.startup_timeout_sec=300", "-c", "mcp_servers.guard.tool_timeout_sec=300")
+        return replace(harness, words=(harness.words[0], *options, *harness.words[1:]))
+    return harness
+
+
 @pytest.mark.parametrize("name", list(HARNESSES))
 def test_the_tools_are_listed_and_called(scene: Callable[[str], Scene], name: str) -> None:
     made = scene(name)
-    if name == "claude":
-        words = [f"{word},mcp__guard" if word == "Bash,Edit,Write,Read" else word for word in made.harness.words]
-        made.harness = replace(made.harness, words=tuple(words))
+    made.harness = patient(made.harness)
     made.sh("guard reserve a.txt --reason 'new schema'", who="alice")
     script = [
         call(name, "guard_check", {"paths": ["a.txt", "b.txt"]}),
