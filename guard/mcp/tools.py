@@ -58,7 +58,8 @@ _PATTERNS = (
     "Files, directories, or globs as in .gitignore, relative to cwd; a leading '/' means the top of the repository."
 )
 
-_NULLABLE_TEXT: Json = {"type": ["string", "null"]}
+_NULL: Json = {"type": "null"}
+_NULLABLE_TEXT: Json = {"anyOf": [{"type": "string"}, _NULL]}  # some clients want one type in each schema
 _RESERVATION: Json = {
     "type": "object",
     "properties": {
@@ -69,7 +70,7 @@ _RESERVATION: Json = {
         "reason": {"type": "string"},
         "created_at": _NULLABLE_TEXT,
         "expires_at": {**_NULLABLE_TEXT, "description": "ISO 8601, UTC."},
-        "expires_in_s": {"type": ["integer", "null"]},
+        "expires_in_s": {"anyOf": [{"type": "integer"}, _NULL]},
         "mine": {"type": "boolean"},
     },
     "required": ["id", "holder", "exclusive", "reason", "created_at", "expires_at", "expires_in_s", "mine"],
