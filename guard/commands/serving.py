@@ -12,7 +12,7 @@ import click
 
 from guard.commands.shared import example
 from guard.model import EXIT_DONE, GuardError
-from guard.words import quoted
+from guard.words import quoted, to_stderr
 
 
 @click.command()
@@ -27,6 +27,10 @@ def mcp() -> int:
     """
     from guard.mcp import wire
 
+    if os.isatty(0):
+        to_stderr(
+            "guard: this is for an agent's program to start, and waits for messages. To tell one: guard help agents"
+        )
     claimed = wire.claim(_gone)  # whatever is imported from here on cannot reach the client
     gc.disable()  # what is imported stays: looking for garbage in it takes a fifth of the start
     try:

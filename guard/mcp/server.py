@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -124,7 +125,8 @@ class _Service:
 
     def _look_after(self, here: Standing) -> None:
         """Keeps this worktree's union fresh, now and from now on."""
-        here.keep_union_fresh()
+        with suppress(GuardError, OSError):  # the answer stands, and the next hook makes the union itself
+            here.keep_union_fresh()
         key = (here.place.git_dir, here.me.encode())
         self._looked_after.pop(key, None)
         self._looked_after[key] = (dict(here.environment), here.cwd)
@@ -143,7 +145,7 @@ class _Service:
                 here = Standing(environment, cwd, made=self._made)
                 try:
                     here.keep_union_fresh()
-                except GuardError:  # the repository or the store is gone: hooks say so, and the next call does
+                except Exception:  # the repository or the store may be gone: hooks say so, and the next call does
                     self._looked_after.pop(key, None)
                 finally:
                     here.close()

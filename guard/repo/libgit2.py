@@ -49,11 +49,10 @@ def discover(environment: Mapping[bytes, bytes], directory: bytes) -> Place | No
     import pygit2
 
     try:
-        found = pygit2.discover_repository(os.fsdecode(directory))
-        repository = pygit2.Repository(found) if found else None
+        repository = pygit2.Repository(os.fsdecode(directory))  # it looks in the directories above, too
     except (pygit2.GitError, KeyError, OSError, ValueError):
         return None
-    if repository is None or repository.is_bare or not repository.workdir:
+    if repository.is_bare or not repository.workdir:
         return None
     git_dir = os.path.realpath(os.fsencode(repository.path))
     top = os.path.realpath(os.fsencode(repository.workdir))
