@@ -516,6 +516,26 @@ def test_a_kept_hook_gets_every_line(stage: Stage) -> None:
     assert done.code == 7, done.text
 
 
+def test_the_guard_on_path_gets_every_line(stage: Stage, tmp_path: Path) -> None:
+    """Where no Python that was noted can be started, it judges; and it must not judge a part of what is pushed."""
+    stub = tmp_path / "bin/guard"
+    stub.parent.mkdir()
+    stub.write_text('#!/bin/sh\n[ "$1" != --version ] || exit 0\nwc -l >"$HOME/lines"\necho "$*" >>"$HOME/lines"\n')
+    stub.chmod(0o755)
+    (stage.repository.path / ".git/guard/python").write_text("/nowhere\n/nowhere\n/nowhere\n")
+    (stage.slot / "current").unlink()
+    oid = stage.repository.head()
+    hook = str(stage.repository.path / ".git/hooks/pre-push")
+    env = {"GUARD_AGENT": "bob", "PATH": f"{stub.parent}:{os.environ['PATH']}"}
+    for count in (1, 100, 4000):
+        lines = f"refs/heads/main {oid} refs/heads/main {oid}\n".encode() * count
+        done = run([hook, "origin", "/x"], cwd=stage.repository.path, env=env, stdin=lines)
+        assert done.code == 0, done.text
+        assert (stage.home / "lines").read_text().split("\n")[:2] == [str(count), "hook pre-push origin /x"]
+    stub.write_text('#!/bin/sh\n[ "$1" != --version ] || exit 0\nexit 1\n')
+    assert run([hook, "origin", "/x"], cwd=stage.repository.path, env=env, stdin=lines).code == 1
+
+
 # Stamps
 
 

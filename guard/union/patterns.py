@@ -143,7 +143,10 @@ class Matcher:
         last = self._last[above] if above in self._last else self._last_names(above)
         if last is None or ITSELF in self._table.get(path, ()):
             return True
-        return any(matches(name) for matches in last)
+        for matches in last:  # noqa: SIM110 - twice as fast as any()
+            if matches(name):
+                return True
+        return False
 
     def _last_names(self, directory: bytes) -> tuple[Name, ...] | None:
         """What a path in the directory may be named to be covered; None when everything there is covered."""
