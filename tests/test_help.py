@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -48,6 +49,14 @@ def test_the_readme_links_to_every_page() -> None:
 
 def test_the_readme_can_be_read_in_one_sitting() -> None:
     assert len(README.read_text(encoding="utf-8").splitlines()) <= 130
+
+
+def test_the_readme_shows_a_picture_that_guard_map_drew() -> None:
+    (name,) = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README.read_text(encoding="utf-8"))
+    picture = (Path(PACKAGE) / name).read_text(encoding="utf-8")
+    assert ElementTree.fromstring(picture).findtext("{*}title", "").endswith("who holds what")
+    for holder in ("alice (you)", "bob", "claude-7f3a"):
+        assert f">{holder}</text>" in picture
 
 
 @pytest.mark.parametrize("topic", ["README", *sorted(pages())])

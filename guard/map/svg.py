@@ -6,7 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from guard.map.layout import Box, squarify
-from guard.words import length, pattern, safe
+from guard.words import length, pattern, safe, shown_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -171,7 +171,8 @@ def _draw_list(
             break
         y += LINE * 1.5
         canvas.rectangle(Box(x, y - 10, 12, 12), canvas.colours[holder])
-        canvas.label(x + 18, y, safe(holder) + (" (you)" if holder == me else ""), room=room - 18, kind="h")
+        name = safe(shown_name(holder, holders)) + (" (you)" if holder == me else "")
+        canvas.label(x + 18, y, name, room=room - 18, kind="h")
         for row in sorted((row for row in reservations if row.holder == holder), key=lambda row: row.id):
             if y + 2 * LINE > bottom:
                 break
