@@ -94,7 +94,7 @@ def test_a_value_that_guard_cannot_use_is_reported(repository: Repository) -> No
 
 
 def test_a_template_gives_hooks_to_every_future_clone(tmp_path: Path, hermetic: Path) -> None:
-    """What `guard help teams` says about init.templateDir (git-init(1), TEMPLATE DIRECTORY)."""
+    """What `guard help hooks` says about init.templateDir (git-init(1), TEMPLATE DIRECTORY)."""
     source = Repository.make(tmp_path / "source")
     source.install()
     template = hermetic / ".git-template" / "hooks"
@@ -112,3 +112,12 @@ def test_a_template_gives_hooks_to_every_future_clone(tmp_path: Path, hermetic: 
     clone.guard("reserve", "src", who="alice")
     clone.commit("src/b.py", who="bob", expect=1)
     clone.guard("status", "--check")
+
+
+def test_an_install_leaves_the_project_to_the_file(tmp_path: Path) -> None:
+    repository = Repository.make(tmp_path / "repository")
+    share(repository, "[guard]\n\tproject = the shop\n")
+    repository.install()
+    repository.git("config", "guard.project", expect=1)
+    share(repository, "[guard]\n\tproject = the other shop\n")
+    assert repository.guard("list", "--json").json()["project"] == "the other shop"
