@@ -85,7 +85,7 @@ def _list_lines(here: Here, found: Snapshot, *, ended: bool, all_projects: bool)
 
 
 def _watch(here: Here, only: Filter, *, all_projects: bool, as_json: bool) -> int:
-    """Shows the list at each change, on a terminal in place of the one before; ends when interrupted."""
+    """Shows the list after each change; a terminal is cleared before. It ends when it is interrupted."""
     redraw = not as_json and terminal_width() is not None and here.environment.get(b"TERM") != b"dumb"
     for found in questions.changes_of(here, only, all_projects=all_projects):
         if redraw:
@@ -205,7 +205,7 @@ def _warn_of_fence(reply: Reply, left: Sequence[bytes]) -> None:
 
 
 def _code(reply: Reply, *, passes: bool) -> int:
-    """1 when a hook would refuse it now; what would pass, for whichever reason, is 0."""
+    """The exit code: 1 if a hook would refuse it now; 0 if it would pass, for whatever reason."""
     if passes:
         return EXIT_DONE
     reason = questions.passes_because(reply.here)

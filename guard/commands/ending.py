@@ -37,7 +37,7 @@ def end_with(command: Callable[[], int | None]) -> NoReturn:
 
 
 def _write_in_any_encoding() -> None:
-    """What the terminal's encoding lacks is escaped instead of ending the command."""
+    """Makes output escape what the terminal's encoding lacks, so that the command does not end with an error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -56,7 +56,7 @@ def _say(error: GuardError) -> int:
 
 
 def _failed(error: OSError) -> GuardError:
-    """What the system refused: a file, or where no file is named, writing the answer."""
+    """What the system refused: the file that the error names, or else writing the answer."""
     if error.filename is None:
         what = f"the answer could not be written: {error.strerror or error}"
         return GuardError(what, hint="guard log   (what was asked for may be done all the same)")

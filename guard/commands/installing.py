@@ -124,7 +124,10 @@ def hook(event: str, arguments: tuple[str, ...]) -> int:
 
 
 def _with_store_note(here: Here, report: Any) -> Any:
-    """The store's place and the host's name are noted too, after the store was opened. A dry run opens none."""
+    """Adds the notes of the store's place and the host's name to the plan.
+
+    An install writes these two after it has opened the store, and a dry run opens none.
+    """
     own = here.place.own_dir
     notes = ((STORE_NOTE, f"where the store is: {here.settings.store.value}"), (HOST_NOTE, "this host's name"))
     steps = [

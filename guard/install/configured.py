@@ -42,7 +42,7 @@ def git_version() -> tuple[int, ...]:
 
 
 def command(event: str) -> bytes:
-    """What git runs on an event; git adds the hook's arguments. It survives that the repository is moved."""
+    """What git runs on an event; git adds the hook's arguments. It still works after the repository was moved."""
     return b'sh "$(git rev-parse --git-common-dir)/guard/hook" %b' % event.encode()
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 KEPT = b".before-guard"
-"""What a kept hook's name ends in; further ones are called .before-guard.2, .3 and so on. hooks/guard runs them."""
+"""The ending of a kept hook's name. Further ones end in .before-guard.2, .3 and so on. hooks/guard runs them."""
 
 WRITE, KEEP, SAVE, MOVE = "write", "keep", "save", "move"
 REMOVE, REMOVE_TREE, DIRECTORY, CONFIGURE = "remove", "remove-tree", "directory", "configure"
@@ -105,7 +105,7 @@ class Draft:
         return file is not None and stat.S_ISLNK(file.mode)
 
     def is_directory(self, path: bytes) -> bool:
-        """Is it a directory, and no link to one?"""
+        """Is it a directory itself, and not a link to one?"""
         file = self._at(path)
         return file is not None and stat.S_ISDIR(file.mode)
 

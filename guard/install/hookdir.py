@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 FREE = "free"
 """This repository's own: guard may write there."""
 TRACKED = "tracked"
-"""In the work tree, with files that are committed: what stands there is everybody's."""
+"""In the work tree, among committed files: what is written there reaches everybody who clones."""
 HUSKY = "husky"
 LEFTHOOK = "lefthook"
 MACHINE = "machine"
-"""Named by the account's or the machine's configuration: every repository's."""
+"""Named by the account's or the machine's configuration, so every repository uses it."""
 OUTSIDE = "outside"
 """Named by this repository, but not in it: others may use it as well."""
 NOWHERE = "nowhere"
@@ -56,7 +56,7 @@ class HookDir(Record):
 
 
 def find(place: Place, entries: Sequence[Configured]) -> HookDir:
-    """Where hooks live here, from git's configuration; one that only this process was given does not count."""
+    """The hooks directory by git's configuration; a setting that only this process was given does not count."""
     settings = [entry for entry in entries if entry.key == b"core.hookspath"]
     lasting = [entry for entry in settings if entry.scope != b"command"]
     overridden = None

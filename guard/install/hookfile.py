@@ -9,7 +9,7 @@ import stat
 from guard.model import GuardError
 
 TEMPORARY = b".guard-"
-"""What the name of a file begins with that is being written."""
+"""The beginning of the name of a file that is still being written."""
 _ID = re.compile(rb"#![^\n]*\n(?:\{ )?# guard hook ([0-9]{1,9}):")
 READ_MAX = 1 << 20
 
@@ -39,7 +39,7 @@ def version(contents: bytes | None) -> int | None:
 
 
 def read(path: bytes) -> bytes | None:
-    """The beginning of a file, at most 1 MiB; None when it is none, or cannot be read."""
+    """The first MiB of a file; None if the path is not a regular file or cannot be read."""
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a fifo must not stop us
             return file.read(READ_MAX) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
@@ -57,10 +57,10 @@ def runs(path: bytes) -> bool:
 
 
 def write(path: bytes, contents: bytes, *, mode: int) -> None:
-    """Puts a file in place in one step. What stood there is replaced; a link is, too, and not what it points to.
+    """Replaces a file in one step. A symbolic link is replaced itself; the file that it points to stays as it is.
 
-    Its mode is the one given less the umask, but never closer than the directory's: who may enter a shared
-    repository has to be able to read its hooks, for git passes over one that it cannot run.
+    The file gets the given mode less the umask. But everybody who may enter the directory may read the file, and run
+    it if ``mode`` says so: in a shared repository, git passes over a hook that it may not run. Raises OSError.
     """
     directory = os.path.dirname(path)
     umask = os.umask(0o077)

@@ -1,4 +1,4 @@
-"""Is guard really in force here? Each way of not being so has a code, a sentence and a repair."""
+"""Is guard really in force here? Each reason why it is not has a code, a sentence and a repair."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class World(Record):
     files: Draft
 
     def path(self, event: str) -> bytes:
-        """Where git looks for the event's hook; b"" when it does so nowhere."""
+        """The path at which git looks for the event's hook; b"" if git looks nowhere."""
         return os.path.join(self.directory.path, event.encode()) if self.directory.path else b""
 
     @property

@@ -1,4 +1,4 @@
-"""Other programs that manage hooks: how to tell them, and what has to be added to their files for guard to run.
+"""Other programs that manage hooks: how to recognise them, and what their files need so that guard runs.
 
 The lines let a commit pass in a clone where guard was never installed: those files are shared with people who may
 not have it.
@@ -34,7 +34,7 @@ _BESIDE = re.compile(rb"""dirname\s+(?:--\s+)?"?\$\{?0\}?"?\s*\)["']?/([\w.-]+)"
 
 
 def runs_aside(contents: bytes | None) -> bytes:
-    """What the manager whose hook this is adds to the name of the hook that it found there, and runs; "" for others."""
+    """The ending under which the manager that wrote this hook keeps, and runs, the one before it; "" for others."""
     return next((suffix for made_by, suffix in _MOVERS if made_by.match(contents or b"")), b"")
 
 

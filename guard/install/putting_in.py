@@ -60,7 +60,7 @@ def plan_install(place: Place) -> Plan:
 
 
 def _refuse_older(plan: Plan) -> None:
-    """A hook of a newer guard's must not be replaced by ours: its data may be newer as well."""
+    """Refuses to replace the hook of a newer guard, because its data may be newer as well."""
     mine = hookfile.version(hookfile.ours()) or 0
     world = plan.world
     paths = [world.path(event) for event in EVENTS if world.path(event)]
@@ -135,7 +135,7 @@ def _install_event(event: str, plan: Plan) -> None:
 
 
 def _install_free(world: World, event: str, found: Event, plan: Plan) -> None:
-    """Into a directory that is this repository's own."""
+    """Plans guard's hook in a directory that belongs to this repository alone."""
     path = world.path(event)
     if found.how == ASIDE:
         _refresh(found.file, plan)
@@ -198,15 +198,15 @@ def _refresh_through(world: World, found: Event, plan: Plan) -> None:
 
 
 def _withdraw_if_lefthooks(world: World, event: str, plan: Plan) -> None:
-    """lefthook moves hooks aside that it finds when it synchronizes; guard's would lie around there."""
+    """When lefthook synchronizes, it moves the hooks that it finds aside. There guard's would never run."""
     if world.directory.owner == hookdir.LEFTHOOK:
         withdraw(world.path(event), plan)
 
 
 def _settle_generated(path: bytes, plan: Plan) -> None:
-    """Of the hooks that are kept and the one that is at the path, drops copies and retires what was written anew.
+    """Drops copies among the kept hooks and the one at the path, and retires hooks that were written anew since.
 
-    Of alike hooks only the newest is kept. Of the hooks that one program generated, only the newest is run.
+    Of several equal hooks, only the newest is kept. Of the hooks that one program generated, only the newest is run.
     """
     newer = [] if plan.files.is_ours(path) or not plan.files.exists(path) else [path]
     for name in reversed(plan.files.kept(path)):
@@ -226,7 +226,7 @@ def _settle_generated(path: bytes, plan: Plan) -> None:
 def _save_aside(path: bytes, plan: Plan) -> None:
     """Gives a second name to the hook that a kept manager runs from NAME.legacy or NAME.orig.
 
-    Installed once more, the manager would move guard's hook to that name and destroy what is there.
+    If the manager is installed once more, it moves guard's hook to that name and destroys the file that is there.
     """
     for suffix in {managers.runs_aside(plan.files.read(name)) for name in plan.files.kept(path)} - {b""}:
         aside = path + suffix

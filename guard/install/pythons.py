@@ -17,7 +17,7 @@ from guard.words import safe
 
 FILE = b"python"
 _MOST = 8
-"""So many are noted; the oldest are dropped."""
+"""How many are noted at most; the oldest are dropped."""
 
 
 class Python(Record):

@@ -15,7 +15,7 @@ from guard.words import quoted, safe
 
 
 def plan_uninstall(place: Place) -> Plan:
-    """What takes out all that guard put in, and puts back what it kept. The code is 1 when there is nothing of it."""
+    """Plans to take out what guard put in, and to put back what it kept. The code is 1 if guard had put in nothing."""
     plan = Plan(look(place))
     world = plan.world
     noted = [directory for directory in world.noted if hookdir.belongs(place, directory)]
@@ -69,7 +69,7 @@ def _replace(path: bytes, plan: Plan) -> None:
 
 
 def _withdraw_aside(path: bytes, aside: bytes, plan: Plan) -> None:
-    """guard's hook was moved to another name: what it kept would have been moved there, had guard not been here."""
+    """A manager has moved guard's hook to another name. Without guard, it would have moved there what guard keeps."""
     kept = plan.files.kept(path)
     if kept and not plan.files.kept(aside):
         if plan.files.alike(kept[-1], path):
@@ -94,7 +94,7 @@ def drop_duplicates(path: bytes, plan: Plan) -> None:
 
 
 def _settle_aside(aside: bytes, plan: Plan) -> None:
-    """The second name of what a manager runs: not needed when the first is still there."""
+    """Drops the second name of a hook that a manager runs, if its first name is still there."""
     for name in plan.files.kept(aside):
         if not plan.files.exists(aside) or plan.files.same_file(aside, name):
             plan.files.put_back(aside)

@@ -484,7 +484,7 @@ def _prefix_names(pattern: bytes) -> list[bytes]:
 
 
 def _cut(pattern: bytes) -> bytes:
-    """What is left of a pattern's end at least: git drops spaces there, pathspec what is a space in latin-1."""
+    """The part of a pattern that both programs keep: at its end git drops spaces, pathspec all spaces of latin-1."""
     return pattern.rstrip(b" \x85\xa0" + _CONTROL)
 
 
@@ -495,10 +495,10 @@ def is_literal(pattern: bytes) -> bool:
 
 
 def covering(pattern: bytes) -> bytes:
-    """A line in the accepted grammar that covers at least what the pattern could, to git or to pathspec.
+    """A line in the accepted grammar that covers everything that the pattern could cover for git or for pathspec.
 
-    For any bytes, so that a row which another program wrote is never missed; a pattern in the grammar is its own.
-    b"", a blank line, for what matches nothing: blank, comment, negation.
+    ``pattern`` may be any bytes, because another program may have written the row. A pattern in the grammar is returned
+    as it is. A line that matches nothing (blank, a comment, a negation) gives b"".
     """
     if not fault(pattern):
         return pattern

@@ -125,7 +125,7 @@ class Union:
 
 
 def _key(pattern: bytes) -> tuple[bytes, bool]:
-    """The literal path that all a pattern covers is below; or, with True, that it covers and all below."""
+    """The literal path at or below which lies everything that a pattern covers; True if that is all of it."""
     plain = None if b"\\" in pattern else _PLAIN.match(pattern)
     if plain is None:
         return prefix(pattern), is_literal(pattern)
@@ -261,8 +261,8 @@ _STAR = re.compile(rb"\[\^/\]\*((?:\\.|\(\?!/\)\[\^?\]?[^\]]*\]|\[\^/\](?!\*)|[^
 def _as_git(expression: bytes) -> bytes:
     """pathspec's expression, with sets such as ``[!a]`` or ``[+-9]`` that never match ``/`` (wildmatch.c).
 
-    And with stars that are not tried again in vain: what stands between two stars fits best where it fits first.
-    Without that ``*?*?*?*x`` takes seconds on a long name.
+    It also keeps stars from being tried again in vain: what stands between two stars is matched at the first place that
+    fits, because that leaves the most room for the rest. Otherwise ``*?*?*?*x`` takes seconds on a long name.
     """
     strict = _SET.sub(lambda found: b"(?!/)" + found[1] if found[1] else found[0], expression)
     return _STAR.sub(rb"(?>[^/]*?\1)", strict)

@@ -25,7 +25,7 @@ _ANY = (1 << 256) - 1 & ~(1 << 0) & ~(1 << ord("/"))
 _CAPITALS = (1 << 0x5B) - (1 << 0x41)
 _SMALL = _CAPITALS << 0x20
 _READABLE = b"abcdefghijklmnopqrstuvwxyz0123456789_-ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-"""What the bytes of a witness are chosen from first."""
+"""The bytes that are preferred when an example of a common path is made."""
 
 
 class _Name(Record):
@@ -83,8 +83,8 @@ def _may_meet(one: _Parsed, two: _Parsed) -> bool:
 def _walk(one: Sequence[_Name | None], two: Sequence[_Name | None]) -> list[tuple[_Name, _Name]] | None:
     """The pairs of names that a common path is made of, from the top; None when there is no common path.
 
-    A place (i, j) stands for the first i of one and j of the other being behind us. Once one of them is through, what
-    is left of the other can follow as it likes.
+    In the place (i, j), the first i names of one and the first j names of the other are matched. When one of them has
+    ended, the rest of the other may follow, because a pattern also covers everything below what it matches.
     """
     came_from: dict[tuple[int, int], tuple[int, int]] = {(0, 0): (0, 0)}
     todo = [(0, 0)]
@@ -162,13 +162,13 @@ def _inside_stars(places: tuple[int, ...]) -> list[int]:
 
 
 def _overlaid(one: tuple[int, ...], two: tuple[int, ...]) -> list[int] | None:
-    """Both from the first place on, the longer one's rest as it is; None when they clash."""
+    """Both compared from the first place on, then the rest of the longer one; None if two places clash."""
     shared = [a & b for a, b in zip(one, two, strict=False)]
     return [*shared, *one[len(shared) :], *two[len(shared) :]] if all(shared) else None
 
 
 def _without_dots(places: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Places without a star, in ways that leave out just the names ``.`` and ``..``."""
+    """The same places in variants that together match every name but ``.`` and ``..``; there is no star in them."""
     if len(places) > 2:
         return [places]
     return [(*places[:at], place & ~_DOT, *places[at + 1 :]) for at, place in enumerate(places) if place & ~_DOT]
@@ -177,8 +177,8 @@ def _without_dots(places: tuple[int, ...]) -> list[tuple[int, ...]]:
 def _laid_over(places: tuple[int, ...], fixed: tuple[int, ...]) -> list[int] | None:
     """The fixed places narrowed to what ``places`` allows, stars stretched to fit; None when they clash.
 
-    When it clashes after a star, the star takes in one more place. Only the latest star need be tried again: if what
-    stands before it fits early, it leaves the most room (as in wildmatch.c).
+    When places clash after a star, the star takes in one more place. Only the latest star has to be tried again: what
+    stands before it was matched as early as possible, and that leaves the most room for the rest (as in wildmatch.c).
     """
     laid: list[int] = []
     at = 0

@@ -1,8 +1,8 @@
-"""What somebody typed though they meant something else: words that no commit could ever touch, and the right words.
+"""Arguments that were typed by mistake, because no commit could ever touch what they name, and what to type instead.
 
 gitignore(5) has no braces, no variables and no line numbers, and a shell splits words only where they are not quoted.
-Such an argument would be granted, guard nothing, and nobody would notice. A path of that very name that exists is
-meant, and a backslash before the sign says that a new one is meant.
+Such an argument would be granted and would protect nothing, and nobody would notice. If a path of exactly that name
+exists, that path is meant. For a path that does not exist yet, a backslash before the sign says that it is meant.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _spaces(typed: bytes, exists: Exists) -> Malformed | None:
 
 
 def _shell(typed: bytes, exists: Exists) -> Malformed | None:
-    """What a shell would have replaced, had it not been quoted."""
+    """Recognises signs that a shell would have replaced if they had not been quoted."""
     if _HOME.match(typed):
         meant = quoted(b":/" + typed)
         return Malformed(

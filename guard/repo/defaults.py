@@ -51,7 +51,7 @@ def store_path(environment: Mapping[bytes, bytes]) -> str:
 
 
 def read_note(own_dir: bytes) -> Note | None:
-    """What was noted in a repository's guard directory; None when nothing was, or it cannot be read."""
+    """The note in a repository's guard directory; None if there is none or it cannot be read."""
     for name, words in ((STORE_NOTE, 2), (NOTE, 1)):
         try:
             with open(os.path.join(own_dir, name), "rb") as file:
@@ -75,7 +75,7 @@ def write_note(own_dir: bytes, note: Note) -> bool:
 
 
 def read_host(own_dir: bytes) -> str:
-    """The host's name as noted at install, when that was on this very machine; "" otherwise."""
+    """The host's name that was noted at install, if guard was installed on this very machine; else ""."""
     try:
         with open(os.path.join(own_dir, HOST_NOTE), "rb") as file:
             machine, name, *_ = os.fsdecode(file.read()).split("\n")
@@ -106,7 +106,7 @@ def _machine() -> str:
 
 
 def _write(path: bytes, lines: list[str]) -> bool:
-    """Replaces a file; False when it is so already."""
+    """Replaces a file's contents; returns False if the file already has them."""
     contents = b"".join(os.fsencode(line) + b"\n" for line in lines)
     try:
         with open(path, "rb") as file:

@@ -224,7 +224,7 @@ def _draw_seal() -> int:
 
 
 def _is_seal(mtime_ns: int) -> bool:
-    """Was this time made up here, rather than taken from a clock that runs in the last century?"""
+    """Was this time made up by :func:`_draw_seal`? (Then no clock that runs could have shown it.)"""
     seconds, nanos = divmod(mtime_ns, 10**9)
     micros, digits = divmod(nanos, 1000)
     return _SEALS_FROM_S <= seconds < _SEALS_UNTIL_S and digits == _check_digits(seconds, micros)

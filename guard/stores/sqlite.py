@@ -47,7 +47,7 @@ PRUNED_AT_ONCE = 200
 PREFIXES_AT_ONCE = 2000
 PUBLICATIONS_MAX = 64
 AT_ONCE = 400
-"""Values in one question: SQLite takes 999 and more."""
+"""How many values one statement gets at most: every SQLite accepts 999."""
 
 _ACTIVE = "project = ? AND ended_at IS NULL"
 _EXPIRED = """UPDATE reservation SET ended_at = expires_at, "end" = 'expired', told = 0 WHERE id = ?"""
@@ -358,7 +358,7 @@ class SqliteStore:
         return [other for other in near if overlap(pattern, other.pattern, fold=fold)]
 
     def _ahead_of(self, ticket: int, actor: Actor, wanted: Sequence[Wanted], terms: Terms) -> int:
-        """How many holders wait longer, still do, and want something of the same."""
+        """How many holders began to wait earlier, still wait, and want some of the same paths."""
         from guard.patterns.overlap import overlap
 
         rows = self._connection.execute(
@@ -434,7 +434,7 @@ class SqliteStore:
         return self._by_id(row.id)
 
     def _expire(self, project: str) -> None:
-        """Records what time has ended, so that no clock set back can revive it."""
+        """Records which reservations have expired, so that a clock that is set back cannot revive them."""
         due = self._select(f"{_ACTIVE} AND expires_at <= ? ORDER BY expires_at", project, self._clock())
         self._connection.executemany(_EXPIRED, [(row.id,) for row in due])
         for row in due:
@@ -442,7 +442,7 @@ class SqliteStore:
             self._note(actor, "expired", [row], reason=row.reason, at=row.expires_at)
 
     def _prune(self) -> None:
-        """Forgets a small bite of what ended longer ago than is remembered, and of waiters who gave up."""
+        """Deletes some of the rows that ended longer ago than guard.retention, and waiters that gave up."""
         before = self._clock() - self._retention_ms
         self._connection.execute(
             "DELETE FROM reservation WHERE id IN (SELECT id FROM reservation"
@@ -484,7 +484,7 @@ class SqliteStore:
     # Around a transaction
 
     def _settled(self, project: str, read: Callable[[], list[Reservation]]) -> Snapshot:
-        """Reads active reservations; when time has ended some of them, records that first."""
+        """Reads active reservations; records first which of them have expired."""
         found = self._snapshot(project, read)
         now = self._clock()
         if any(row.expires_at is not None and row.expires_at <= now for row in found.reservations):
@@ -505,7 +505,7 @@ class SqliteStore:
         return Transaction(self._connection, "BEGIN", explain=self._explained, first=self._check_version)
 
     def _changing(self) -> Transaction:
-        """A transaction that writes what belongs to no reservation."""
+        """A transaction that writes something else than reservations."""
         return Transaction(self._connection, "BEGIN IMMEDIATE", explain=self._explained, first=self._migrate)
 
     def _writing(self, project: str) -> Transaction:

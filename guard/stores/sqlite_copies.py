@@ -41,7 +41,7 @@ def description(connection: sqlite3.Connection, address: str, version: FileVersi
 
 
 def read_contents(connection: sqlite3.Connection, version: FileVersion) -> Contents:
-    """All that is kept."""
+    """Everything that the store keeps."""
     wanted = columns(ReservationRow)
     if version.written_by < 2:
         wanted = wanted.replace('"end_reason"', "''")
@@ -75,7 +75,7 @@ def _as_written(row: ReservationRow) -> Reservation:
 
 
 def write_contents(connection: sqlite3.Connection, contents: Contents, *, formerly: str, now: int) -> None:
-    """Puts these contents in the place of all that is kept. ``now`` is in Unix ms.
+    """Replaces everything that the store keeps by these contents. ``now`` is in Unix ms.
 
     A generation is afterwards higher than both that of the contents and that of what was here.
     """

@@ -26,7 +26,7 @@ def connected(address: str, patience_s: float) -> sqlite3.Connection:
 
 
 def is_there(address: str) -> bool:
-    """Is there a regular file? Raises :class:`GuardError` when something else is, or nobody can tell."""
+    """Is there a regular file? Raises :class:`GuardError` if something else is there, or if that cannot be told."""
     try:
         mode = os.stat(address).st_mode
     except FileNotFoundError:

@@ -131,7 +131,7 @@ def columns(row: type[tuple[Any, ...]]) -> str:
 
 
 def instant(value: object) -> int | None:
-    """A time in Unix ms; None for what is none, or lies outside of the years that can be written with four digits."""
+    """A time in Unix ms; None if the value is no time, or is not in a year of four digits."""
     return value if isinstance(value, int) and 0 <= value <= LATEST_MS else None
 
 

@@ -123,7 +123,7 @@ def _to_2(connection: sqlite3.Connection) -> None:
 
 
 STEPS: tuple[tuple[int, Callable[[sqlite3.Connection], None]], ...] = ((2, _to_2),)
-"""What brings a file from the version before to each version. Steps only ever come at the end."""
+"""Each step brings a file to a version from the one before it. New steps are only added at the end."""
 
 
 def _run(connection: sqlite3.Connection, name: str) -> None:

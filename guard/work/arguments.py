@@ -237,7 +237,7 @@ def _with_submodules(here: Here, found: bytes) -> list[bytes]:
 
 
 class Named(Record):
-    """Reservations that were named, the words that name none, and the generation of the state they were found in."""
+    """The reservations that words name, the words that name none, and the generation of the state that was read."""
 
     rows: tuple[Reservation, ...]
     missing: tuple[str, ...]
@@ -267,7 +267,7 @@ def named(here: Here, typed: Sequence[bytes]) -> Named:
 
 
 def _held(here: Here, readings: Sequence[bytes], text: bytes, mine: Sequence[Reservation]) -> list[Reservation]:
-    """What is held by the first reading by which anything is held, with what the same words reserved beside it."""
+    """Reads the words in every way, and returns what the first way names that names anything."""
     for reading in readings:
         whole = reading.removesuffix(b"/**").removesuffix(b"/")
         found = [row for row in mine if _same(here, row.pattern, reading)]
@@ -332,6 +332,6 @@ def _any_matches(here: Here, pattern: bytes, listed: Sequence[bytes], *, alone: 
 
 
 def _is_repository(directory: bytes) -> bool:
-    """Does a repository of its own stand there? An empty ``.git`` is none to git (gitrepository-layout(5))."""
+    """Is there a repository of its own? To git, an empty ``.git`` is none (gitrepository-layout(5))."""
     inside = os.path.join(directory, b".git")
     return os.path.isfile(inside) or os.path.lexists(os.path.join(inside, b"HEAD"))

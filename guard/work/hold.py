@@ -1,4 +1,4 @@
-"""Holding a reservation while a command runs: renewed meanwhile, released on every way out."""
+"""Holds a reservation while a command runs: renews it meanwhile, and releases it however the command ends."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class _Command:
 
     def __exit__(self, *_: object) -> None:
         if self._child is not None and self._child.poll() is None:
-            self._child.wait()  # renewing failed: the command still has the floor, and then what is held is released
+            self._child.wait()  # renewing failed: the command goes on, and what is held is released at its end
         self._restore()
 
     def ended_within(self, seconds: float) -> bool:
@@ -102,7 +102,7 @@ class _Command:
 
 
 def _from_our_terminal() -> bool:
-    """Do keys like Ctrl-C reach this process group, and with it the command, directly?"""
+    """Is this process group in the terminal's foreground, so that Ctrl-C reaches the command directly?"""
     try:
         return os.tcgetpgrp(0) == os.getpgrp()
     except OSError:

@@ -1,4 +1,4 @@
-"""Is this repository's project also in the store under another name? The net below all names.
+"""Is this repository's project also in the store under another name?
 
 A repository is known by its first commits, the roots of its history. ``guard install`` asks git for them, remembers
 them in the store and beside the hooks; ``guard status`` asks again; ``guard reserve`` uses what was remembered.

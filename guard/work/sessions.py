@@ -28,7 +28,7 @@ REASON = "taken over by a later session of the same account"
 
 
 class Taken(Record):
-    """What was ended of others, and what was reserved in its place."""
+    """What was ended of others, and what the holder got in its place."""
 
     ended: Outcome
     granted: Outcome
