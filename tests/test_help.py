@@ -59,17 +59,6 @@ def test_the_readme_shows_a_picture_that_guard_map_drew() -> None:
         assert f">{holder}</text>" in picture
 
 
-@pytest.mark.parametrize("topic", ["README", *sorted(pages())])
-def test_every_command_that_a_page_names_is_there(topic: str) -> None:
-    text = README.read_text(encoding="utf-8") if topic == "README" else page_text(topic)
-    if topic == "troubleshooting":
-        text = re.sub(r"^\| `[^|]*", "", text, flags=re.MULTILINE)  # messages, of which some begin with "guard"
-    named = set(re.findall(r"`(?:GUARD_\w+=\S+ )?guard ([a-z][a-z-]*)", text))
-    for block in re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
-        named |= set(re.findall(r"^(?:\$ )?guard ([a-z][a-z-]*)", block, re.MULTILINE))
-    assert named <= set(COMMANDS), named - set(COMMANDS)
-
-
 def test_the_man_page_is_up_to_date() -> None:
     assert FILE.read_text(encoding="utf-8") == manual(), "write it anew: python -m guard.commands.manual"
 
