@@ -173,11 +173,6 @@ def without_filters() -> list[str]:
     return options
 
 
-def rev_parse(*questions: str) -> list[bytes]:
-    """The lines git rev-parse answers to several of its options at once."""
-    return run(["rev-parse", *questions]).removesuffix(b"\n").split(b"\n")
-
-
 def has_head() -> bool:
     """False on an unborn branch."""
     return answer(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"], accept=(0, 1))[0] == 0
