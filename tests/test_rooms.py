@@ -68,3 +68,16 @@ def test_no_function_is_longer_than_a_screen(source: Path) -> None:
             assert node.end_lineno is not None
             allowed = NOT_CUT_YET.get(f"{_name(source)}: {node.name}", LINES_MAX)
             assert node.end_lineno - first < allowed, f"{node.name} has {node.end_lineno - first + 1} lines"
+
+
+def test_contributing_says_what_every_room_is_for() -> None:
+    page = (PACKAGE / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rooms = {each.parent.name for each in (PACKAGE / "guard").glob("*/__init__.py")} | {"help"}
+    assert {room for room in rooms if f"`guard/{room}/`" not in page} == set()
+
+
+@pytest.mark.parametrize("place", ["guard/stores/kinds.py", "guard/agents/programs.py", "guard/events.py"])
+def test_contributing_names_the_table_to_which_a_row_is_added(place: str) -> None:
+    page = (PACKAGE / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert f"one row in `{place}`" in page
+    assert (PACKAGE / place).is_file()

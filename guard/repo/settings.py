@@ -108,6 +108,7 @@ class Settings(Record):
         return _name(self.holder, what="the holder's name", hint="git config guard.agent NAME")
 
     def checked_project(self) -> str:
+        """The project's name. Raises :class:`UsageError` when no project could be called that."""
         return _name(self.project, what="the project's name", hint="git config guard.project NAME")
 
     def blocks_on_error(self) -> bool:
@@ -115,9 +116,11 @@ class Settings(Record):
         return self.on_error.value != "allow"
 
     def ttl_ms(self) -> int:
+        """The length of a new lease, in ms. Raises :class:`UsageError` for a value that is no such length."""
         return ttl(self.ttl.value, what=f"the time to live from {self.ttl.source}")
 
     def retention_ms(self) -> int:
+        """How long ended rows are kept, in ms. Raises :class:`UsageError` for a value that is no duration."""
         return duration(self.retention.value, what=f"guard.retention from {self.retention.source}")
 
 
@@ -365,6 +368,7 @@ def _lower(setting: Setting) -> Setting:
 
 
 def is_true(value: bytes | None) -> bool:
+    """Does git read a value as true? None stands for a key without ``=`` (git-config(1), Values: boolean)."""
     return value is None or value.lower() in (b"true", b"yes", b"on", b"1")
 
 

@@ -69,6 +69,7 @@ class Here:
 
     @cached_property
     def settings(self) -> Settings:
+        """What is set here. Raises :class:`guard.model.UsageError` for a store whose place cannot be understood."""
         return settings_.read(environment=self.environment, place=self.place, entries=self.entries)
 
     @cached_property
@@ -95,6 +96,7 @@ class Here:
 
     @cached_property
     def store(self) -> Store:
+        """The store, opened. Raises :class:`guard.model.GuardError` when it is missing or cannot be opened."""
         patience_s = settings_.patience_s(self.environment, PATIENCE_S)
         retention_ms = self.settings.retention_ms()
         opened = open_configured(
@@ -119,6 +121,7 @@ class Here:
 
     @property
     def project(self) -> str:
+        """The project's name. Raises :class:`guard.model.UsageError` when no project could be called that."""
         return self.settings.checked_project()
 
     @property
