@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 SIZES = (100, 1_000, 10_000, 20_000, 50_000)
 MORE = 500
 LIST_AT_MOST_MS = 900.0
+TAB_AT_MOST_MS = 100.0
 TERMS = Terms(exclusive=True, reason="", ttl_ms=3_600_000, fold=False, shorten=False)
 
 
 def rows(bench: Bench) -> Iterator[Row]:
-    """For each size: 500 more for the holder who has that many, ``guard list``, and a stale union."""
+    """For each size: 500 more for the holder who has that many, ``guard list``, completion, and a stale union."""
     scenes = {size: bench.scene(f"growth{size}", patterns=others_patterns(size)) for size in SIZES}
     for size in SIZES[1:]:
         many, few = in_turns(_more(scenes[size]), _more(scenes[SIZES[0]]), runs=bench.runs)
@@ -35,12 +36,14 @@ def rows(bench: Bench) -> Iterator[Row]:
         yield Row(case, many, 2.0 if size <= 20_000 else None, f"one who has {SIZES[0]}", few)
     for size, scene in scenes.items():
         scene.settle()
-        listing, stale, py0 = in_turns(
+        listing, tab, stale, py0 = in_turns(
             lambda scene=scene: guard_ms(scene, "list"),  # type: ignore[misc]
+            lambda scene=scene: guard_ms(scene, "complete-words", "--", "release", ""),  # type: ignore[misc]
             lambda scene=scene: stale_ms(scene),  # type: ignore[misc]
             bench.py0(),
             runs=bench.runs,
         )
+        yield Row(f"Tab after `guard release` among {size:,}", tab, TAB_AT_MOST_MS if size == SIZES[0] else None)
         yield Row(f"`guard list` of {size:,}", listing, LIST_AT_MOST_MS if size == SIZES[-1] else None)
         yield Row(f"pre-commit after one change among {size:,} reservations", stale, None, "py0", py0, extra=True)
 
