@@ -13,7 +13,7 @@ PROCESSES_MAX = 64
 
 
 def innermost(names: Sequence[bytes], environment: Mapping[bytes, bytes], *, process: int | None = None) -> bytes:
-    """The variable that was set last on the way from the first program to this process; the first name in doubt.
+    """The variable that was set last on the way from the first program to this process; in doubt the first name.
 
     A program sets its variable for what it starts, not for itself, and what it starts inherits those of the programs
     around it. So, going up from ``process`` (this one's parent), the first process that lacks a variable is the
@@ -43,7 +43,7 @@ def _environment_of(process: int) -> set[tuple[bytes, bytes]] | None:
 
 
 def _parent_of(process: int) -> int:
-    """The number of a process's parent, 0 when it cannot be told: the fourth field of /proc/PID/stat."""
+    """The number of a process's parent: the fourth field of /proc/PID/stat (proc(5)); 0 if it cannot be read."""
     try:
         with open(f"/proc/{process}/stat", "rb") as file:
             return int(file.read().rpartition(b")")[2].split()[1])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from guard.repo.git import Configured
 
 NAME_MAX = 255
-"""Bytes in the longest name of a holder or a project."""
+"""How long a name of a holder or a project may be, in bytes."""
 MODES = ("block", "warn", "off")
 SCHEMES = ("postgresql://", "postgres://")
 """A store's address begins with one of these, or is an absolute path."""
@@ -315,7 +315,7 @@ def ttl(text: str, *, what: str = "the time to live") -> int:
 
 
 def _milliseconds(text: str) -> int | None:
-    """None when it is no duration."""
+    """The length of a duration in ms; None if the text is not a duration."""
     total, number = 0, ""
     for letter in text.strip().lower():
         if letter in "0123456789" and len(number) < 9:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Resolve = Callable[[str], str]
 
 CHAIN_MAX = 16
-"""How many local repositories are followed from one's remote to the next one's."""
+"""How many local repositories are followed, each being the remote of the one before."""
 
 _SAME_HOST = {
     "ssh.github.com": "github.com",  # ssh over port 443
@@ -55,7 +55,7 @@ class Address(Record):
 
 
 def as_is(host: str) -> str:
-    """The resolver of host aliases for where none may be started: every host is what it is called."""
+    """Resolves no alias: for callers that may not start ssh, every host is what it is called."""
     return host
 
 
@@ -88,8 +88,8 @@ def bare_remote(entries: Sequence[Configured]) -> str:
 def project_of(url: bytes, *, resolve: Resolve = as_is) -> str:
     """A remote's address as host/owner/name: without scheme, user, password, port, ``www.`` and ``.git``.
 
-    Whichever way two clones came by, they share reservations. What is on this machine stays a path, whether it is
-    there or not.
+    So two clones share reservations, however each of them was made. The address of a repository on this machine stays
+    a path, even if nothing is there.
     """
     address = parse(url.decode("utf-8", "backslashreplace"))
     if not address.host:
@@ -187,7 +187,8 @@ def _project(
     there = common_dir_of(path)
     if there is None:
         return Named(project_of(path), f"the remote {name}")
-    if there in seen or len(seen) >= CHAIN_MAX:  # repositories that name each other: the first in order stands for all
+    if there in seen or len(seen) >= CHAIN_MAX:
+        # Where repositories are each other's remotes, the first one in order stands for all of them.
         return Named(_bare(safe(min(seen)), keep=True), "the first of the repositories that are each other's remote")
     source = f"the remote {name}, a repository on this machine"
     theirs = _read_config(there)
@@ -254,7 +255,7 @@ def _parse_url(scheme: str, rest: str) -> Address:
 
 
 def _split_scp(text: str) -> tuple[str, str]:
-    """ "user@host:path" in its two halves, ("", "") when it is a path: a slash comes before the first colon there."""
+    """Splits "user@host:path" into its two halves; ("", "") for a path, which has a slash before its first colon."""
     start = 0
     before, bracket, _ = text.partition("[")
     if bracket and "/" not in before and ":" not in before and (not before or before.endswith("@")):
@@ -283,7 +284,7 @@ def _split_port(host: str) -> tuple[str, str]:
 
 
 def _host(name: str) -> str:
-    """A host's name in one spelling: lower case, ASCII, no ``www.``, no dot at its end, and ssh's door to a forge."""
+    """A host's name in one spelling: lower case, ASCII, no ``www.``, no dot at its end, no ssh host of a forge."""
     if name.startswith("["):
         return name
     name = name.rstrip(".")
@@ -334,7 +335,7 @@ def _clean(path: str) -> str:
 
 
 def _bare(path: str, *, keep: bool = False) -> str:
-    """A path without what git adds to a repository's name; ``keep``: a ".git" that is a whole name stays."""
+    """A path without the ".git" that git adds to a name; ``keep``: a ".git" that is a whole name stays."""
     path = path.rstrip("/") or path[:1]
     if os.path.basename(path) == ".git":
         return path if keep else os.path.dirname(path)
@@ -342,7 +343,7 @@ def _bare(path: str, *, keep: bool = False) -> str:
 
 
 def _known_form(host: str, address: Address) -> str:
-    """The one name of a repository that its server knows under several addresses; "" when it is none of these."""
+    """The one name of a repository that its server knows under several addresses; "" for any other repository."""
     names = _clean(address.path).split("/")
     if host == "dev.azure.com" or host.endswith(".visualstudio.com"):
         return _azure(host, address.user, names)
