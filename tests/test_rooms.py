@@ -15,6 +15,8 @@ EDGES = {
     "agents/start.py": "the process that an agent program's hook starts",
     "agents/world.py": "the same: it makes one repository the place that its own process works in",
     "commands/reply.py": "the terminal of the process, with NO_COLOR and its like",
+    "mcp/server.py": "the process that an agent program starts as its server",
+    "repo/libgit2.py": "compares: libgit2 itself reads HOME and PATH of the process",
     "repo/standpoint.py": "hands out the process's environment where nobody asks from elsewhere",
     "system.py": "starts programs in the process's environment where no other is given; TMPDIR",
     "work/here.py": "here_of_process: the one place where a command's view begins",
