@@ -17,7 +17,7 @@ from guard.repo.settings import Setting, Settings, patience_s, principal, skippe
 from guard.stores import freshness
 from guard.stores.choose import is_unused, open_configured
 from guard.stores.interface import Actor, Store, Unreachable
-from guard.stores.kinds import kind_of
+from guard.stores.kinds import is_leased, kind_of
 from guard.system import open_closed_files
 from guard.union import publish as union
 from guard.union.published import BY_PYTHON
@@ -184,6 +184,8 @@ def refresh(event: str, look_at_line: Callable[[], Line] | None = None) -> union
             return current.published  # sh has no clock here that could tell
         identity = current.identity
         where = Setting(os.fsdecode(identity.store), "the union that is published here")
+        if is_leased(where.value):
+            where = _settings(place)[0].store  # they alone tell its password, and whether the account has named it
     if identity.off:
         return union.publish(slot, key=key, identity=identity, source=None, settings=stamps)
     store = open_configured(where, environment, place, patience_s=_patience_s()).store
@@ -196,7 +198,7 @@ def refresh(event: str, look_at_line: Callable[[], Line] | None = None) -> union
     if key is not None:
         _register(store, slot, project)
     source = store.union_source(project, holder)
-    if source.mine_until is not None and source.mine_until <= _now_ms():
+    if source.mine_until is not None and source.mine_until <= store.now():
         store.active(project)  # records that it has run out
         tell(store, project, holder)
         source = store.union_source(project, holder)
@@ -223,7 +225,7 @@ def _ask_server(
         store.publish_in(slot, project)
     asked_ns = system.boot_clock_ns()
     source = store.union_source(project, holder, known=state)
-    run_out = source.mine_until is not None and source.mine_until <= _now_ms()
+    run_out = source.mine_until is not None and source.mine_until <= store.now()
     if source.unchanged and not run_out and known is not None and asked_ns is not None:
         _trace(lambda: f"{store.address}: nothing has changed")
         return union.prolong(slot, known, asked_ns)

@@ -118,7 +118,7 @@ WRONG_PREFIXES = {
 @pytest.mark.parametrize("wrong", WRONG_PREFIXES)
 @pytest.mark.parametrize("how", ["inserted", "updated", "with its pattern"])
 def test_a_wrong_prefix_hides_no_row(bench: Bench, wrong: str, how: str, checked: int | None) -> None:
-    value = WRONG_PREFIXES[wrong]
+    value = bench.column_value(WRONG_PREFIXES[wrong])
     said = {} if checked is None else {"prefix_checked": checked}
     if how == "inserted":
         bench.foreign_row("mallory", "/src/auth/*.py", prefix=value, **said)

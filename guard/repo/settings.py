@@ -63,6 +63,7 @@ __all__ = [
 
 DEFAULT = "the default"
 NOTED = "guard install, which noted it in this repository"
+BY_ENVIRONMENT = "the environment variable "
 """Where a setting comes from, in words."""
 
 TRACKED_NAME = b".guardconfig"
@@ -75,20 +76,30 @@ _ADVISORY = (b"warn", b"advisory", b"adv")
 
 
 class Setting(Record):
-    """A value and, in words, where it comes from; ``scope`` is git's when that is git's configuration."""
+    """A value and, in words, where it comes from; ``scope`` is git's when that is git's configuration.
+
+    ``secret`` is a store's address with its password, "" when it has none; ``value`` may be shown.
+    """
 
     value: str
     source: str
     scope: str = ""
+    secret: str = ""
+
+    @property
+    def is_own(self) -> bool:
+        """Did the account itself set it, rather than something in the repository?"""
+        return self.scope in ("global", "system", "command") or self.source.startswith(BY_ENVIRONMENT)
 
 
 class Settings(Record):
     """Everything that was set, unchecked where only some commands need it.
 
-    ``store`` is an absolute path. ``fold`` tells whether this repository takes names that differ in case for the
-    same one (core.ignoreCase). ``watched`` are the files the settings were read from, or would be if they existed.
-    ``only`` are the patterns of the fence, none when there is none. ``offline``: how long commits are judged by what
-    was known while a store's server is out of reach, "" for not at all.
+    ``store`` is an absolute path, or the address of a server without its password. ``fold`` tells whether this
+    repository takes names that differ in case for the same one (core.ignoreCase). ``watched`` are the files the
+    settings were read from, or would be if they existed. ``only`` are the patterns of the fence, none when there is
+    none. ``offline``: how long commits are judged by what was known while a store's server is out of reach, "" for not
+    at all.
     """
 
     holder: Setting
@@ -228,7 +239,7 @@ def _first(
     for variable in known.variables:
         value = environment.get(variable.encode())
         if value:
-            return Setting(_text(value), f"the environment variable {variable}")
+            return Setting(_text(value), f"{BY_ENVIRONMENT}{variable}")
     entry = config.get(known.key.lower().encode())  # as git prints it
     if entry is not None and entry.value:
         if entry.scope == TRACKED:
@@ -347,6 +358,11 @@ def _store(setting: Setting, environment: Mapping[bytes, bytes]) -> Setting:
             f"the store {shown!a} from {setting.source} {wrong}",
             hint=f"git config guard.db {quoted(os.fsencode(better))}   (or another absolute path)",
         )
+    if text.startswith(SCHEMES):
+        from guard.repo.secrets import bare_of_password
+
+        bare = bare_of_password(text)
+        return setting._replace(value=bare, secret=text if bare != text else "")
     return setting._replace(value=text)
 
 

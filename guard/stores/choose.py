@@ -76,7 +76,14 @@ def open_configured(
     if missing:
         _refuse_to_make(setting, noted, environment, make)
     create = missing or (check and kind is not KINDS[-1])
-    opening = Opening(patience_s=patience_s, create=create, retention_ms=retention_ms, place=place)
+    opening = Opening(
+        patience_s=patience_s,
+        create=create,
+        retention_ms=retention_ms,
+        place=place,
+        secret=setting.secret,
+        trusted=setting.is_own,
+    )
     try:
         return Opened(kind.open(setting.value, opening), missing)
     except GuardError as error:

@@ -94,7 +94,10 @@ class Entry(Record):
 class Source(Record):
     """What a union is made from: every pattern that could refuse a holder, and what proves that it is current.
 
-    ``mine_until`` is when the first of the holder's own reservations runs out, in Unix ms; None when there is none.
+    ``mine_until`` is when the first of the holder's own reservations runs out, in Unix ms by the store's clock; None
+    when there is none. ``now`` is the time by that clock when the store answered; None where this machine's clock is
+    the store's.
+
     ``stamps`` prove it where the store is a file. Where it is a server (:attr:`Kind.leased`), there are none, and the
     answer may be used for ``lease_ms`` after the question. ``state`` then names the state that was read. No other state
     ever has this name, also after the server's data were restored from a backup, or a replica has taken over that had
@@ -111,6 +114,7 @@ class Source(Record):
     state: bytes = b""
     rows: tuple[Reservation, ...] = ()
     unchanged: bool = False
+    now: int | None = None
 
 
 class Description(Record):
@@ -163,13 +167,16 @@ class Opening(Record):
 
     ``patience_s``: how long to wait for somebody else's lock, in seconds. ``create``: make the store when it is not
     there. ``retention_ms``: how long what has ended is remembered. ``place``: the checkout from which it is asked, for
-    a store whose projects are directories.
+    a store whose projects are directories. ``secret``: the address with its password, where it was given with one.
+    ``trusted``: did the account itself name the address? Else a store elsewhere is asked only when it was allowed.
     """
 
     patience_s: float
     create: bool = False
     retention_ms: int = RETENTION_MS
     place: Place | None = None
+    secret: str = ""
+    trusted: bool = False
 
 
 class Kind(Record):
@@ -184,7 +191,7 @@ class Kind(Record):
     ``folds_names``: are holders' names compared without case? Then :meth:`Store.spelling` tells how one is written.
     ``ask_through``: through what its holders are asked when guard cannot write there; "" for none.
     ``leased``: is it a server, so that a union is valid for a time after it was asked (:mod:`guard.union.lease`)? Its
-    store raises :class:`Unreachable` when the server gives no answer.
+    store raises :class:`Unreachable` when the server gives no answer. Its address may come with a password.
     """
 
     name: str
@@ -225,7 +232,7 @@ class Store(Protocol):
 
     kind: Kind
     address: str
-    """Where it is, as guard.db names it. It may hold a secret: show it only through what the kind offers for that."""
+    """Where it is, as guard.db names it, without a password."""
 
     def is_at(self, address: bytes) -> bool:
         """Is this the store that a union names? Only then can it say whether that union is current."""
@@ -296,6 +303,12 @@ class Store(Protocol):
 
         ``known`` is the state (:attr:`Source.state`) that the asker knows already. A server is asked with one question.
         """
+
+    def generation(self, project: str) -> int:
+        """The project's generation now; 0 for a project that nobody has used."""
+
+    def now(self) -> int:
+        """The time by the clock that decides in this store, in Unix ms: that of a server when there is one."""
 
     def remember_roots(self, project: str, oids: Sequence[str]) -> None:
         """Remembers the root commits (hex) of a repository of this project."""

@@ -6,14 +6,20 @@ Loaded by the hook's refresh: a kind's record imports its store only when the st
 from __future__ import annotations
 
 from guard.stores.agent_mail.kind import AGENT_MAIL
+from guard.stores.postgres.kind import POSTGRES
 from guard.stores.sqlite_kind import SQLITE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from guard.stores.interface import Kind
 
-KINDS: tuple[Kind, ...] = (AGENT_MAIL, SQLITE)
+KINDS: tuple[Kind, ...] = (POSTGRES, AGENT_MAIL, SQLITE)
 """In the order in which they are asked. The last one takes every address that no other kind has recognised."""
+
+
+def is_leased(address: str) -> bool:
+    """Is the store at this address elsewhere, so that no file tells whether it has changed? Looks at no file."""
+    return any(kind.leased and kind.recognises(address) for kind in KINDS)
 
 
 def kind_of(address: str) -> Kind:

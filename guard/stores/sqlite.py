@@ -128,6 +128,13 @@ class SqliteStore:
     def remarks(self, project: str) -> list[str]:
         return []
 
+    def generation(self, project: str) -> int:
+        with self._reading():
+            return self._generation(project)
+
+    def now(self) -> int:
+        return self._clock()
+
     def union_source(self, project: str, holder: str, *, known: bytes = b"") -> Source:
         def read() -> tuple[int, list[bytes], int | None]:
             self._check_version()

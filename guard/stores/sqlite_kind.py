@@ -22,7 +22,7 @@ def _open(address: str, opening: Opening) -> Store:
             address, opening = moved.address, opening._replace(create=False)
             seen.add(address)
         if (kind := kind_of(address)).name != SQLITE.name:
-            return kind.open(address, opening)
+            return kind.open(address, opening._replace(trusted=False))
 
 
 SQLITE = Kind(name="sqlite", title="SQLite", recognises=lambda address: True, open=_open)

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from guard.stores.interface import Actor, Outcome, Store, Terms, Wanted
+from guard.stores.postgres.store import PostgresStore
 from guard.stores.sqlite import SqliteStore
+from tests.support import postgres
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 HOUR = 3_600_000
@@ -63,6 +66,10 @@ class Bench:
         """What another program asks or writes, past guard. Values are marked with "?"."""
         raise NotImplementedError
 
+    def column_value(self, value: object) -> object:
+        """A value that another program writes where the store keeps bytes, as this store's column takes it."""
+        return value
+
     def close(self) -> None:
         for store in self._opened:
             store.close()
@@ -87,7 +94,7 @@ class Bench:
         row = {
             "project": PROJECT,
             "holder": holder,
-            "pattern": pattern,
+            "pattern": self.column_value(pattern),
             "created_at": self.clock.now,
             "expires_at": self.clock.now + HOUR,
             **columns,
@@ -115,5 +122,66 @@ class SqliteBench(Bench):
             return connection.execute(text, values).fetchall()
 
 
-BENCHES: tuple[type[Bench], ...] = (SqliteBench,)
+class ServerClock(Clock):
+    """The clock of a database under test: the function that tells the time there reads it from a table."""
+
+    def __init__(self, database: Callable[..., object]) -> None:
+        self._sql = database
+        self._sql("CREATE TABLE guard.test_clock AS SELECT %s::bigint AS now", START)
+        self._sql(
+            "CREATE OR REPLACE FUNCTION guard.clock() RETURNS bigint LANGUAGE sql VOLATILE AS"
+            " $$ SELECT now FROM guard.test_clock $$"
+        )
+        self._sql("CREATE DOMAIN guard.blob AS bytea")  # what SQLite calls bytes
+        self._now = START
+
+    @property
+    def now(self) -> int:
+        return self._now
+
+    @now.setter
+    def now(self, now: int) -> None:
+        self._sql("UPDATE guard.test_clock SET now = %s", now)
+        self._now = now
+
+
+class PostgresBench(Bench):
+    """A database of its own on the tests' server."""
+
+    name = "postgresql"
+
+    def __init__(self, directory: Path) -> None:
+        self.server = postgres.server_or_skip()
+        self.database = self.server.guard_database()
+        self.clock = self._clock_of(self.database)
+        self.directory = directory
+        self.store = self.open()
+        self._opened = [self.store]
+
+    def _clock_of(self, database: str) -> ServerClock:
+        return ServerClock(lambda text, *values: self.server.sql(database, text, *values))
+
+    def open(self) -> Store:
+        return PostgresStore(self.server.address(self.database), postgres.OPENING)
+
+    def fresh(self, name: str) -> Store:
+        database = self.server.guard_database()
+        self._clock_of(database)
+        self._opened.append(PostgresStore(self.server.address(database), postgres.OPENING))
+        return self._opened[-1]
+
+    def sql(self, text: str, *values: object) -> list[tuple[Any, ...]]:
+        return self.server.sql(self.database, text.replace("?", "%s"), *values)
+
+    def column_value(self, value: object) -> object:
+        return value if value is None or isinstance(value, bytes) else str(value).encode()
+
+    def foreign_row(self, holder: str, pattern: str, **columns: object) -> None:
+        """As in any store, in the types of this one's columns."""
+        if "prefix_checked" in columns:
+            columns["prefix_checked"] = bool(columns["prefix_checked"])
+        super().foreign_row(holder, pattern, **columns)
+
+
+BENCHES: tuple[type[Bench], ...] = (SqliteBench, PostgresBench)
 """Every kind of store that can be written."""

@@ -130,6 +130,12 @@ class AgentMailStore:
 
         return Snapshot(0, tuple(self._asked(read)))
 
+    def generation(self, project: str) -> int:
+        return self.ended(project).generation
+
+    def now(self) -> int:
+        return self._clock()
+
     def union_source(self, project: str, holder: str, *, known: bytes = b"") -> Source:
         def read(connection: sqlite3.Connection) -> tuple[set[bytes], bool]:
             sites = self._sites(connection, project)

@@ -1,0 +1,31 @@
+"""What a PostgreSQL database as a store is, and how it is opened. Imports nothing beyond the interface."""
+
+from __future__ import annotations
+
+from guard.model import GuardError
+from guard.repo import allowed, standpoint
+from guard.repo.known_settings import SCHEMES
+from guard.stores.interface import Kind, Opening, Store
+from guard.words import quoted
+
+
+def _recognises(address: str) -> bool:
+    return address.startswith(SCHEMES)
+
+
+def _open(address: str, opening: Opening) -> Store:
+    """The store; it connects when it is first asked. Raises :class:`GuardError` for an address that is not allowed."""
+    if not opening.trusted and not allowed.is_allowed(address, standpoint.environment()):
+        from guard.repo.secrets import bare_of_password
+
+        shown = bare_of_password(address)
+        raise GuardError(
+            f"the store {shown} is named by the repository alone, and guard does not connect to it unless you allow it",
+            hint=f"if you know that server: guard store allow {quoted(shown.encode())}",
+        )
+    from guard.stores.postgres.store import PostgresStore
+
+    return PostgresStore(address, opening)
+
+
+POSTGRES = Kind(name="postgresql", title="PostgreSQL", recognises=_recognises, open=_open, leased=True)
