@@ -431,7 +431,7 @@ def conclude(
 
     verb = by_name(event).verb
     mode = softened(settings.mode, standpoint.environment(), by=store.kind.mode_variable)
-    now = _now_ms()
+    now = standpoint.now_ms()
     rows = list({conflict.reservation.id: conflict.reservation for conflict in answer.conflicts}.values())
     paths = sorted({conflict.path for conflict in answer.conflicts})
     what = _summary(verb, paths)
@@ -498,7 +498,7 @@ def tell(store: Store, project: str, holder: str) -> None:
     """Tells the holder, once, which of their reservations others broke and which expired."""
     notices = store.notices(project, holder)
     for row in notices:
-        to_stderr(notice(row, now=_now_ms()))
+        to_stderr(notice(row, now=standpoint.now_ms()))
     if notices:
         _quietly(lambda: store.told(notices))
 

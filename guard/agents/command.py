@@ -81,8 +81,8 @@ def _refusal_of_call(
 def _decided(world: World, conflicts: Sequence[Conflict], what: str, *, throws_away: bool = False) -> tuple[str, str]:
     if not conflicts:
         return "", ""
-    from guard.agents.quick import now_ms
     from guard.agents.words import command_refusal
+    from guard.repo.standpoint import now_ms
 
     refused, said = decide(world, conflicts, what=what)
     if not refused:
@@ -197,8 +197,8 @@ def told_after(file: bytes, cwd: bytes, environment: Mapping[bytes, bytes]) -> s
             touched.append(conflict)
     if not new and not touched:
         return ""
-    from guard.agents.quick import now_ms
     from guard.agents.words import net_text
+    from guard.repo.standpoint import now_ms
 
     untracked = {conflict.path for conflict in new} - set(_tracked(place, environment, new))
     return net_text(new, touched, untracked=untracked, top=place.top, now=now_ms())

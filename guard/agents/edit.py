@@ -9,6 +9,7 @@ from guard.agents.locate import is_set_up, locate
 from guard.agents.quick import now_ms
 from guard.agents.world import AUTO_REASON, World
 from guard.model import Change, Conflict, GuardError
+from guard.repo import standpoint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def decide(world: World, conflicts: Sequence[Conflict], *, what: str) -> tuple[b
     rows = list({conflict.reservation.id: conflict.reservation for conflict in conflicts}.values())
     top = world.place.top or b""
     if event == REFUSED:
-        said = edit_refusal(conflicts, top=top, now=now_ms(), note=_take_over(world, rows))
+        said = edit_refusal(conflicts, top=top, now=standpoint.now_ms(), note=_take_over(world, rows))
     else:
         names = ", ".join(dict.fromkeys(row.holder for row in rows))
         why = f"{skip} is set" if skip else f"the mode is warn ({mode.source})"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from guard.agents import notes
 from guard.agents.locate import around, is_set_up
-from guard.agents.quick import now_ms
 from guard.agents.world import AUTO_REASON, World
 from guard.model import GuardError
+from guard.repo.standpoint import now_ms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

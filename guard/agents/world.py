@@ -80,8 +80,14 @@ class World:
         if self._store is None:
             from guard.stores.choose import open_store
 
-            address = self.settings.store.value
-            self._store = open_store(address, patience_s=PATIENCE_S, create=False, place=self.place)
+            setting = self.settings.store
+            self._store = open_store(
+                setting.value,
+                patience_s=PATIENCE_S,
+                place=self.place,
+                secret=setting.secret,
+                trusted=setting.is_own,
+            )
         return self._store
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from guard.agents.install import status as agent_status
@@ -18,7 +17,7 @@ from guard.repo.secrets import without_password
 from guard.repo.settings import softened
 from guard.words import length, pattern, safe
 from guard.work import relatives
-from guard.work.here import why_unreadable
+from guard.work.here import now_ms, why_unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -144,7 +143,7 @@ def _store(here: Here, trouble: str, remarks: Sequence[str]) -> list[str]:
 
 
 def _held(rows: Sequence[Reservation], me: str) -> list[str]:
-    now = time.time_ns() // 1_000_000
+    now = now_ms()
     mine = [row for row in rows if row.holder == me]
     theirs = [row for row in rows if row.holder != me]
     return [*_part("you hold", mine, now=now), *_part("others hold", theirs, now=now)]

@@ -64,6 +64,7 @@ __all__ = [
 DEFAULT = "the default"
 NOTED = "guard install, which noted it in this repository"
 BY_ENVIRONMENT = "the environment variable "
+TYPED = "the command line"
 """Where a setting comes from, in words."""
 
 TRACKED_NAME = b".guardconfig"
@@ -88,8 +89,12 @@ class Setting(Record):
 
     @property
     def is_own(self) -> bool:
-        """Did the account itself set it, rather than something in the repository?"""
-        return self.scope in ("global", "system", "command") or self.source.startswith(BY_ENVIRONMENT)
+        """Did the account itself set it, or type it, rather than something in the repository?"""
+        return (
+            self.source == TYPED
+            or self.scope in ("global", "system", "command")
+            or self.source.startswith(BY_ENVIRONMENT)
+        )
 
 
 class Settings(Record):
@@ -364,6 +369,19 @@ def _store(setting: Setting, environment: Mapping[bytes, bytes]) -> Setting:
         bare = bare_of_password(text)
         return setting._replace(value=bare, secret=text if bare != text else "")
     return setting._replace(value=text)
+
+
+def typed_store(address: str) -> Setting:
+    """A store's address as somebody typed it after a command. Raises :class:`UsageError` for what can be none."""
+    from guard.repo.secrets import bare_of_password, without_password
+
+    if not address.startswith(SCHEMES) or store_fault(address):
+        raise UsageError(
+            f"{without_password(address)[:200]!a} is not the address of a PostgreSQL store",
+            hint="write it like postgresql://guard@db.example.com/guard",
+        )
+    bare = bare_of_password(address)
+    return Setting(bare, TYPED, secret=address if bare != address else "")
 
 
 def _expanded(path: str, environment: Mapping[bytes, bytes]) -> str:

@@ -8,6 +8,7 @@ for this thread (or task) alone.
 from __future__ import annotations
 
 import os
+import time
 from contextvars import ContextVar
 
 from guard.record import Record
@@ -26,6 +27,7 @@ class Standpoint(Record):
 
 
 _current: ContextVar[Standpoint | None] = ContextVar("standpoint", default=None)
+_ahead_ms: ContextVar[int] = ContextVar("ahead_ms", default=0)
 
 
 def environment() -> Mapping[bytes, bytes]:
@@ -38,6 +40,16 @@ def directory() -> bytes | None:
     """Where whoever asks stands; None for the process's own directory."""
     standpoint = _current.get()
     return None if standpoint is None else standpoint.directory
+
+
+def now_ms() -> int:
+    """The time by the clock that decides here, in Unix ms: this machine's, or that of the server which was asked."""
+    return time.time_ns() // 1_000_000 + _ahead_ms.get()
+
+
+def follow_clock(ahead_ms: int) -> None:
+    """From now on :func:`now_ms` tells a server's time, which is so many ms ahead of this machine's."""
+    _ahead_ms.set(ahead_ms)
 
 
 def absolute(path: bytes) -> bytes:

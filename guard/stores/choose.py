@@ -43,12 +43,14 @@ def open_store(
     create: bool = False,
     retention_ms: int = RETENTION_MS,
     place: Place | None = None,
+    secret: str = "",
+    trusted: bool = False,
 ) -> Store:
     """The store at an address, of the kind that is there. The arguments are those of :class:`Opening`.
 
     Nothing of this process may be open on a store's file yet. Raises :class:`guard.model.GuardError`.
     """
-    opening = Opening(patience_s=patience_s, create=create, retention_ms=retention_ms, place=place)
+    opening = Opening(patience_s, create, retention_ms, place, secret, trusted)
     return _kind_at(address).open(address, opening)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import time
 
-from guard.model import GuardError
+from guard.model import EXIT_REFUSED, GuardError
 from guard.record import Record
 from guard.stores.choose import open_store
-from guard.stores.interface import Damaged
+from guard.stores.interface import Damaged, Opening
 from guard.stores.kinds import kind_of
 
 TYPE_CHECKING = False
@@ -58,23 +58,66 @@ def restore(address: str, source: str, *, patience_s: float) -> Restored:
     return Restored(kept if os.path.lexists(kept) else "", len(now), lost)
 
 
-def move(store: Store, to: str, *, patience_s: float) -> None:
+def restore_into(store: Store, source: str, *, kept: str, patience_s: float) -> Restored:
+    """As :func:`restore`, for a store that is no file: what was there is saved in a file whose name begins as ``kept``."""
+    source = os.path.abspath(source)
+    copy = open_store(_guard_store(source), patience_s=patience_s)
+    try:
+        contents = copy.contents()
+    finally:
+        copy.close()
+    kept = f"{kept}.before-restore-{time.strftime('%Y%m%d-%H%M%S')}"
+    os.makedirs(os.path.dirname(kept), mode=0o700, exist_ok=True)
+    store.backup(kept)
+    before = store.everywhere().reservations
+    store.take_in(contents)
+    now = store.everywhere().reservations
+    there = {row.id for row in now}
+    return Restored(kept, len(now), tuple(row for row in before if row.id not in there))
+
+
+def make(address: str, *, secret: str, roles: tuple[str, ...], patience_s: float) -> tuple[int, int]:
+    """Makes or upgrades the tables of a store that needs that; see :attr:`guard.stores.interface.Kind.make`."""
+    kind = kind_of(address)
+    if kind.make is None:
+        raise GuardError(
+            f"{address} needs no tables made: a store in a file is made when something is first reserved in it",
+            hint="guard store init postgresql://USER@HOST/DATABASE",
+            code=EXIT_REFUSED,
+        )
+    return kind.make(address, Opening(patience_s=patience_s, secret=secret, trusted=True), roles)
+
+
+def move(store: Store, to: str, *, patience_s: float, secret: str = "") -> None:
     """Moves everything to a new store at an address, and leaves a mark at the old one.
 
     Nobody can write to the old store while its contents are carried over; whoever opens it afterwards is sent on.
+    ``to`` is a file that does not exist, or the address of a server with guard's tables, which are empty.
     Raises :class:`GuardError` when something is there already; then nothing has changed.
     """
-    if os.path.isabs(to) and os.path.lexists(to):
+    is_file = os.path.isabs(to)
+    if is_file and os.path.lexists(to):
         raise GuardError(f"{to} exists; nothing was moved", hint="name a file that does not exist yet")
-    made = open_store(to, patience_s=patience_s, create=True)
+    made = open_store(to, patience_s=patience_s, create=True, secret=secret, trusted=True)
+    moved = False
     try:
-        moved = False
+        if not is_file:
+            _refuse_unless_empty(made)
         store.move_out(made.address, lambda contents: made.take_in(contents, formerly=store.address))
         moved = True
     finally:
         made.close()
-        if not moved and os.path.isabs(to):
+        if not moved and is_file:
             os.unlink(to)
+
+
+def _refuse_unless_empty(store: Store) -> None:
+    about = store.describe()
+    if about.active or about.ended or about.log:
+        raise GuardError(
+            f"{store.address} holds {about.active} active reservations and {about.log} log entries; nothing was moved",
+            hint="name a database whose tables are empty (guard store init ADDRESS makes them)",
+        )
 
 
 def _guard_store(source: str) -> str:

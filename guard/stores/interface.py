@@ -192,6 +192,8 @@ class Kind(Record):
     ``ask_through``: through what its holders are asked when guard cannot write there; "" for none.
     ``leased``: is it a server, so that a union is valid for a time after it was asked (:mod:`guard.union.lease`)? Its
     store raises :class:`Unreachable` when the server gives no answer. Its address may come with a password.
+    ``make``: makes or upgrades the tables at an address, and gives some roles the rights that guard needs; returns the
+    version that was there, 0 for none, and the one that is there now. None where opening a store makes it.
     """
 
     name: str
@@ -204,6 +206,7 @@ class Kind(Record):
     ask_through: str = ""
     folds_names: bool = False
     leased: bool = False
+    make: Callable[[str, Opening, tuple[str, ...]], tuple[int, int]] | None = None
 
 
 class Unreachable(GuardError):

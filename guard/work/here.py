@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from functools import cached_property
 
 from guard.model import GuardError, UsageError
@@ -12,12 +11,14 @@ from guard.repo.git import Configured, config
 from guard.repo.index import Index
 from guard.repo.place import Place, discover
 from guard.repo.settings import Settings
-from guard.repo.standpoint import asking_from
+from guard.repo.standpoint import asking_from, now_ms
 from guard.stores.choose import NEVER, is_unused, open_configured
 from guard.stores.interface import Actor, Store
 from guard.stores.kinds import kind_of
 from guard.union import publish as union
 from guard.work import line
+
+__all__ = ["PATIENCE_S", "Here", "Writing", "here_of_process", "now_ms", "why_unreadable"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -177,11 +178,6 @@ class Writing:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         union.renew(self._store)
         line.renew(self._store, also=self._git_dir, now=now_ms())
-
-
-def now_ms() -> int:
-    """The time, in Unix ms."""
-    return time.time_ns() // 1_000_000
 
 
 def why_unreadable(error: GuardError) -> str:

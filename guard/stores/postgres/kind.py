@@ -28,4 +28,15 @@ def _open(address: str, opening: Opening) -> Store:
     return PostgresStore(address, opening)
 
 
-POSTGRES = Kind(name="postgresql", title="PostgreSQL", recognises=_recognises, open=_open, leased=True)
+def _make(address: str, opening: Opening, roles: tuple[str, ...]) -> tuple[int, int]:
+    from guard.stores.postgres.connection import Connection
+    from guard.stores.postgres.versions import init
+
+    connection = Connection(opening.secret or address, patience_s=opening.patience_s)
+    try:
+        return init(connection, grant=roles)
+    finally:
+        connection.close()
+
+
+POSTGRES = Kind(name="postgresql", title="PostgreSQL", recognises=_recognises, open=_open, leased=True, make=_make)

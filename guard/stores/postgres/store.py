@@ -12,6 +12,7 @@ import time
 
 from guard.model import GuardError, Overlap, Reservation
 from guard.patterns.grammar import prefix
+from guard.repo import standpoint
 from guard.repo.secrets import bare_of_password
 from guard.stores.interface import (
     Actor,
@@ -88,11 +89,6 @@ class PostgresStore:
         if self._ahead_s is None:
             self._question("NULL", "", ())
         return int((uptime_s() + (self._ahead_s or 0.0)) * 1000)
-
-    @property
-    def ahead_ms(self) -> int:
-        """How far the server's clock is ahead of this machine's, in ms; it may be off by a round trip."""
-        return self.now() - time.time_ns() // 1_000_000
 
     # Reading
 
@@ -382,6 +378,7 @@ class PostgresStore:
         """Remembers the server's time, in Unix ms, as of the middle between question and answer."""
         self._said_at = now
         self._ahead_s = now / 1000 - (asked_at + uptime_s()) / 2
+        standpoint.follow_clock(self.now() - time.time_ns() // 1_000_000)
 
     def _change(self, call: str, *values: object) -> tuple[int, list[tuple[Any, ...]]]:
         """Calls a function that changes a project; its last parameters, patience and retention, are added here."""
