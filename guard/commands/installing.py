@@ -12,7 +12,9 @@ from guard.commands.reply import print_json, print_lines, say_made, terminal_wid
 from guard.commands.shared import as_json_option, example, pass_here
 from guard.events import NAMES
 from guard.model import EXIT_DONE, GuardError
+from guard.repo.allowed import allow
 from guard.repo.defaults import HOST_NOTE, STORE_NOTE
+from guard.repo.known_settings import exposed_passwords
 from guard.stores.choose import ANEW, note_store
 from guard.words import safe, to_stderr
 from guard.work import questions
@@ -42,10 +44,14 @@ def install(here: Here, dry_run: bool, everywhere: bool, as_json: bool) -> int:
         adopted = relatives.adopt(here, store)
         report = put_in(here.place)
         note_store(here.place, store)
+        if here.settings.store.is_own and store.kind.leased:
+            allow(store.address, here.environment)  # from now on the repository names it, for this account by its wish
         here = Here(here.environment, here.cwd)  # what was configured just now counts
         relatives.remember(here, store, adopted=bool(adopted))
         done = (*([adopted] if adopted else []), *report.done)
-        report = report._replace(done=done, notes=(*report.notes, *relatives.remarks(here, store, ask=True)))
+        exposed = [f"{fault.what}; repair: {fault.repair}" for fault in exposed_passwords(here.entries)]
+        notes = dict.fromkeys((*report.notes, *exposed, *relatives.remarks(here, store, ask=True)))
+        report = report._replace(done=done, notes=tuple(notes))
     return _answer_report(here, "installed", report, as_json=as_json)
 
 

@@ -123,7 +123,7 @@ def init(here: Here, address: str | None, grant: tuple[str, ...], as_json: bool)
             *(f"gave {safe(role)} the rights that guard needs" for role in grant),
         ],
     )
-    if address and address != here.settings.store.value:
+    if address and not is_leased(here.settings.store.value):
         reply.suggest(f"git config --global guard.db {quoted(os.fsencode(setting.value))}", note="uses it")
     return EXIT_DONE
 
@@ -230,10 +230,8 @@ def move(here: Here, to: str, as_json: bool) -> int:
 
     here = here.anywhere()
     reply = Reply(here, as_json=as_json)
-    if "://" in to:
-        target = settings.typed_store(to)
-    else:
-        target = settings.Setting(os.path.abspath(os.path.expanduser(to)), "")
+    path = os.path.abspath(os.path.expanduser(to))
+    target = settings.typed_store(to) if "://" in to else settings.Setting(path, settings.TYPED)
     before = here.settings.store
     patience_s = settings.patience_s(here.environment, PATIENCE_S)
     copies.move(here.store, target.value, secret=target.secret, patience_s=patience_s)

@@ -121,7 +121,8 @@ STORE = Known(
     ("GUARD_DB",),
     "the store that guard install noted in this repository, else one file in the account's data directory",
     store_fault,
-    "Where reservations are kept: the absolute path of a file, or a postgresql:// address.",
+    "Where reservations are kept: the absolute path of a file, or a postgresql:// address. A server that a repository"
+    " alone names is asked only after guard store allow.",
 )
 PROJECT = Known(
     "guard.project",
@@ -221,8 +222,30 @@ def faults(environment: Mapping[bytes, bytes], entries: Sequence[Configured]) ->
     addresses are not shown.
     """
     found = [_entry_fault(entry) for entry in entries if entry.key.startswith(b"guard.")]
+    found += exposed_passwords(entries)
     found += [_variable_value_fault(name, environment[name]) for name in sorted(environment)]
     return list(dict.fromkeys(fault for fault in found if fault is not None))
+
+
+def exposed_passwords(entries: Sequence[Configured]) -> list[Fault]:
+    """Passwords in git's configuration, whose files are copied and shown around. The answer does not hold them."""
+    from guard.repo.secrets import bare_of_password
+    from guard.words import quoted
+
+    found = []
+    for entry in entries:
+        address = (entry.value or b"").decode("utf-8", "surrogateescape")
+        bare = bare_of_password(address)
+        if entry.key == b"guard.db" and bare != address:
+            scope = entry.scope.decode()
+            found.append(
+                Fault(
+                    f"git config guard.db ({scope}) has a password in it, which belongs into ~/.pgpass",
+                    f"git config --{scope} guard.db {quoted(bare.encode('utf-8', 'surrogateescape'))}",
+                    serious=False,
+                )
+            )
+    return found
 
 
 def known_for(key: str) -> Known | None:

@@ -59,7 +59,7 @@ def restore(address: str, source: str, *, patience_s: float) -> Restored:
 
 
 def restore_into(store: Store, source: str, *, kept: str, patience_s: float) -> Restored:
-    """As :func:`restore`, for a store that is no file: what was there is saved in a file whose name begins as ``kept``."""
+    """As :func:`restore`, for a store that is no file. What was there is saved in a file beside ``kept``."""
     source = os.path.abspath(source)
     copy = open_store(_guard_store(source), patience_s=patience_s)
     try:

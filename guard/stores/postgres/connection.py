@@ -69,6 +69,7 @@ class Connection:
         self._connection: psycopg.Connection[Any] | None = None
         self._asked_at = 0.0
         self._until = 0.0
+        self._is_whole = False  # is this a deed on the store as a whole, such as a move?
 
     def ask(self, text: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """What one question answers. It is asked again on a new connection when the old one was lost."""
@@ -94,6 +95,7 @@ class Connection:
         """Does some work in one transaction. It is for what is rare: every statement costs a round trip."""
         self._refresh()
         connection = self._open()
+        self._is_whole = True
         try:
             with connection.cursor(binary=True) as cursor:
                 self._set_deadline(600)
@@ -110,6 +112,7 @@ class Connection:
             raise self._explained(error) from None
         finally:
             self._asked_at = uptime_s()
+            self._is_whole = False
 
     def close(self) -> None:
         if self._connection is not None:
@@ -184,7 +187,8 @@ class Connection:
 
     def _said(self, error: Exception) -> str:
         """What the server or libpq said, in one line, without any password."""
-        text = without_password(str(error))
+        diagnosis = getattr(error, "diag", None)
+        text = without_password((diagnosis and diagnosis.message_primary) or str(error))
         for secret in _secrets(self._address):
             text = text.replace(secret, "***")
         return "; ".join(line.strip() for line in text.splitlines() if line.strip())[:500]
@@ -204,6 +208,11 @@ class Connection:
             ("invalid", "guard help teams   (it shows how addresses are written)"),
         )
         return next((hint for word, hint in known if word in said), "guard store show   (it asks the server again)")
+
+    def _rights_hint(self) -> str:
+        if self._is_whole:
+            return "only the role that owns the tables may do this: GUARD_DB=postgresql://OWNER@… guard store …"
+        return "the owner of the tables runs: guard store init --grant ROLE"
 
     def _with(self, option: str) -> str:
         return self.shown + ("&" if "?" in self.shown else "?") + option
@@ -238,10 +247,7 @@ class Connection:
             "3F000": ("is a database without guard's tables", init),
             "42P01": ("is a database without guard's tables, or with others", init),
             "42883": ("has the tables of another version of guard", init),
-            "42501": (
-                "gives this role too few rights",
-                "the owner of the tables runs: guard store init --grant ROLE",
-            ),
+            "42501": ("gives this role too few rights", self._rights_hint()),
             "25006": (
                 "is read only: a replica, or made so",
                 f"git config --global guard.db {quoted(self._with('target_session_attrs=read-write').encode())}",

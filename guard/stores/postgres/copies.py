@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _CHANGE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
-_LOCK = "LOCK TABLE guard.project, guard.reservation, guard.log, guard.root, guard.version IN EXCLUSIVE MODE"
+_LOCK = "LOCK TABLE guard.project, guard.reservation, guard.log, guard.root IN EXCLUSIVE MODE"
 """Others go on reading, and wait with writing until the transaction ends (PostgreSQL, 13.3.1)."""
 
 

@@ -90,15 +90,15 @@ def _written_by(cursor: psycopg.Cursor[Any], address: str) -> int:
 
 
 def _grant(cursor: psycopg.Cursor[Any], role: str) -> None:
-    """Gives a role what it takes to reserve and to be judged, and not what it takes to move the store."""
+    """Gives a role what it takes to reserve, to be judged, and to bring contents in; not to move the store away."""
     from psycopg import sql
 
     who = sql.Identifier(role)
     for text in (
         "GRANT USAGE ON SCHEMA guard TO {}",
         "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA guard TO {}",
-        "REVOKE INSERT, UPDATE, DELETE ON guard.version, guard.moved_from FROM {}",
-        "GRANT USAGE ON ALL SEQUENCES IN SCHEMA guard TO {}",
+        "REVOKE INSERT, UPDATE, DELETE ON guard.version FROM {}",
+        "GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA guard TO {}",
         "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA guard TO {}",
     ):
         cursor.execute(sql.SQL(text).format(who))
