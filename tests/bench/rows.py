@@ -360,6 +360,12 @@ def mcp(bench: Bench) -> Iterator[Row]:
     yield from rows(bench)
 
 
+def server(bench: Bench) -> Iterator[Row]:
+    from tests.bench.server import rows  # it takes Row from here
+
+    yield from rows(bench)
+
+
 def growth(bench: Bench) -> Iterator[Row]:
     from tests.bench.growth import rows  # it takes Row from here
 
@@ -382,4 +388,5 @@ ROWS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "agents": agents,
     "mcp": mcp,
     "growth": growth,
+    "server": server,
 }

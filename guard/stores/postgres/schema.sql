@@ -137,13 +137,16 @@ CREATE TRIGGER project_changed BEFORE UPDATE ON guard.project
 CREATE FUNCTION guard.count_changes() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
+        IF NOT EXISTS (SELECT 1 FROM new_rows) THEN  -- a statement that has changed nothing comes here too
+            RETURN NULL;
+        END IF;
         INSERT INTO guard.project AS p (name, generation) SELECT project, count(*) FROM new_rows GROUP BY project
             ON CONFLICT (name) DO UPDATE SET generation = p.generation + excluded.generation;
     ELSIF TG_OP = 'DELETE' THEN  -- dropping what ended long ago changes nothing that anybody can see
         UPDATE guard.project AS p SET generation = p.generation + gone.many
             FROM (SELECT project, count(*) AS many FROM old_rows WHERE ended_at IS NULL GROUP BY project) AS gone
             WHERE p.name = gone.project;
-    ELSE
+    ELSIF EXISTS (SELECT 1 FROM new_rows) THEN
         INSERT INTO guard.project AS p (name, generation)
             SELECT changed.project, count(*) FROM (
                 SELECT n.project FROM new_rows n JOIN old_rows o USING (id)
@@ -221,26 +224,33 @@ BEGIN
         RAISE EXCEPTION 'the store was moved' USING ERRCODE = 'GU001', DETAIL = v_moved;
     END IF;
     v_now := guard.clock();
+    IF NOT EXISTS (
+        SELECT 1 FROM guard.reservation WHERE project = p_project AND ended_at IS NULL AND expires_at <= v_now
+    ) THEN
+        RETURN v_now;
+    END IF;
     WITH due AS (
         UPDATE guard.reservation SET ended_at = expires_at, "end" = 'expired', told = false
             WHERE project = p_project AND ended_at IS NULL AND expires_at <= v_now RETURNING id
     ) SELECT array_agg(id) INTO v_ended FROM due;
-    IF v_ended IS NOT NULL THEN
-        SELECT generation INTO v_generation FROM guard.project WHERE name = p_project;
-        INSERT INTO guard.log (at, project, generation, event, holder, principal, reservation, whose, pattern, reason)
-            SELECT r.expires_at, r.project, v_generation, 'expired', r.holder, r.principal, r.id, r.holder, r.pattern,
-                r.reason
-            FROM guard.reservation r WHERE r.id = ANY (v_ended) ORDER BY r.expires_at, r.id;
-    END IF;
+    SELECT generation INTO v_generation FROM guard.project WHERE name = p_project;
+    INSERT INTO guard.log (at, project, generation, event, holder, principal, reservation, whose, pattern, reason)
+        SELECT r.expires_at, r.project, v_generation, 'expired', r.holder, r.principal, r.id, r.holder, r.pattern,
+            r.reason
+        FROM guard.reservation r WHERE r.id = ANY (v_ended) ORDER BY r.expires_at, r.id;
     RETURN v_now;
 END $$;
 
 -- Forgets a small bite of what ended longer ago than is remembered, and those who gave up waiting.
 CREATE FUNCTION guard.forget(p_now bigint, p_retention_ms bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    DELETE FROM guard.reservation WHERE id IN (
-        SELECT id FROM guard.reservation WHERE ended_at IS NOT NULL AND ended_at < p_now - p_retention_ms
-        LIMIT 200 FOR UPDATE SKIP LOCKED);
+    IF EXISTS (
+        SELECT 1 FROM guard.reservation WHERE ended_at IS NOT NULL AND ended_at < p_now - p_retention_ms
+    ) THEN
+        DELETE FROM guard.reservation WHERE id IN (
+            SELECT id FROM guard.reservation WHERE ended_at IS NOT NULL AND ended_at < p_now - p_retention_ms
+            LIMIT 200 FOR UPDATE SKIP LOCKED);
+    END IF;
     DELETE FROM guard.log WHERE id IN (
         SELECT id FROM guard.log WHERE at < p_now - p_retention_ms LIMIT 200 FOR UPDATE SKIP LOCKED);
     DELETE FROM guard.waiter WHERE ticket IN (
