@@ -192,6 +192,8 @@ def refresh(event: str, look_at_line: Callable[[], Line] | None = None) -> union
     project, holder = identity.project.decode(), identity.holder.decode()
     if store.kind.leased:
         known = current if current is not None and current.identity == identity and current.key == key else None
+        if known is not None and list(known.files[known.store_files :]) != list(stamps):
+            known = None  # its stamps of the settings prove nothing any more, so it is published anew
         return _ask_server(store, slot, key=key, identity=identity, settings=stamps, known=known)
     tell(store, project, holder)
     _say_what_counts(store, project, place)

@@ -24,7 +24,7 @@ from guard.words import safe
 from tests.support import postgres
 from tests.support.postgres import OPENING, Server
 from tests.support.proxy import CUT, HOLD, PASS, Proxy
-from tests.support.repositories import PACKAGE
+from tests.support.repositories import PACKAGE, age
 from tests.support.stores import ALICE, BOB, HOUR, PROJECT
 
 
@@ -650,6 +650,30 @@ def test_no_clock_of_a_client_enters(server: Server, database: str, monkeypatch:
 def test_the_clock_of_the_schema_is_that_of_the_server(server: Server, database: str) -> None:
     ask = "SELECT guard.clock() - floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
     assert -1000 < server.sql(database, ask)[0][0] <= 0
+
+
+# Hooks
+
+
+def test_a_union_made_while_settings_were_young_is_proven_as_soon_as_they_are_not(
+    server: Server, database: str, hermetic: Path, tmp_path: Path
+) -> None:
+    subprocess.run(["git", "config", "--global", "guard.db", server.address(database)], check=True)
+    repository = _repository(tmp_path)
+    guard("install", cwd=repository)
+    guard("reserve", "elsewhere", cwd=repository, env={"GUARD_AGENT": "alice"})
+    said = []
+    for number in range(3):
+        for file in (hermetic / ".gitconfig", repository / ".git/config"):
+            if number == 1:
+                age(file)
+        (repository / "x").write_text(str(number))
+        subprocess.run(["git", "add", "x"], cwd=repository, check=True)
+        environment = {**os.environ, "GUARD_TRACE": "1"}
+        commit = ["git", "commit", "-q", "-m", "x"]
+        done = subprocess.run(commit, cwd=repository, env=environment, capture_output=True, text=True, check=True)
+        said.append("proven to be current\n" in done.stderr and "no union" not in done.stderr)
+    assert said[2], "the second hook published what the third one believes"
 
 
 # Moving
