@@ -367,6 +367,7 @@ REFRESH_OURS = {
     *("guard.stores.kinds", "guard.stores.sqlite_kind", "guard.stores.sqlite_place", "guard.stores.sqlite_rows"),
     *("guard.stores.sqlite_versions", "guard.stores.waiting_process"),
     *("guard.stores.agent_mail", "guard.stores.agent_mail.kind"),
+    *("guard.stores.postgres", "guard.stores.postgres.kind"),
     *("guard.stores.sqlite", "guard.stores.sqlite_file"),
 }
 VERDICT_OURS = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from guard.model import GuardError
-from guard.repo import allowed, standpoint
 from guard.repo.known_settings import SCHEMES
 from guard.stores.interface import Kind, Opening, Store
 from guard.words import quoted
@@ -15,6 +14,8 @@ def _recognises(address: str) -> bool:
 
 def _open(address: str, opening: Opening) -> Store:
     """The store; it connects when it is first asked. Raises :class:`GuardError` for an address that is not allowed."""
+    from guard.repo import allowed, standpoint
+
     if not opening.trusted and not allowed.is_allowed(address, standpoint.environment()):
         from guard.repo.secrets import bare_of_password
 
