@@ -83,7 +83,7 @@ QUIET: list[str] = []
 CLEAR = ["git", "git"]
 
 
-def _expect(found: list[str], wanted: list[str], what: str) -> None:
+def expect_started(found: list[str], wanted: list[str], what: str) -> None:
     """The state that is measured is the one that is named: said by the processes that the hook starts."""
     if found != wanted:
         raise RuntimeError(f"{what}: expected the hook to start {wanted}, it started {found}")
@@ -95,7 +95,7 @@ def _expect(found: list[str], wanted: list[str], what: str) -> None:
 def quiet(bench: Bench) -> Iterator[Row]:
     scene = bench.scene("quiet")
     scene.settle()
-    _expect(scene.started(), QUIET, "nothing reserved")
+    expect_started(scene.started(), QUIET, "nothing reserved")
     hook, sh0, py0 = in_turns(scene.hook_ms, bench.sh0(), bench.py0(), runs=bench.runs)
     case = "pre-commit, nothing reserved by others"
     if bench.boot_id:
@@ -108,7 +108,7 @@ def clear(bench: Bench) -> Iterator[Row]:
     scene = bench.scene("clear", patterns=others_patterns(100))
     for event in ("pre-commit", "pre-merge-commit"):
         scene.settle(event)
-        _expect(scene.started(event), CLEAR, f"{event}, 100 reservations")
+        expect_started(scene.started(event), CLEAR, f"{event}, 100 reservations")
     commit, merge, py0 = in_turns(
         scene.hook_ms, lambda: scene.hook_ms("pre-merge-commit"), bench.py0(), runs=bench.runs
     )
@@ -123,7 +123,7 @@ def _many(bench: Bench, count: int, staged: int, at_most: float) -> Iterator[Row
     matched = CLEAR if count <= ONE_FILE_MAX else ["python", "git"]
     for scene in (spread, crowded):
         scene.settle()
-        _expect(scene.started(), matched, f"{count} reservations")
+        expect_started(scene.started(), matched, f"{count} reservations")
     first, second, py0 = in_turns(spread.hook_ms, crowded.hook_ms, bench.py0(), runs=bench.runs)
     yield Row(f"pre-commit, {count:,} reservations × {staged:,} staged paths, none touched", first, at_most, "py0", py0)
     yield Row("the same, files by name in the directories being changed", second, at_most, "py0", py0, extra=True)
@@ -151,8 +151,8 @@ def stale(bench: Bench) -> Iterator[Row]:
 
 def _expect_stale(scene: Scene) -> None:
     scene.change_as_a_stranger()
-    _expect(scene.started(), ["python", *CLEAR], "a stale union")
-    _expect(scene.started(), CLEAR, "the hook after it")
+    expect_started(scene.started(), ["python", *CLEAR], "a stale union")
+    expect_started(scene.started(), CLEAR, "the hook after it")
 
 
 def stale_ms(scene: Scene) -> float:
@@ -170,7 +170,7 @@ def refused_scene(bench: Bench, name: str) -> Scene:
     held = f"/{module(7)}/part/file7.txt"
     scene = bench.scene(name, patterns=[*others_patterns(100), held])
     scene.settle()
-    _expect(scene.started()[:3], [*CLEAR, "python"], "a refusal")
+    expect_started(scene.started()[:3], [*CLEAR, "python"], "a refusal")
     said = scene.run("git", "commit", "-q", "-m", "x", check=False).stderr
     if "commit refused" not in said or held not in said:
         raise RuntimeError(f"this is no refusal: {said}")
@@ -181,7 +181,7 @@ def push(bench: Bench) -> Iterator[Row]:
     scene = bench.scene("push", patterns=others_patterns(100))
     lines, arguments = unpushed(scene, commits=200)
     scene.settle("pre-push", *arguments, stdin=lines)
-    _expect(scene.started("pre-push", *arguments, stdin=lines), CLEAR, "a push")
+    expect_started(scene.started("pre-push", *arguments, stdin=lines), CLEAR, "a push")
     log = ("git", "log", "--name-only", "origin/main..main")
     if scene.git(*log[1:]).count("commit ") < 200:
         raise RuntimeError("there are not 200 commits to push")
@@ -339,11 +339,11 @@ def agent_mail(bench: Bench) -> Iterator[Row]:
             server.do("INSERT INTO messages (body) VALUES ('hello')")
             mail.settle()
             scene.settle()
-            _expect(scene.started(), CLEAR, f"100 reservations in the {kind} server's database, at rest")
+            expect_started(scene.started(), CLEAR, f"100 reservations in the {kind} server's database, at rest")
             rest, py0 = in_turns(scene.hook_ms, bench.py0(), runs=bench.runs)
             yield Row(f"pre-commit, 100 reservations in Agent Mail ({kind}), its server at rest", rest, 0.9, "py0", py0)
         with Server(mail, busy_s=0.05):
-            _expect(scene.started(), ["python", *CLEAR], f"the {kind} server writes")
+            expect_started(scene.started(), ["python", *CLEAR], f"the {kind} server writes")
             busy, py0 = in_turns(scene.hook_ms, bench.py0(), runs=bench.runs)
             yield Row("the same, while its server writes twenty times a second", busy, 4.0, "py0", py0)
 
@@ -372,6 +372,12 @@ def growth(bench: Bench) -> Iterator[Row]:
     yield from rows(bench)
 
 
+def leased(bench: Bench) -> Iterator[Row]:
+    from tests.bench.leased import leased as rows  # it takes Row from here
+
+    yield from rows(bench)
+
+
 ROWS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "quiet": quiet,
     "clear": clear,
@@ -389,4 +395,5 @@ ROWS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "mcp": mcp,
     "growth": growth,
     "server": server,
+    "leased": leased,
 }
