@@ -1,7 +1,7 @@
 """Machines that share nothing but a network: each has a network namespace, a host name and a home of its own.
 
 They reach the server of the tests through a proxy (:mod:`tests.support.cable`) at the other end of a cable (veth(4)).
-That takes root, unshare(1), nsenter(1) and ip(8).
+That takes root, setpriv(1), unshare(1), nsenter(1) and ip(8). They end when the tests do.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def why_not() -> str:
     """Why no such machines can be made here; "" when they can."""
     if os.getuid():
         return "network namespaces take root"
-    missing = [program for program in ("unshare", "nsenter", "ip") if not shutil.which(program)]
+    missing = [program for program in ("setpriv", "unshare", "nsenter", "ip") if not shutil.which(program)]
     if missing:
         return f"these programs are missing: {', '.join(missing)}"
     try:
@@ -49,7 +49,18 @@ class Machine:
         shutil.copy2(Path(os.environ["HOME"]) / ".gitconfig", self.home / ".gitconfig")
         age(self.home / ".gitconfig")
         self._process = subprocess.Popen(
-            ["unshare", "--net", "--uts", "sh", "-c", 'hostname "$1"; echo ready; exec sleep 100000', "sh", name],
+            [
+                "setpriv",
+                "--pdeathsig=KILL",
+                "unshare",
+                "--net",
+                "--uts",
+                "sh",
+                "-c",
+                'hostname "$1"; echo ready; exec sleep 100000',
+                "sh",
+                name,
+            ],
             stdout=subprocess.PIPE,
         )
         assert self._process.stdout is not None and self._process.stdout.readline() == b"ready\n"
