@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 
+from guard import system
 from guard.model import Change, Conflict, UsageError, Verdict
 from guard.patterns.grammar import is_literal, literal, prefix
 from guard.record import Record
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from guard.model import Reservation
-    from guard.stores.interface import Entry, Snapshot
+    from guard.stores.interface import Entry, Snapshot, Store
     from guard.work.here import Here
 
 
@@ -122,8 +123,12 @@ def _is_asked(here: Here, row: Reservation, only: Filter, patterns: Sequence[byt
 
 
 def changes_of(here: Here, only: Filter, *, all_projects: bool) -> Iterator[Snapshot]:
-    """The list at once, and again whenever it has become another; never ends by itself."""
+    """The list at once, and again whenever it has become another; never ends by itself.
+
+    Where the store is a server, the unions on this machine are kept fresh meanwhile, so that commits here need not ask.
+    """
     before: Snapshot | None = None
+    fresh = _KeptFresh(here.store)
     while True:
         seen = here.store.version()
         found = held(here, only, all_projects=all_projects)
@@ -133,7 +138,27 @@ def changes_of(here: Here, only: Filter, *, all_projects: bool) -> Iterator[Snap
         expiries = [row.expires_at for row in found.reservations if row.expires_at is not None]
         latest = min([now_ms() + WATCH_MS, *expiries])
         while here.store.version() == seen and now_ms() < latest:
+            fresh.look()
             time.sleep(WATCH_LOOK_S)
+
+
+class _KeptFresh:
+    """Renews the unions of a server's store each time a third of the lease has passed (:mod:`guard.union.lease`).
+
+    Should this process end, or be stopped, their deadlines simply pass.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._next_ns = 0
+
+    def look(self) -> None:
+        now_ns = system.boot_clock_ns()
+        if not self._store.kind.leased or now_ns is None or now_ns < self._next_ns:
+            return
+        from guard.union.publish import prolong_all
+
+        self._next_ns = now_ns + prolong_all(self._store) * 1_000_000 // 3
 
 
 def check_paths(here: Here, typed: Iterable[bytes], *, as_named: bool = False) -> Checked:

@@ -20,7 +20,7 @@ from guard import system
 from guard.union import published
 from tests.network.conftest import Team
 from tests.support.machines import Clone
-from tests.support.repositories import Done, age
+from tests.support.repositories import GUARD, Done, age
 
 LENGTH_S = 1
 """The shortest lease that a project can have."""
@@ -137,6 +137,25 @@ def test_reserve_says_when_it_is_in_force(team: Team) -> None:
     assert alice.guard("reserve", "both", "--json", who="alice").json()["in_force_in_s"] == 30
     team.set_lease(LENGTH_S)
     assert alice.guard("reserve", "both", "--settle", "--json", who="alice").json()["in_force_in_s"] == 0
+
+
+def test_a_watcher_keeps_the_unions_of_its_machine_fresh(team: Team) -> None:
+    bob = team.clones["bob"]
+    team.set_lease(LENGTH_S)
+    assert commit(bob, "bob.txt", who="bob").code == 0
+    watching = bob.started((*GUARD, "list", "--watch"), who="bob")
+    asked = {lease_of(bob)}
+    while len(asked) < 4:  # three times without any hook
+        assert watching.poll() is None
+        asked.add(lease_of(bob))
+        time.sleep(0.02)
+    watching.terminate()
+    watching.communicate()
+
+
+def lease_of(clone: Clone) -> int:
+    current = published.load(slot_of(clone, "bob"))
+    return current.lease.asked_ns if current is not None and current.lease is not None else 0
 
 
 # What may come between a question and its answer
