@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from guard import system
+from guard.model import Reservation
 from guard.stores.interface import Source
-from guard.union import publish, published
+from guard.union import known, publish, published
 from guard.union.lease import Lease
 from guard.union.published import BY_PYTHON, Current
 from tests.support.repositories import Repository
@@ -211,3 +212,27 @@ def test_a_clock_that_is_not_the_boots_is_not_given_to_sh(tmp_path: Path, monkey
     for text in ("5.00 1.00\n", "", "x\n", "99999999999.00 0.00\n"):
         fake.write_text(text)
         assert not system.shows_boot_clock()
+
+
+ROW = Reservation(7, "p", "alice", b"/held\xff", b"held\xff", True, "why", "alice@laptop", 1, 2)
+
+
+def test_what_was_known_is_read_back_or_not_at_all(leased: Leased) -> None:
+    source = Source((b"/held",), 1, (), lease_ms=LENGTH_MS, state=b"1", rows=(ROW,))
+    settings = list(leased.sqlite.files[leased.sqlite.store_files :])
+    publish.publish(
+        leased.slot,
+        key=leased.sqlite.key,
+        identity=leased.sqlite.identity,
+        source=source,
+        settings=settings,
+        asked_ns=now_ns(),
+    )
+    file = Path(os.fsdecode(leased.slot)) / os.fsdecode(leased.current.published.name) / "rows"
+    contents = file.read_bytes()
+    assert known.read(leased.slot, leased.current) == [ROW]
+    for number in range(len(contents)):
+        file.write_bytes(contents[:number])
+        assert known.read(leased.slot, leased.current) is None
+        file.write_bytes(contents[:number] + bytes([contents[number] ^ 1]) + contents[number + 1 :])
+        assert known.read(leased.slot, leased.current) is None
