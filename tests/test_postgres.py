@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -778,3 +779,48 @@ def test_a_move_that_fails_leaves_the_server_in_use(server: Server, database: st
             store.move_out("/x", fail)
         assert reserve(store, ALICE, "/b").reservations
         assert reserve(store, BOB, "/a").conflicts
+
+
+# The page
+
+
+def test_every_command_of_the_page_on_teams_works_on_an_empty_server(
+    own_server: Server, tmp_path: Path, hermetic: Path
+) -> None:
+    """From an empty server to a backup, in the page's own order and words; only the server's address is another one."""
+    own_server.start()
+    page = (PACKAGE / "guard/help/teams.md").read_text()
+    blocks = re.findall(
+        r"^```(\w*)\n(.*?)^```", page.partition("### From an empty server")[2], re.MULTILINE | re.DOTALL
+    )
+    (sql,) = [text for language, text in blocks if language == "sql"]
+    for statement in sql.split(";\n"):
+        if statement.strip():
+            own_server.sql("postgres", statement)
+    repository = _repository(tmp_path)
+    (tmp_path / "bin").mkdir()
+    wrapper = tmp_path / "bin/guard"
+    wrapper.write_text(f'#!/bin/sh\nPYTHONPATH={PACKAGE} exec {sys.executable} -m guard "$@"\n')
+    wrapper.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path / 'bin'}:{postgres.binaries()}:{os.environ['PATH']}"}
+    guard("install", cwd=repository)
+    guard("reserve", "src", "--reason", "before the move", cwd=repository)
+    said = ""
+    commands = [line for language, text in blocks if not language for line in text.splitlines()]
+    moved = commands.index("guard store move postgresql://alice@db.example.com/guard")
+    for line in (*commands[moved - 1 : moved + 1], *commands[:moved], *commands[moved + 1 :]):
+        if line.startswith("pip "):
+            continue
+        here = re.sub(
+            r"postgresql://(\w+)@db\.example\.com/guard",
+            lambda found: f"'{own_server.address('guard', user=found[1])}'",
+            line,
+        )
+        done = subprocess.run(
+            ["sh", "-c", here], cwd=repository, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+        said += done.stdout
+    assert "before the move" in guard("list", cwd=repository)
+    assert "kind          PostgreSQL" in said
+    assert "CREATE TABLE guard.reservation" in (repository / "guard.sql").read_text()
