@@ -20,7 +20,7 @@ from guard.stores.interface import Actor, Store, Unreachable
 from guard.stores.kinds import is_leased, kind_of
 from guard.system import open_closed_files
 from guard.union import publish as union
-from guard.union.published import BY_PYTHON
+from guard.union.published import BY_PYTHON, was_made_here
 from guard.words import notice, safe, said, to_stderr, unjudged
 
 TYPE_CHECKING = False
@@ -192,8 +192,8 @@ def refresh(event: str, look_at_line: Callable[[], Line] | None = None) -> union
     project, holder = identity.project.decode(), identity.holder.decode()
     if store.kind.leased:
         known = current if current is not None and current.identity == identity and current.key == key else None
-        if known is not None and list(known.files[known.store_files :]) != list(stamps):
-            known = None  # its stamps of the settings prove nothing any more, so it is published anew
+        if known is not None and (not was_made_here(known) or list(known.files[known.store_files :]) != list(stamps)):
+            known = None  # what it was made with proves nothing any more, so it is published anew
         return _ask_server(store, slot, key=key, identity=identity, settings=stamps, known=known)
     tell(store, project, holder)
     _say_what_counts(store, project, place)

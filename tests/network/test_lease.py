@@ -225,6 +225,8 @@ def test_another_boot_asks(team: Team, tmp_path: Path) -> None:
     assert not is_done(bob.started(command, who="bob"))
     team.proxies["bob"].obey("pass")
     assert is_done(bob.started(command, who="bob"))
+    current = published.load(slot_of(bob, "bob"))
+    assert current is not None and current.boot == boot.read_bytes().strip()
 
 
 def is_done(process: subprocess.Popen[bytes]) -> bool:
