@@ -29,11 +29,16 @@ def refusal_of_command(
     ``git_hooks``: git runs its hooks in this program's shell, so a commit or push is left to them.
     Raises :class:`GuardError` if it cannot be told.
     """
-    if "git" not in command:
+    if "g" not in command:
         return "", ""
     from guard.agents.shell import git_calls
 
     calls = git_calls(command)
+    if not calls:
+        return "", ""
+    from guard.agents.aliases import expanded
+
+    calls = expanded(calls, cwd, environment)
     refusals: list[str] = []
     warnings: list[str] = []
     for number, call in enumerate(calls):

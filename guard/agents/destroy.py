@@ -47,7 +47,7 @@ def _split(words: list[str], with_value: tuple[str, ...] = ()) -> tuple[set[str]
         name, equals, _ = word.partition("=")
         if word.startswith("--"):
             options.add(name)
-            number += name in with_value and not equals
+            number += not equals and any(each.startswith(name) for each in with_value)
         elif word.startswith("-") and len(word) > 1:
             options |= {f"-{letter}" for letter in word[1:]}
             number += f"-{word[-1]}" in with_value and len(word) == 2
@@ -57,8 +57,19 @@ def _split(words: list[str], with_value: tuple[str, ...] = ()) -> tuple[set[str]
     return options, rest, behind
 
 
+def _has(options: set[str], *names: str) -> bool:
+    """Is one of the options given, perhaps abbreviated? git takes every beginning of a long option that is unique
+    (gitcli(7)); one that is not stops git, so it may count as well."""
+    return any(
+        option == name
+        or (name.startswith("--") and option.startswith("--") and len(option) > 2 and name.startswith(option))
+        for option in options
+        for name in names
+    )
+
+
 def _from_file(options: set[str]) -> bool:
-    return "--pathspec-from-file" in options
+    return _has(options, "--pathspec-from-file")
 
 
 def _stash(words: list[str], _: Callable[[str], bool]) -> Loss | None:
@@ -67,27 +78,25 @@ def _stash(words: list[str], _: Callable[[str], bool]) -> Loss | None:
     if named and first not in ("push", "save"):
         return None
     options, rest, behind = _split(words[1:] if named else words, ("-m", "--message", "--pathspec-from-file"))
-    untracked = bool(options & {"-u", "-a", "--include-untracked", "--all"})
+    untracked = _has(options, "-u", "-a", "--include-untracked", "--all")
     paths = (*(rest if first == "push" and named else ()), *(behind or ()))
     return Loss(untracked=untracked, paths=() if _from_file(options) else paths)
 
 
 def _reset(words: list[str], _: Callable[[str], bool]) -> Loss | None:
     options, _rest, _behind = _split(words)
-    return Loss() if options & {"--hard", "--merge"} else None
+    return Loss() if _has(options, "--hard", "--merge") else None
 
 
 def _checkout(words: list[str], exists: Callable[[str], bool]) -> Loss | None:
     options, rest, behind = _split(words, ("-b", "-B", "--orphan", "--conflict", "--pathspec-from-file"))
-    if options & {"-f", "--force"}:
-        return Loss()
-    if _from_file(options):
+    if _has(options, "-f", "--force") or _from_file(options):
         return Loss()
     if behind is not None:
         return Loss(paths=tuple(behind)) if behind else None
     if options & {"-b", "-B", "--orphan", "--detach", "-d"}:
         return None
-    if options & {"--ours", "--theirs", "-p", "--patch", "-m", "--merge"} and not rest:
+    if _has(options, "--ours", "--theirs", "-p", "--patch", "-m", "--merge") and not rest:
         return Loss()
     paths = rest[1:] + ([rest[0]] if rest and _is_path(rest[0], exists) else [])
     return Loss(paths=tuple(paths)) if paths else None
@@ -101,7 +110,7 @@ def _is_path(word: str, exists: Callable[[str], bool]) -> bool:
 
 def _restore(words: list[str], _: Callable[[str], bool]) -> Loss | None:
     options, rest, behind = _split(words, ("-s", "--source", "--conflict", "--pathspec-from-file"))
-    if options & {"-S", "--staged"} and not options & {"-W", "--worktree"}:
+    if _has(options, "-S", "--staged") and not _has(options, "-W", "--worktree"):
         return None
     paths = (*rest, *(behind or ()))
     return Loss(paths=() if _from_file(options) else paths) if paths or _from_file(options) else None
@@ -109,42 +118,43 @@ def _restore(words: list[str], _: Callable[[str], bool]) -> Loss | None:
 
 def _clean(words: list[str], _: Callable[[str], bool]) -> Loss | None:
     options, rest, behind = _split(words, ("-e", "--exclude"))
-    if options & {"-n", "--dry-run"}:
+    if _has(options, "-n", "--dry-run"):
         return None
     return Loss(tracked=False, untracked=True, paths=(*rest, *(behind or ())))
 
 
 def _switch(words: list[str], _: Callable[[str], bool]) -> Loss | None:
     options, _rest, _behind = _split(words, ("-c", "-C", "--orphan"))
-    return Loss() if options & {"-f", "--force", "--discard-changes"} else None
+    return Loss() if _has(options, "-f", "--force", "--discard-changes") else None
 
 
 def _rm(words: list[str], _: Callable[[str], bool]) -> Loss | None:
     options, rest, behind = _split(words, ("--pathspec-from-file",))
-    if "--cached" in options or not options & {"-f", "--force"}:
+    if _has(options, "--cached") or not _has(options, "-f", "--force"):
         return None
     return Loss(paths=() if _from_file(options) else (*rest, *(behind or ())))
 
 
 def _abort(words: list[str], _: Callable[[str], bool]) -> Loss | None:
-    return Loss() if "--abort" in words else None
+    return Loss() if _has(set(words), "--abort") else None
 
 
 def _read_tree(words: list[str], _: Callable[[str], bool]) -> Loss | None:
-    return Loss() if "-u" in words and "--reset" in words else None
+    options = _split(words)[0]
+    return Loss() if "-u" in options and _has(options, "--reset") else None
 
 
 def _checkout_index(words: list[str], _: Callable[[str], bool]) -> Loss | None:
     options, rest, behind = _split(words, ("--prefix", "--stage"))
-    if not options & {"-f", "--force"} or "--prefix" in options:
+    if not _has(options, "-f", "--force") or _has(options, "--prefix"):
         return None
-    return Loss(paths=() if options & {"-a", "--all", "--stdin"} else (*rest, *(behind or ())))
+    return Loss(paths=() if _has(options, "-a", "--all", "--stdin") else (*rest, *(behind or ())))
 
 
 def _worktree(words: list[str], _: Callable[[str], bool]) -> Loss | None:
     options, rest, behind = _split(words)
     named = [*rest, *(behind or ())]
-    if named[:1] != ["remove"] or len(named) < 2 or not options & {"-f", "--force"}:
+    if named[:1] != ["remove"] or len(named) < 2 or not _has(options, "-f", "--force"):
         return None
     return Loss(untracked=True, directory=named[1])
 

@@ -28,10 +28,17 @@ _WRAPPERS = frozenset(
         "time",
         "stdbuf",
         "xargs",
+        "parallel",
+        "chrt",
+        "taskset",
+        "unbuffer",
+        "caffeinate",
+        "strace",
+        "watch",
+        "coproc",
         "builtin",
         "setsid",
         "ionice",
-        "then",
     ]
 )
 _KEYWORDS = frozenset(
@@ -46,7 +53,6 @@ _KEYWORDS = frozenset(
         "{",
         "}",
         "!",
-        "time",
         "fi",
         "done",
         "esac",
@@ -77,22 +83,34 @@ _GIT_WITH_VALUE = frozenset(
     ]
 )
 _MAX_DEPTH = 5
+_QUOTING = dict.fromkeys(map(ord, "'\"\\\n"))
+_PRINTERS = frozenset(["echo", "printf", "cat"])
+"""What writes its arguments, or a here-document, into a pipe."""
+_FROM_INPUT = frozenset(["xargs", "parallel"])
+"""Wrappers that add words to the command which nobody can know before."""
 
 
 class Git(Record):
     """A call of git: the directory it works in, "" for the one the command starts in, None where that is unknown;
     the verb; and the words after it. ``located``: --git-dir or --work-tree was given, so another repository is meant.
+    ``aliases`` are those that ``-c alias.NAME=VALUE`` gives.
     """
 
     directory: str | None
     verb: str
     words: tuple[str, ...]
     located: bool = False
+    aliases: tuple[tuple[str, str], ...] = ()
 
 
 def git_calls(command: str) -> list[Git]:
     """Every call of git in a shell command, in order. [] for one that does not mention git."""
-    return _calls(command, "", 0) if "git" in command else []
+    return _calls(command, "", 0) if mentions_git(command) else []
+
+
+def mentions_git(command: str) -> bool:
+    """Could the command call git by its name? Quotes and backslashes do not count: they may stand in a word."""
+    return "git" in command or "git" in command.translate(_QUOTING)
 
 
 def directory_after(command: str) -> str | None:
@@ -104,7 +122,7 @@ def directory_after(command: str) -> str | None:
 
 
 def _directory_after(text: str, directory: str | None, depth: int) -> str | None:
-    for words, _ in _simple_commands(text):
+    for words, _, _ in _simple_commands(text):
         words = _bare(words)
         head = os.path.basename(words[0]) if words else ""
         if head in ("cd", "pushd") and len(words) > 1:
@@ -122,31 +140,61 @@ def _calls(text: str, directory: str | None, depth: int) -> list[Git]:
     found: list[Git] = []
     if depth > _MAX_DEPTH:
         return found
-    for words, inner in _simple_commands(text):
+    piped = ""
+    for words, inner, given in _simple_commands(text):
         for each in inner:
             found += _calls(each, directory, depth + 1)
+        wrapped = words
         words = _bare(words)
+        before, piped = piped, _written(words, given)
         if not words:
             continue
         head = os.path.basename(words[0])
         if head in ("cd", "pushd") and len(words) > 1:
             directory = _below(directory, _first_operand(words))
         elif head in _SHELLS or head == "eval":
-            found += _nested(words, directory, depth)
+            found += _nested(words, given or before, directory, depth)
+        elif head == "find":
+            found += _of_find(words, directory)
         elif head == "git":
+            if not _FROM_INPUT.isdisjoint(map(os.path.basename, wrapped[: len(wrapped) - len(words)])):
+                words = [*words, UNKNOWN]
             call = _git(words[1:], directory)
             found += [call] if call else []
     return found
 
 
-def _nested(words: list[str], directory: str | None, depth: int) -> list[Git]:
-    """The calls in the argument of ``sh -c`` or ``eval``."""
+def _written(words: list[str], given: str) -> str:
+    """What a command writes into a pipe, as far as it stands in the command's own words or here-document."""
+    head = os.path.basename(words[0]) if words else ""
+    if head not in _PRINTERS:
+        return ""
+    return given if head == "cat" else " ".join(words[1:]).replace("\\n", "\n")
+
+
+def _of_find(words: list[str], directory: str | None) -> list[Git]:
+    """The calls that find makes for what it finds: ``-exec COMMAND ;`` and its kin."""
+    found = []
+    for number, word in enumerate(words):
+        if word in ("-exec", "-execdir", "-ok", "-okdir"):
+            called = _bare([UNKNOWN if each == "{}" else each for each in words[number + 1 :]])
+            ends = [at for at, each in enumerate(called) if each in (";", "+")]
+            called = called[: ends[0]] if ends else called
+            if called and os.path.basename(called[0]) == "git":
+                call = _git(called[1:], directory)
+                found += [call] if call else []
+    return found
+
+
+def _nested(words: list[str], given: str, directory: str | None, depth: int) -> list[Git]:
+    """The calls in the argument of ``sh -c`` or ``eval``, and in what a shell is given on its standard input."""
     if os.path.basename(words[0]) == "eval":
         return _calls(" ".join(words[1:]), directory, depth + 1)
     for number, word in enumerate(words[1:-1], 1):
         if word.startswith("-") and not word.startswith("--") and "c" in word:
             return _calls(words[number + 1], directory, depth + 1)
-    return []
+    scripts = [word for word in words[1:] if not word.startswith("-")]
+    return _calls(given, directory, depth + 1) if not scripts or "-s" in words else []
 
 
 def _bare(words: list[str]) -> list[str]:
@@ -159,7 +207,12 @@ def _bare(words: list[str]) -> list[str]:
         elif head in _WRAPPERS:
             # The options of wrappers differ, and some take values. What is meant is the command that we know.
             known = next(
-                (n for n, word in enumerate(words[1:], 1) if os.path.basename(word) in {"git", "eval", *_SHELLS}), None
+                (
+                    n
+                    for n, word in enumerate(words[1:], 1)
+                    if os.path.basename(word) in {"git", "eval", "find", *_SHELLS}
+                ),
+                None,
             )
             if known is None:
                 return []
@@ -176,6 +229,7 @@ def _is_assignment(word: str) -> bool:
 
 def _git(words: list[str], directory: str | None) -> Git | None:
     located = False
+    aliases: list[tuple[str, str]] = []
     number = 0
     while number < len(words) and words[number].startswith("-"):
         option, equals, _ = words[number].partition("=")
@@ -184,11 +238,14 @@ def _git(words: list[str], directory: str | None) -> Git | None:
         if option in _GIT_WITH_VALUE and not equals:
             if option == "-C" and number + 1 < len(words):
                 directory = _below(directory, words[number + 1])
+            if option == "-c" and number + 1 < len(words):
+                name, _, value = words[number + 1].partition("=")
+                aliases += [(name[len("alias.") :].lower(), value)] if name.lower().startswith("alias.") else []
             number += 1
         number += 1
     if number >= len(words):
         return None
-    return Git(directory, words[number], tuple(words[number + 1 :]), located)
+    return Git(directory, words[number], tuple(words[number + 1 :]), located, tuple(aliases))
 
 
 def _below(directory: str | None, step: str) -> str | None:
@@ -204,8 +261,9 @@ def _below(directory: str | None, step: str) -> str | None:
 # Words
 
 
-def _simple_commands(text: str) -> list[tuple[list[str], list[str]]]:
-    """The simple commands of a text: the words of each, and the texts of command substitutions in them."""
+def _simple_commands(text: str) -> list[tuple[list[str], list[str], str]]:
+    """The simple commands of a text: the words of each, the texts of command substitutions in them, and what is given
+    to it by a here-document or a here-string."""
     return _Words(text).commands()
 
 
@@ -215,13 +273,15 @@ class _Words:
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
-        self.found: list[tuple[list[str], list[str]]] = []
+        self.found: list[tuple[list[str], list[str], str]] = []
+        self.given = ""
         self.words: list[str] = []
         self.inner: list[str] = []
         self.word: list[str] | None = None
-        self.pending: list[tuple[str, bool]] = []  # here-documents that begin after this line: end, tabs stripped
+        # Here-documents that begin after this line: the end, whether tabs are stripped, and the command's number.
+        self.pending: list[tuple[str, bool, int]] = []
 
-    def commands(self) -> list[tuple[list[str], list[str]]]:
+    def commands(self) -> list[tuple[list[str], list[str], str]]:
         while self.at < len(self.text):
             self._step(self.text[self.at])
         self._end_command()
@@ -272,8 +332,8 @@ class _Words:
     def _end_command(self) -> None:
         self._end_word()
         if self.words or self.inner:
-            self.found.append((self.words, self.inner))
-        self.words, self.inner = [], []
+            self.found.append((self.words, self.inner, self.given))
+        self.words, self.inner, self.given = [], [], ""
 
     def _double_quoted(self) -> None:
         self._add("")
@@ -345,7 +405,8 @@ class _Words:
         if self.word is not None and "".join(self.word).isdigit():
             self.word = None  # the number of a file, as in 2>&1
         self._end_word()
-        if text.startswith("<<<", self.at):
+        here_string = text.startswith("<<<", self.at)
+        if here_string:
             self.at += 3
         elif text.startswith("<<", self.at):
             self._begin_here_document()
@@ -359,6 +420,8 @@ class _Words:
         while self.at < len(text) and text[self.at] not in " \t\n;|&()<>":
             self._step(text[self.at])
         self._end_word()
+        if here_string:
+            self.given = " ".join(self.words[before:])
         del self.words[before:]  # the file's name is no word of the command
 
     def _begin_here_document(self) -> None:
@@ -371,16 +434,22 @@ class _Words:
         while self.at < len(self.text) and self.text[self.at] not in " \t\n;|&()<>":
             self._step(self.text[self.at])
         self._end_word()
-        self.pending += [(word, strip) for word in self.words[before:]]
+        self.pending += [(word, strip, len(self.found)) for word in self.words[before:]]
         del self.words[before:]
 
     def _here_documents(self) -> None:
-        for end, strip in self.pending:
+        for end, strip, number in self.pending:
+            lines = []
             while self.at < len(self.text):
                 stop = self.text.find("\n", self.at)
                 stop = len(self.text) if stop < 0 else stop
                 line = self.text[self.at : stop]
                 self.at = stop + 1
-                if (line.lstrip("\t") if strip else line) == end:
+                line = line.lstrip("\t") if strip else line
+                if line == end:
                     break
+                lines.append(line)
+            if number < len(self.found):
+                words, inner, _ = self.found[number]
+                self.found[number] = words, inner, "\n".join(lines)
         self.pending = []

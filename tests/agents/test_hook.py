@@ -341,6 +341,48 @@ def test_what_would_throw_away_others_work_is_refused(one: Agent) -> None:
         assert allowed(one.before(command)), command
 
 
+def test_an_alias_is_what_it_stands_for(one: Agent) -> None:
+    repository = one.repository
+    repository.guard("reserve", "src", who="alice")
+    repository.write("src/b.py", "alice's work\n")
+    for name, value in {
+        "undo": "checkout --",
+        "again": "undo",
+        "nuke": "!git reset --hard && git clean",
+        "save": "!f() { git stash; }; f",
+        "Loud": "stash",
+        "st": "status",
+        "loop": "loop",
+    }.items():
+        repository.git("config", f"alias.{name}", value)
+    for command in (
+        "git undo src/b.py",
+        "git again src",
+        "cd src && git undo b.py",
+        "git nuke",
+        "git save",
+        "git loud",
+        "git -c alias.x='reset --hard' x",
+        "git config alias.y stash && git y",
+        "git config --local alias.z '!git stash' ; git z",
+    ):
+        assert "alice" in reason(one.before(command)), command
+    for command in ("git st", "git undo a.txt", "git unheard-of", "git loop", "git -c alias.x=status x"):
+        assert allowed(one.before(command)), command
+
+
+def test_paths_that_only_the_shell_knows_may_be_any(one: Agent) -> None:
+    one.repository.guard("reserve", "src", who="alice")
+    one.repository.write("src/b.py", "alice's work\n")
+    for command in (
+        "git ls-files -m | xargs git checkout --",
+        "find . -name '*.py' -exec git checkout -- {} +",
+        "git checkout -- $(git diff --name-only)",
+        "for f in src/*; do git restore $f; done",
+    ):
+        assert "alice" in reason(one.before(command)), command
+
+
 def test_own_work_may_be_thrown_away(one: Agent) -> None:
     one.repository.guard("reserve", "src", env={"CLAUDE_CODE_SESSION_ID": one.session})
     one.repository.write("src/b.py", "mine\n")
