@@ -20,8 +20,14 @@ PRELOADER = "guard.agents.preload"
 
 MODULES = (
     *("guard", "guard.model", "guard.record", "guard.system"),
-    *("guard.agents", "guard.agents.identity", "guard.agents.locate", "guard.agents.notes", "guard.agents.patch"),
-    *("guard.agents.payload", "guard.agents.programs", "guard.agents.quick", "guard.agents.start"),
+    *("guard.agents", "guard.agents.identity", "guard.agents.limits", "guard.agents.locate", "guard.agents.notes"),
+    *(
+        "guard.agents.patch",
+        "guard.agents.payload",
+        "guard.agents.programs",
+        "guard.agents.quick",
+        "guard.agents.start",
+    ),
     *("guard.patterns", "guard.patterns.grammar", "guard.repo", "guard.repo.place", "guard.repo.variables"),
     *("guard.stores", "guard.stores.freshness"),
     *("guard.union", "guard.union.fast", "guard.union.patterns", "guard.union.published"),

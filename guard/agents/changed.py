@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 
+from guard.agents.limits import deadline_s
 from guard.agents.locate import is_set_up
 from guard.agents.world import World
 from guard.model import Change, Conflict, GuardError
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
     from guard.repo.place import Place
 
-LIMIT_S = 1.2
-"""How long git may take."""
+LIMIT = 0.6
+"""Which part of the deadline git may take."""
 
 
 class TookLong(GuardError):
@@ -64,7 +65,7 @@ def is_guarded(place: Place | None) -> bool:
 
 
 def _git(place: Place, environment: Mapping[bytes, bytes], arguments: Sequence[bytes | str]) -> bytes:
-    """Runs git in a work tree, at most for :data:`LIMIT_S`, and returns what it wrote."""
+    """Runs git in a work tree, for a part of the deadline at most, and returns what it wrote."""
     assert place.top is not None
     command = ["git", "-C", place.top, "-c", "core.quotePath=false", *without_filters(), *arguments]
     env = {**environment, b"GIT_OPTIONAL_LOCKS": b"0", b"LC_ALL": b"C", b"GIT_TRACE": b"0", b"GIT_TRACE2": b"0"}
@@ -80,7 +81,7 @@ def _git(place: Place, environment: Mapping[bytes, bytes], arguments: Sequence[b
         os.close(writer)
         os.close(null)
     try:
-        said = _read_until_end(reader, process)
+        said = _read_until_end(reader, process, LIMIT * deadline_s(environment))
     finally:
         os.close(reader)
     status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
@@ -89,10 +90,10 @@ def _git(place: Place, environment: Mapping[bytes, bytes], arguments: Sequence[b
     return said
 
 
-def _read_until_end(reader: int, process: int) -> bytes:
+def _read_until_end(reader: int, process: int, limit_s: float) -> bytes:
     from select import poll
 
-    until = time.monotonic() + LIMIT_S
+    until = time.monotonic() + limit_s
     waiting = poll()
     waiting.register(reader)
     parts: list[bytes] = []
@@ -101,7 +102,7 @@ def _read_until_end(reader: int, process: int) -> bytes:
         if left <= 0 or not waiting.poll(left * 1000):
             os.kill(process, 9)
             os.waitpid(process, 0)
-            raise TookLong(f"git status took longer than {LIMIT_S:g} s")
+            raise TookLong(f"git status took longer than {limit_s:g} s")
         part = os.read(reader, 1 << 20)
         if not part:
             return b"".join(parts)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from guard.agents import payload, programs, quick
+from guard.agents import limits, payload, programs, quick
 from guard.agents.identity import as_agent
 from guard.agents.locate import environment_for
 from guard.agents.notes import note_of
@@ -20,10 +20,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-DEADLINE_S = 2.0
-"""After this time the kernel ends the process, and the stub decides by guard.onError: every program would allow."""
-DEADLINE_AT_END_S = 0.8
-"""The same when a session ends: Codex ends the hook after 1.0 s."""
+ENDS = frozenset(
+    event.name for program in programs.PROGRAMS.values() for event in program.events if event.kind == programs.END
+)
+"""The events at which a session ends."""
 
 ANSWERED = 10
 """Added to the exit status of an answer."""
@@ -33,12 +33,15 @@ def main(words: Sequence[str]) -> None:
     """``main([DIRECTORY OF THE STUB, PROGRAM, EVENT])``: reads standard input, answers, ends the process."""
     open_closed_files()
     stub_dir, name, event_name = os.fsencode(words[0]), words[1], words[2]
-    _set_deadline(DEADLINE_AT_END_S if event_name.lower().endswith("sessionend") else DEADLINE_S)
-    data, environment = _stdin(), dict(os.environb)
+    environment = dict(os.environb)
+    _set_deadline(limits.deadline_s(environment))
+    data = _stdin()
     if is_free(stub_dir, name, event_name, data, environment):
         os._exit(ANSWERED)
     from guard.agents.hook import respond
 
+    if event_name in ENDS:
+        _go_on_in_background()
     said = respond(stub_dir, name, event_name, data, environment)
     _write(2, said.err)
     _write(1, said.out)
@@ -64,6 +67,42 @@ def is_free(stub_dir: bytes, name: str, event_name: str, data: bytes, environmen
         return quick.are_done(call.paths, call.cwd, agent, note_of(stub_dir, program, call))
     except (GuardError, OSError, ValueError):
         return False
+
+
+def _go_on_in_background() -> None:
+    """Lets the hook end while a child of it goes on: a program ends the hook early when it ends itself.
+
+    The hook waits a moment for the child, and says what the child has to say.
+    """
+    reader, writer = os.pipe()
+    if os.fork():
+        os.close(writer)
+        _write(2, _read_for(reader, limits.WAITED_AT_END_S))
+        os._exit(ANSWERED)
+    os.setsid()
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    os.dup2(writer, 2)
+    os.close(writer)
+    _set_deadline(limits.AT_END_S)
+
+
+def _read_for(file: int, seconds: float) -> bytes:
+    """What is written into a pipe until it is closed, but for no longer than that."""
+    import time
+    from select import poll
+
+    until = time.monotonic() + seconds
+    waiting = poll()
+    waiting.register(file)
+    parts: list[bytes] = []
+    while waiting.poll(max(until - time.monotonic(), 0) * 1000):
+        part = os.read(file, 65_536)
+        if not part:
+            break
+        parts.append(part)
+    return b"".join(parts)
 
 
 def _set_deadline(seconds: float) -> None:

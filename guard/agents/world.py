@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from guard.agents.limits import deadline_s
 from guard.model import GuardError
 
 TYPE_CHECKING = False
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     from guard.repo.settings import Settings
     from guard.stores.interface import Actor, Store
 
-PATIENCE_S = 1.0
-"""How long an agent's hook waits for another program that has the store locked: less than its own deadline."""
+PATIENCE = 0.5
+"""For which part of its deadline a hook waits for another program that has the store locked."""
 
 AUTO_REASON = "editing it"
 """The reason of a reservation that an edit has made. Who reserves on purpose gives another one, or none."""
@@ -83,7 +84,7 @@ class World:
             setting = self.settings.store
             self._store = open_store(
                 setting.value,
-                patience_s=PATIENCE_S,
+                patience_s=PATIENCE * deadline_s(self.environment),
                 place=self.place,
                 secret=setting.secret,
                 trusted=setting.is_own,

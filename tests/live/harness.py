@@ -182,21 +182,30 @@ def cache() -> Path:
 
 def installed(harness: Harness, place: Path, environment: dict[str, str]) -> str:
     """Installs the packages where they are not there yet; returns why that failed, "" if it did not."""
-    if shutil.which("npm") is None:
-        return "npm is not installed"
+    import fcntl
+
     for package in harness.packages:
         directory = place / package.replace("/", "+")
-        if (directory / "done").exists():
-            continue
-        shutil.rmtree(directory, ignore_errors=True)
-        directory.mkdir(parents=True)
-        done = subprocess.run(
-            ["npm", "install", "--prefix", str(directory), "--no-audit", "--no-fund", package],
-            env=environment, capture_output=True, text=True, timeout=600, check=False,
-        )  # fmt: skip
-        if done.returncode != 0:
-            return f"npm install {package} failed: {done.stderr.strip()[-300:]}"
-        (directory / "done").touch()
+        with open(f"{directory}.lock", "w") as lock:  # several workers of one test run, or several runs
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            why = "" if (directory / "done").exists() else _install(package, directory, environment)
+        if why:
+            return why
+    return ""
+
+
+def _install(package: str, directory: Path, environment: dict[str, str]) -> str:
+    if shutil.which("npm") is None:
+        return "npm is not installed"
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    done = subprocess.run(
+        ["npm", "install", "--prefix", str(directory), "--no-audit", "--no-fund", package],
+        env=environment, capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        return f"npm install {package} failed: {done.stderr.strip()[-300:]}"
+    (directory / "done").touch()
     return ""
 
 
@@ -247,6 +256,7 @@ class Scene:
             "TMPDIR": str(self.directory / "tmp"),
             "SHELL": "/bin/bash",
             "GIT_CONFIG_NOSYSTEM": "1",
+            "GUARD_PATIENCE": "60s",  # a busy machine is no reason for guard to give up earlier than it must
             **self.harness.environment,
         }
 

@@ -13,6 +13,8 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspa
 from tests.live import model
 
 PATIENCE_S = 500
+"""How long a session may take, and how long a file may be waited for: nothing that works takes so long, also on a busy
+machine."""
 
 
 def main() -> None:
@@ -32,6 +34,8 @@ def main() -> None:
             ended[name]["seconds"] = round(time.monotonic() - began, 2)
         elif what == "until":
             while not os.path.exists(name) and time.monotonic() < began + PATIENCE_S:
+                if all(process.poll() is not None for process in running.values()):
+                    break  # nobody is left who could make the file
                 time.sleep(0.02)
         elif what == "touch":
             open(name, "w").close()
