@@ -64,6 +64,7 @@ CLAUDE = Program(
     events=(
         Event("PreToolUse", BEFORE, "Write|Edit|MultiEdit|NotebookEdit|Bash"),
         Event("PostToolUse", AFTER, "Bash", "specific"),
+        Event("PostToolUseFailure", AFTER, "Bash", "specific"),
         Event("SessionStart", START, "", "specific"),
         Event("SessionEnd", END),
     ),

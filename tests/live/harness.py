@@ -183,8 +183,6 @@ def cache() -> Path:
 
 def installed(harness: Harness, place: Path, environment: dict[str, str]) -> str:
     """Installs the packages where they are not there yet; returns why that failed, "" if it did not."""
-    import fcntl
-
     for package in harness.packages:
         directory = place / package.replace("/", "+")
         with open(f"{directory}.lock", "w") as lock:  # several workers of one test run, or several runs
@@ -227,7 +225,13 @@ class Scene:
             file.write_text(text)
         self._prepare()
         self.settings_before = self.settings()
-        names = {"a.txt": "one\ntwo\nthree\n", "b.txt": "alpha\nbeta\n", "free.txt": "x\n", "AGENTS.md": "notes\n"}
+        names = {
+            "a.txt": "one\ntwo\nthree\n",
+            "b.txt": "alpha\nbeta\n",
+            "c.txt": "c\n",
+            "free.txt": "x\n",
+            "AGENTS.md": "notes\n",
+        }
         for name, text in names.items():
             (self.repository / name).write_text(text)
         self.sh("git init -q -b main . && git config user.name n && git config user.email n@example.com")

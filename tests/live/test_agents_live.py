@@ -66,11 +66,12 @@ def test_the_second_session_is_refused_while_the_first_edits(scene: Make, name: 
 def test_shell_commands_of_a_session(scene: Make, name: str) -> None:
     made = scene(name)
     harness, repository = made.harness, made.repository
-    made.sh("guard reserve a.txt b.txt --reason 'new schema'", who="alice")
+    made.sh("guard reserve a.txt b.txt c.txt --reason 'new schema'", who="alice")
     (repository / "b.txt").write_text("alice's work\n")
     script = turns(
         harness.shell("git checkout -- b.txt"),
         harness.shell("echo changed >> a.txt"),
+        harness.shell("echo changed >> c.txt; exit 3"),
         harness.shell("guard reserve free.txt --reason mine"),
         *harness.edit(str(repository / "free.txt"), "x", "edited"),
         harness.shell("git commit -qam everything"),
@@ -82,6 +83,7 @@ def test_shell_commands_of_a_session(scene: Make, name: str) -> None:
     assert (repository / "b.txt").read_text() == "alice's work\n", played
     assert "would throw away" in text, played
     assert "while this command ran" in text and "restore --worktree -- a.txt" in text, played
+    assert "restore --worktree -- c.txt" in text, played
     assert (repository / "free.txt").read_text() == "edited\n", played
     rows = json.loads(made.sh("guard list --json"))["reservations"]
     assert {row["pattern"]: row["reason"] for row in rows}["/free.txt"] == "mine", rows
