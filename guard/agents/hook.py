@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 from guard.agents import answer, payload, programs
 from guard.agents.identity import as_agent
 from guard.agents.locate import environment_for
 from guard.agents.notes import note_of
-from guard.model import GuardError, unexpected
+from guard.model import GuardError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,8 +36,20 @@ def respond(stub_dir: bytes, name: str, event_name: str, data: bytes, environmen
         return _ANSWERS[event.kind](stub_dir, program, event, call, agent)
     except GuardError as error:
         return _undecided(error, program, event, call, environment)
+    except OSError as error:
+        where = f"{os.fsdecode(error.filename)!a}: " if isinstance(error.filename, str | bytes) else ""
+        return _undecided(GuardError(f"{where}{error.strerror}"), program, event, call, environment)
     except Exception as error:
-        return _undecided(unexpected(error), program, event, call, environment)
+        return _undecided(_fault(error), program, event, call, environment)
+
+
+def _fault(error: Exception) -> GuardError:
+    """A mistake of guard's own, worded for a model: where it happened is enough to report it."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = f" at {place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else ""
+    return GuardError(f"guard made a mistake{where}", hint="guard status; and please report it")
 
 
 def _claude_or_copilot(data: bytes, event_name: str) -> tuple[Program, Event | None]:

@@ -13,10 +13,10 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from guard.agents import bundle, files, jsonfile
+from guard.agents import bundle, codex, files, jsonfile
 from guard.agents.bundle import CODE_FILE
 from guard.agents.files import PROJECT, SHARED, USER, Target
-from guard.agents.programs import PROGRAMS, Program
+from guard.agents.programs import CODEX, PROGRAMS, Program
 from guard.model import EXIT_DONE, EXIT_REFUSED, GuardError, UsageError
 from guard.record import Record
 
@@ -208,7 +208,17 @@ def _made(before: str | None, target: Target) -> tuple[str, ...]:
     """Which containers are not in the text yet, so that an uninstallation takes them out with the last entry."""
     paths = [("hooks",), *(("hooks", event.name) for event in target.program.events), ("version",)]
     missing = ["/".join(path) for path in paths if jsonfile.at(before or "{}", path) is None]
-    return tuple([""] * (before is None) + missing)
+    empty = [WAS + before] if before is not None and _is_empty(before) else []
+    return tuple([""] * (before is None) + empty + missing)
+
+
+WAS = "was:"
+"""What an entry of the record begins with that holds the text of a file in which nothing stood."""
+
+
+def _is_empty(text: str) -> bool:
+    """Does nothing stand in this text: no member, no comment?"""
+    return "".join(text.split()) in ("", "{}")
 
 
 def _with_guard(target: Target, before: str | None, site: Site) -> str:
@@ -281,7 +291,10 @@ def _without_guard(target: Target, before: str | None, made: set[str]) -> str | 
             hint="delete the entries that name guard/agent from it by hand",
             code=EXIT_REFUSED,
         ) from error
-    return None if text != before and "" in made and jsonfile.parse(text).data == {} else text
+    if text == before or not _is_empty(text):
+        return text
+    was = [entry[len(WAS) :] for entry in made if entry.startswith(WAS)]
+    return None if "" in made else was[0] if was else text
 
 
 def _recorded_as_made(target: Target) -> set[str]:
@@ -431,17 +444,42 @@ def remove_stub(stub: str) -> None:
 # Is it in force?
 
 
-def status(site: Site) -> list[State]:
-    """Every program that this machine has or that names guard, in each of its files."""
-    found = []
+def status(site: Site, *, ask_programs: bool = False) -> list[State]:
+    """Every program that this machine has or that names guard, in each of its files.
+
+    ``ask_programs``: a program that decides by itself whether it runs a hook is started and asked, which takes a while.
+    """
+    found: list[State] = []
     for program in PROGRAMS.values():
         states = [_state(program, scope, site) for scope in ((USER, PROJECT, SHARED) if site.top else (USER,))]
         there = [state for state in _one_per_file(states) if state.installed or state.problem]
+        if there and program is CODEX:
+            there = _with_trust(there, site, ask=ask_programs)
         if there:
             found += there
         elif files.is_on_this_machine(program, site.environment):
             found.append(states[0]._replace(repair=f"guard agent install {program.name}"))
     return found
+
+
+def _with_trust(states: list[State], site: Site, *, ask: bool) -> list[State]:
+    """The states of Codex's files, with what it does not trust."""
+    in_force = [state for state in states if state.installed and not state.problem]
+    if not in_force:
+        return states
+    trusted = all(codex.is_mentioned(site.environment, state.path) for state in in_force)
+    if trusted and ask:
+        try:
+            trusted = not codex.untrusted(site.environment, site.top or os.path.expanduser("~"))
+        except GuardError:
+            pass  # what its configuration says has to do
+    if trusted:
+        return states
+    return [state._replace(problem=UNTRUSTED, repair=TRUST) if state in in_force else state for state in states]
+
+
+UNTRUSTED = "Codex has not trusted guard's hook, so it passes over it in silence"
+TRUST = "guard agent install --trust codex   (or start codex, and answer its question about hooks)"
 
 
 def _one_per_file(states: list[State]) -> list[State]:

@@ -115,12 +115,13 @@ def _written(tool: str, arguments: dict[str, Any], program: Program, command: st
         texts = [value for value in arguments.values() if isinstance(value, str)]
         found = [path for text in texts for path in patch.paths(text)]
     else:
-        found = [arguments[key] for key in keys if isinstance(arguments.get(key), str)]
         edits = arguments.get("edits")
-        if isinstance(edits, list):
-            found += [each[key] for each in edits if isinstance(each, dict) for key in keys if key in each]
-    if not found:
+        inputs = [arguments, *(edits if isinstance(edits, list) else [])]
+        found = [each[key] for each in inputs if isinstance(each, dict) for key in keys if each.get(key) is not None]
+    if not found or not all(isinstance(path, str) for path in found):
         raise UnknownPayload(f"the tool {tool[:60]!a} of {program.title} names no path in a place that guard knows")
+    if any("\0" in path for path in found):
+        raise UnknownPayload(f"the tool {tool[:60]!a} names a path with a NUL byte in it, which no file can have")
     return found
 
 
@@ -133,8 +134,10 @@ def _parsed(data: bytes) -> dict[str, Any]:
         value, end = scan(_Reading)(text, 0)
     except StopIteration:
         raise UnknownPayload("it is empty" if not data.strip() else "it is not JSON") from None
-    except (ValueError, RecursionError) as error:
-        raise UnknownPayload(f"it is not JSON ({error})") from None
+    except RecursionError:
+        raise UnknownPayload("its values are nested too deeply") from None
+    except ValueError:
+        raise UnknownPayload("it is not JSON") from None
     if not isinstance(value, dict) or text[end:].strip():
         raise UnknownPayload("it is not one JSON object")
     return value

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from guard.model import Conflict, GuardError, Reservation
 
+WHY_MAX = 500
+"""How much of a reason is told: it may quote what a program sent."""
 SHOWN = 5
 """How many paths or reservations are listed; how many more there are is said."""
 
@@ -59,7 +61,10 @@ def _go(top: bytes) -> str:
 
 def not_judged(error: GuardError, *, what: str) -> str:
     """Why guard cannot tell, and what to do."""
-    lines = [f"guard: cannot tell whether {what} is reserved, so it was refused.", f"  why:    {safe(error.what)}"]
+    lines = [
+        f"guard: cannot tell whether {what} is reserved, so it was refused.",
+        f"  why:    {safe(error.what)[:WHY_MAX]}",
+    ]
     if error.hint:
         lines.append(f"  repair: {safe(error.hint)}")
     lines.append("  A person can let it pass: git config guard.onError allow   (or start the agent with GUARD_SKIP=1)")

@@ -10,7 +10,7 @@ import click
 
 from guard.agents import install as agents
 from guard.agents.files import PROJECT, SHARED, USER
-from guard.agents.programs import PROGRAMS
+from guard.agents.programs import CODEX, PROGRAMS
 from guard.commands.shared import example
 from guard.model import EXIT_DONE, EXIT_REFUSED, GuardError
 from guard.words import to_stderr
@@ -46,18 +46,25 @@ def site_of(here: Here) -> Site:
 @click.option("--user", "scope", flag_value=USER, default=USER, help="For you, in every repository (the default).")
 @click.option("--project", "scope", flag_value=PROJECT, help="For you, in this work tree.")
 @click.option("--shared", "scope", flag_value=SHARED, help="For everybody, in a file of this repository to commit.")
+@click.option("--trust", is_flag=True, help="Have Codex trust guard's hooks, as its own dialogue would.")
 @click.option("--dry-run", is_flag=True, help="Show what would be changed.")
 @click.pass_obj
-def install(here: Here, programs: tuple[str, ...], scope: str, dry_run: bool) -> int:
+def install(here: Here, programs: tuple[str, ...], scope: str, trust: bool, dry_run: bool) -> int:
     """Put guard into the settings of coding agents; without a name, of all that this machine has.
 
     PROGRAM is claude, codex, copilot, gemini, opencode or cursor.
     """
     site = site_of(here)
-    plan = agents.plan_install(agents.chosen(programs, site), scope, site)
+    chosen = agents.chosen(programs, site)
+    plan = agents.plan_install(chosen, scope, site)
     if not dry_run:
         agents.apply(plan, stub=site.stub(scope))
     _show(plan, "guard was put into", "guard is already in", dry_run=dry_run)
+    if trust and not dry_run and CODEX in chosen and not plan.refused:
+        from guard.agents import codex
+
+        count = codex.trust(site.environment, site.top or os.getcwd())
+        click.echo(f"Codex now trusts {count} of guard's hooks" if count else "Codex trusts guard's hooks already")
     return EXIT_REFUSED if plan.refused else EXIT_DONE
 
 
@@ -115,7 +122,7 @@ def _difference(path: str, before: str | None, after: str | None) -> Sequence[st
 @click.pass_obj
 def status(here: Here, check: bool, as_json: bool) -> int:
     """Which coding agents ask guard before they edit?"""
-    found = agents.status(site_of(here))
+    found = agents.status(site_of(here), ask_programs=True)
     if as_json:
         from guard.commands import render
 

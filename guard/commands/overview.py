@@ -35,8 +35,9 @@ SHOWN = 5
 def overview(here: Here, *, checking: bool, as_json: bool, width: int | None) -> int:
     """Prints the overview and returns the exit code: 0.
 
-    With ``checking``: 1 when guard is not in force, when nothing in the store concerns this checkout, or when store or
-    project are not those of this repository; 3 when the store is unreadable. ``width`` is the terminal's, in columns.
+    With ``checking``: 1 when guard is not in force, here or in a coding agent that it was put into, when nothing in the
+    store concerns this checkout, or when store or project are not those of this repository; 3 when the store is
+    unreadable. ``width`` is the terminal's, in columns.
     """
     reply = Reply(here, as_json=as_json)
     state = installed(here.place)
@@ -50,7 +51,8 @@ def overview(here: Here, *, checking: bool, as_json: bool, width: int | None) ->
         return EXIT_DONE
     if seen.trouble:
         return EXIT_UNKNOWN
-    return EXIT_DONE if state.in_force and not (seen.nothing or seen.diverted) else EXIT_REFUSED
+    out_of_force = any(each.problem for each in agents)
+    return EXIT_DONE if state.in_force and not (seen.nothing or seen.diverted or out_of_force) else EXIT_REFUSED
 
 
 class _Seen(Record):

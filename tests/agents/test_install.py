@@ -52,6 +52,40 @@ def test_in_and_out_leaves_nothing(repository: Repository, hermetic: Path, name:
 
 
 @pytest.mark.parametrize("name", IN_JSON)
+@pytest.mark.parametrize("text", ["", "\n", " \n\t", "{}", "{ }", "{\n}\n", "\n{\r\n\r\n}", "{}\n\n"])
+def test_in_and_out_of_settings_in_which_nothing_stands(
+    repository: Repository, hermetic: Path, name: str, text: str
+) -> None:
+    file = hermetic / USER_FILES[name]
+    file.parent.mkdir(parents=True)
+    file.write_bytes(text.encode())
+    agent(repository, "install", name)
+    assert b"guard/agent" in file.read_bytes()
+    agent(repository, "uninstall", name)
+    assert file.read_bytes() == text.encode()
+
+
+def test_guards_status_counts_an_agent_whose_hook_is_out_of_force(repository: Repository, hermetic: Path) -> None:
+    agent(repository, "install", "claude")
+    repository.guard("status", "--check")
+    (hermetic / ".claude/settings.json").write_text(
+        (hermetic / ".claude/settings.json").read_text().replace("{", '{"disableAllHooks": true,', 1)
+    )
+    said = repository.guard("status", "--check", expect=1).text
+    assert "NOT GUARDED" in said and "disableAllHooks" in said
+
+
+def test_codex_is_not_guarded_before_it_trusts_the_hook(repository: Repository, hermetic: Path) -> None:
+    agent(repository, "install", "codex")
+    assert "has not trusted" in agent(repository, "status")
+    agent(repository, "status", "--check", expect=1)
+    key = f"{hermetic / '.codex/hooks.json'}:pre_tool_use:0:0"
+    (hermetic / ".codex/config.toml").write_text(f'[hooks.state."{key}"]\ntrusted_hash = "sha256:0"\n')
+    assert "has not trusted" not in agent(repository, "status")
+    agent(repository, "install", "--trust", "codex", expect=1)  # codex is not on PATH
+
+
+@pytest.mark.parametrize("name", IN_JSON)
 def test_in_and_out_of_settings_with_comments_leaves_every_byte(
     repository: Repository, hermetic: Path, name: str
 ) -> None:
@@ -235,6 +269,9 @@ def test_status_says_whether_it_is_guarded(repository: Repository, hermetic: Pat
     said = repository.guard("agent", "status", "--check", expect=1, env={"PATH": "/usr/bin:/bin"}).text
     assert "NOT GUARDED" in said and f"guard agent install {name}" in said
     agent(repository, "install", name)
+    if name == "codex":
+        key = f"{hermetic / USER_FILES[name]}:pre_tool_use:0:0"
+        (hermetic / ".codex/config.toml").write_text(f'[hooks.state."{key}"]\ntrusted_hash = "sha256:0"\n')
     said = repository.guard("agent", "status", "--check", env={"PATH": "/usr/bin:/bin"}).text
     assert ": guarded (" in said
     stub = hermetic / ".local/share/guard/agent"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -212,3 +214,50 @@ def test_a_command_in_words_is_read_as_a_shell_would_read_it() -> None:
     words = ["apply_patch", "*** Begin Patch\n*** Add File: a\n+it's\n*** End Patch"]
     data = {"session_id": "s", "cwd": "/r", "tool_name": "Bash", "tool_input": {"command": words}}
     assert payload.read(json.dumps(data).encode(), programs.CODEX).paths == (b"a",)
+
+
+DEEP = b"[" * 100_000 + b"]" * 100_000
+HOSTILE_INPUTS: list[bytes] = [
+    b'{"file_path":"a\\u0000b"}',
+    b'{"file_path":5}',
+    b'{"file_path":null}',
+    b'{"file_path":["a"]}',
+    b'{"file_path":{"a":"b"}}',
+    b'{"file_path":"/a","edits":[{"file_path":7}]}',
+    b'{"edits":[[1],null,{"file_path":true}]}',
+    b'{"edits":7}',
+    b'"a string"',
+    b"7",
+    b"null",
+    b"[]",
+    b'{"file_path":"' + b"x" * 5_000 + b'"}',
+    b'{"file_path":"/' + b"d/" * 3_000 + b'f"}',
+    b'{"file_path":"/proc/self/mem/x"}',
+    b'{"file_path":"/dev/null/x"}',
+    b'{"file_path":""}',
+    b'{"file_path":"\\ud800"}',
+    b'{"file_path":"a","n":' + b"9" * 5_000 + b"}",
+    b'{"file_path":"a","n":1e999,"m":NaN}',
+    b'{"file_path":"a","n":' + DEEP + b"}",
+    b'{"file_path":"a"',
+    b"\xff\xfe",
+]
+PYTHON_WORDS = re.compile(r"\b[A-Z]\w*(Error|Exception)\b|Errno|lstat|NoneType|Traceback|int_max_str|embedded|<class")
+
+
+@pytest.mark.parametrize("given", HOSTILE_INPUTS, ids=lambda given: given[:40].decode("latin-1"))
+@pytest.mark.parametrize("program", ["claude", "copilot", "gemini", "opencode", "cursor"])
+def test_what_a_hostile_payload_is_answered_speaks_no_python(tmp_path: Path, given: bytes, program: str) -> None:
+    from guard.agents.hook import respond
+
+    known = programs.PROGRAMS[program]
+    keys = next(keys for tool, keys in known.edits.items() if "patch" not in keys)
+    tool = next(tool for tool, each in known.edits.items() if each == keys)
+    event = next(event.name for event in known.events if event.kind == programs.BEFORE)
+    data = b'{"session_id":"s","cwd":"/","tool_name":"%b","tool_input":%b}' % (
+        tool.encode(), given.replace(b"file_path", keys[0].encode()),
+    )  # fmt: skip
+    said = respond(os.fsencode(tmp_path), program, event, data, {b"PATH": os.environb[b"PATH"]})
+    text = (said.out + said.err).decode("utf-8", "replace")
+    assert PYTHON_WORDS.search(text) is None, text
+    assert said.code in (0, 2) and len(text) < 5_000
