@@ -123,7 +123,8 @@ def _decide_alone(program: Program, event: Event) -> str:
     return (
         "case ${GUARD_SKIP:-0},${GUARD_MODE:-$(git config guard.mode)},"
         "${GUARD_ON_ERROR:-$(git config guard.onError)} in [!0]*|*,warn,*|*,off,*|*,allow) exit 0;; esac; "
-        'g=$(git rev-parse --git-common-dir 2>/dev/null) && [ -d "$g/guard" ] || exit 0; '
+        'g=$(git rev-parse --git-common-dir 2>/dev/null) && [ -d "$g/guard" ] || '
+        '{ echo "guard: NOT JUDGED, and let through: guard is gone from this machine." >&2; exit 0; }; '
         f"{out}{err}exit {refused.code}"
     )
 

@@ -536,6 +536,24 @@ def test_settings_let_it_pass_out_loud(one: Agent, hermetic: Path, how: str, set
         assert "NOT JUDGED" in done.text
 
 
+@pytest.mark.parametrize("how", ["no python", "no guard", "no note"])
+def test_without_python_the_path_counts_and_not_only_the_directory(
+    one: Agent, hermetic: Path, tmp_path: Path, how: str
+) -> None:
+    broken(one.repository, one.stub, hermetic, how)
+    plain = Repository.make(tmp_path / "plain")
+
+    def edit(path: Path) -> Done:
+        told = {"session_id": "s", "cwd": str(plain.path), "tool_name": "Write", "tool_input": {"file_path": str(path)}}
+        return run([str(one.stub), "claude", "PreToolUse"], cwd=plain.path, stdin=json.dumps(told).encode())
+
+    for path in (one.repository.path / "a.txt", one.repository.path / "new/deep/file.txt"):
+        assert "cannot tell" in reason_of_any(edit(path))
+    for path in (plain.path / "a.txt", Path("/nowhere/at/all")):
+        done = edit(path)
+        assert (done.code, done.out) == (0, b"") and "NOT JUDGED" in done.text
+
+
 @pytest.mark.parametrize("event", ["PostToolUse", "SessionStart", "SessionEnd"])
 @pytest.mark.parametrize("how", BROKEN)
 def test_other_events_never_refuse(one: Agent, hermetic: Path, how: str, event: str) -> None:
