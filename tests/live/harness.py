@@ -281,16 +281,23 @@ class Scene:
         names += [".gemini/settings.json", ".config/opencode/plugins/guard.js"]
         return {name: (self.home / name).read_text() for name in names if (self.home / name).exists()}
 
-    def play(self, scripts: dict[str, list[Json]], steps: list[Json]) -> Json:
-        """Runs a scenario in the box. A step runs, starts or joins a session, waits for a file, makes one, or is sh."""
+    @property
+    def binary(self) -> str:
+        """The program."""
         directory = self.packages / self.harness.packages[0].replace("/", "+")
-        binary = str(directory / "node_modules" / ".bin" / self.harness.name)
+        return str(directory / "node_modules" / ".bin" / self.harness.name)
+
+    def play(self, scripts: dict[str, list[Json]], steps: list[Json], *, without: tuple[str, ...] = ()) -> Json:
+        """Runs a scenario in the box. A step runs, starts or joins a session, waits for a file, makes one, or is sh.
+
+        ``without`` are words that the program is not started with this time.
+        """
         result = self.directory / "result.json"
         spec = {
             "scripts": scripts,
             "steps": steps,
             "port": PORT,
-            "command": [binary, *self.harness.words],
+            "command": [self.binary, *(word for word in self.harness.words if word not in without)],
             "cwd": str(self.repository),
             "env": self.environment,
             "directory": str(self.directory),

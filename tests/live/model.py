@@ -1,7 +1,8 @@
 """A model that follows a script, in the four protocols that the programs speak. Standard library only.
 
 A script is a list of turns. A turn is ``{"text": …}`` or ``{"calls": [{"name": …, "args": {…}}]}``; a call of a tool
-that takes free text has "input" in place of "args". ``{"wait_for": FILE, …}`` answers only when that file exists. The
+that takes free text has "input" in place of "args". ``{"wait_for": FILE, …}`` answers only when that file exists, and
+``{"touch": FILE, …}`` makes one when the turn has come: then all that the program was told before is done. The
 script is chosen by a word that occurs in what the user says. A request that offers no tools (a title, a summary) is
 answered "ok" and uses no turn up; after the last turn the answer is "done".
 """
@@ -246,6 +247,8 @@ class Model:
             self.used[name] += 1
             self.seen[name] += protocol.results(body)
             self.said[name] = json.dumps(body, ensure_ascii=False)
+        if turn.get("touch"):
+            open(turn["touch"], "w").close()
         until = time.monotonic() + 1500
         while turn.get("wait_for") and not os.path.exists(turn["wait_for"]) and time.monotonic() < until:
             time.sleep(0.02)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -27,9 +28,8 @@ def test_the_second_session_is_refused_while_the_first_edits(scene: Make, name: 
     made.sh("git config guard.autoReserve 15m")
     gate = str(made.directory / "first-may-end")
     a, new = str(repository / "a.txt"), str(repository / "new.txt")
-    first = turns(*harness.edit(a, "two", "FIRST"), last={"text": "finished", "wait_for": gate})
-    ready = str(repository / ".git" / "first-has-edited")
-    first.insert(-1, {"calls": [harness.shell(f"touch {ready}")]})
+    ready = str(made.directory / "first-has-edited")
+    first = turns(*harness.edit(a, "two", "FIRST"), last={"text": "finished", "touch": ready, "wait_for": gate})
     second = turns(*harness.edit(a, "three", "SECOND"), harness.write(new, "second\n"))
     third = turns(*harness.edit(a, "three", "THIRD"))
     played = made.play(
@@ -131,3 +131,23 @@ def test_a_patch_over_several_files_is_refused_for_the_held_one(scene: Make) -> 
     for told in played["seen"]["SESSION-ONE"]:
         assert "b.txt is reserved by alice" in told and "new schema" in told, played
     assert made.sh("git status --porcelain") == "", played
+
+
+def test_codex_runs_guards_hook_once_it_trusts_it(scene: Make) -> None:
+    made = scene("codex")
+    repository = made.repository
+    made.sh("guard reserve a.txt b.txt", who="alice")
+    codex = f"export PATH={Path(made.binary).parent}:$PATH; "
+    assert "has not trusted" in made.sh(f"{codex}guard agent status --check", expect=1)
+    scripts = {
+        "SESSION-ONE": turns(*made.harness.edit(str(repository / "a.txt"), "two", "passes")),
+        "SESSION-TWO": turns(*made.harness.edit(str(repository / "b.txt"), "beta", "is refused")),
+    }
+    without = ("--dangerously-bypass-hook-trust",)
+    made.play(scripts, [{"run": "SESSION-ONE"}], without=without)
+    assert "passes" in (repository / "a.txt").read_text()
+    assert "now trusts" in made.sh(f"{codex}guard agent install --trust codex")
+    made.sh(f"{codex}guard agent status --check")
+    played = made.play(scripts, [{"run": "SESSION-TWO"}], without=without)
+    assert "b.txt is reserved by alice" in "\n".join(played["seen"]["SESSION-TWO"]), played
+    assert (repository / "b.txt").read_text() == "alpha\nbeta\n"
