@@ -29,9 +29,16 @@ class TookLong(GuardError):
 
 
 def changed(
-    place: Place, environment: Mapping[bytes, bytes], *, untracked: bool, paths: Sequence[str] = ()
+    place: Place,
+    environment: Mapping[bytes, bytes],
+    *,
+    untracked: bool,
+    paths: Sequence[str] = (),
+    filters: bool = True,
 ) -> list[bytes]:
     """The changed paths of a work tree, relative to its top. ``paths`` are pathspecs relative to the top.
+
+    ``filters`` is False where the configuration is known to name none: then it need not be read.
 
     Raises :class:`GuardError` if git fails, :class:`TookLong` if it takes too long.
     """
@@ -45,7 +52,8 @@ def changed(
         f"--untracked-files={shown}",
     ]
     asked = [path.encode("utf-8", "surrogateescape") for path in paths]
-    said = _git(place, environment, [*arguments, "--", *asked])
+    options = without_filters() if filters else ["-c", "core.fsmonitor="]
+    said = _git(place, environment, [*options, *arguments, "--", *asked])
     return [entry[3:] for entry in said.split(b"\0") if len(entry) > 3]
 
 
@@ -67,7 +75,7 @@ def is_guarded(place: Place | None) -> bool:
 def _git(place: Place, environment: Mapping[bytes, bytes], arguments: Sequence[bytes | str]) -> bytes:
     """Runs git in a work tree, for a part of the deadline at most, and returns what it wrote."""
     assert place.top is not None
-    command = ["git", "-C", place.top, "-c", "core.quotePath=false", *without_filters(), *arguments]
+    command = ["git", "-C", place.top, "-c", "core.quotePath=false", *arguments]
     env = {**environment, b"GIT_OPTIONAL_LOCKS": b"0", b"LC_ALL": b"C", b"GIT_TRACE": b"0", b"GIT_TRACE2": b"0"}
     reader, writer = os.pipe()
     null = os.open(os.devnull, os.O_RDWR)

@@ -125,6 +125,9 @@ def _from_top(place: Place, directory: bytes, paths: Sequence[str]) -> list[str]
 
 # The net
 
+BEFORE = b".before"
+"""What the name of the note ends with that is made before a command; it stands beside the session's."""
+
 
 def remember(file: bytes, cwd: bytes, environment: Mapping[bytes, bytes]) -> None:
     """Before a command: notes which changed files others hold, so that they are not taken for the command's doing.
@@ -132,7 +135,7 @@ def remember(file: bytes, cwd: bytes, environment: Mapping[bytes, bytes]) -> Non
     Never raises and never refuses: without the note, the net says less.
     """
     try:
-        conflicts = _held(cwd, environment)
+        conflicts = _held(file, cwd, environment)
         place = around(os.path.realpath(cwd))
         top = (place.top if place else None) or b""
         lines = [_state(top, path) for path in dict.fromkeys(conflict.path for conflict in conflicts)]
@@ -147,15 +150,23 @@ def remember(file: bytes, cwd: bytes, environment: Mapping[bytes, bytes]) -> Non
             return
 
 
-def _held(cwd: bytes, environment: Mapping[bytes, bytes]) -> list[Conflict]:
-    """Changed files of the work tree around a directory that others hold."""
+def _held(file: bytes, cwd: bytes, environment: Mapping[bytes, bytes]) -> list[Conflict]:
+    """Changed files of the work tree around a directory that others hold. ``file`` is the note of the command."""
     place = around(os.path.realpath(cwd)) if os.path.isabs(cwd) else None
     if place is None or not is_guarded(place):
         return []
-    world = World(place, environment)
-    if quick.is_empty(place, environment):
+    fresh, empty = quick.is_fresh_and_empty(place, environment)
+    if empty:
         return []
-    paths = changes.changed(place, environment, untracked=True)
+    note = file.removesuffix(BEFORE)
+    known = quick.known(note, place, environment) if fresh else None
+    paths = changes.changed(place, environment, untracked=True, filters=known is None or known.filters)
+    if known is not None and not paths:
+        return []
+    world = World(place, environment)
+    if known is None:
+        world.refresh()
+        quick.remember(note, place, environment, world.known)
     if not paths or quick.is_clear(place, environment, paths):
         return []
     if world.settings.mode.value == "off" or not _others_hold_something(world):
@@ -185,7 +196,7 @@ def told_after(file: bytes, cwd: bytes, environment: Mapping[bytes, bytes]) -> s
     holder's work. Raises :class:`GuardError`.
     """
     try:
-        conflicts = _held(cwd, environment)
+        conflicts = _held(file, cwd, environment)
     except TookLong:
         return ""
     before = _remembered(file)

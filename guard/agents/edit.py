@@ -42,7 +42,7 @@ def refusal_of_edit(
             (refusals if refused else warnings).append(said)
         else:
             world.refresh()
-            quick.remember_auto(note, located.place, environment, world.auto_ms)
+            quick.remember(note, located.place, environment, world.known)
     return "\n\n".join(refusals), "\n".join(warnings)
 
 

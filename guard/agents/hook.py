@@ -68,12 +68,12 @@ def _before(stub_dir: bytes, program: Program, event: Event, call: Call, environ
 
         refused, warning = refusal_of_edit(call.paths, call.cwd, environment, note_of(stub_dir, program, call))
     if call.command and not refused:
-        from guard.agents.command import refusal_of_command, remember
+        from guard.agents.command import BEFORE, refusal_of_command, remember
 
         refused, more = refusal_of_command(call.command, call.cwd, environment, git_hooks=program.git_hooks)
         warning = warning or more
         if not refused:
-            remember(note_of(stub_dir, program, call) + b".before", call.cwd, environment)
+            remember(note_of(stub_dir, program, call) + BEFORE, call.cwd, environment)
     if refused:
         return answer.refusal(program, event, refused)
     said = _bridge(program, event, call, environment)
@@ -99,9 +99,9 @@ def _bridge(program: Program, event: Event, call: Call, environment: dict[bytes,
 def _after(stub_dir: bytes, program: Program, event: Event, call: Call, environment: dict[bytes, bytes]) -> Answer:
     if not call.command:
         return answer.SILENCE
-    from guard.agents.command import told_after
+    from guard.agents.command import BEFORE, told_after
 
-    return answer.context(event, told_after(note_of(stub_dir, program, call) + b".before", call.cwd, environment))
+    return answer.context(event, told_after(note_of(stub_dir, program, call) + BEFORE, call.cwd, environment))
 
 
 def _start(stub_dir: bytes, program: Program, event: Event, call: Call, environment: dict[bytes, bytes]) -> Answer:

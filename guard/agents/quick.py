@@ -1,6 +1,6 @@
 """The fast way through an edit: proven clear, and nothing to reserve, without opening the store or starting git.
 
-What guard.autoReserve says is remembered beside the session's note, for one publication of the union: a publication
+What the configuration says is remembered beside the session's note, for one publication of the union: a publication
 is fresh only while the files that the settings were read from are as they were.
 """
 
@@ -11,6 +11,7 @@ import time
 
 from guard.agents import notes
 from guard.agents.locate import is_set_up, locate
+from guard.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,10 +38,10 @@ def is_done(located: Located, environment: Mapping[bytes, bytes], note: bytes, *
     """Is it proven that nobody else holds one of the paths, and is there nothing to reserve?"""
     if not is_clear(located.place, environment, located.paths):
         return False
-    auto_ms = _remembered(note, located.place.git_dir, _publication(located.place, environment))
-    if auto_ms is None:
+    said = known(note, located.place, environment)
+    if said is None:
         return False
-    return auto_ms == 0 or notes.is_recent(note, located.place.git_dir, located.paths, now_ms=now_ms)
+    return said.auto_ms == 0 or notes.is_recent(note, located.place.git_dir, located.paths, now_ms=now_ms)
 
 
 def is_clear(place: Place, environment: Mapping[bytes, bytes], paths: tuple[bytes, ...] | list[bytes]) -> bool:
@@ -50,18 +51,31 @@ def is_clear(place: Place, environment: Mapping[bytes, bytes], paths: tuple[byte
     return fast.verdict(place, environment, paths) == fast.CLEAR
 
 
-def is_empty(place: Place, environment: Mapping[bytes, bytes]) -> bool:
-    """Is it proven that nobody else holds anything here?"""
-    return is_clear(place, environment, (b"",)) and _state(place, environment) in (b"off", b"empty")
+def is_fresh_and_empty(place: Place, environment: Mapping[bytes, bytes]) -> tuple[bool, bool]:
+    """Is what is published proven to be the store's current state, and does nobody else hold anything here?"""
+    from guard.union import fast, published
+
+    slot, key = os.path.join(place.unions_dir, published.slot_of(environment)), published.key_of(environment)
+    current = published.load(slot)
+    if current is None or not fast.is_private(slot) or not published.is_fresh(slot, current, key):
+        return False, False
+    return True, current.published.state in (published.OFF, published.EMPTY)
 
 
-def remember_auto(note: bytes, place: Place, environment: Mapping[bytes, bytes], auto_ms: int) -> None:
-    """Notes for how long an edit reserves, for the union that is published now."""
+class Known(Record):
+    """What the configuration says: for how long an edit reserves, in ms; and whether it names filters."""
+
+    auto_ms: int
+    filters: bool
+
+
+def remember(note: bytes, place: Place, environment: Mapping[bytes, bytes], known: Known) -> None:
+    """Notes what the configuration says, for the union that is published now."""
     name = _publication(place, environment)
     if not name or b"\n" in place.git_dir:
         return
-    others = [line for line in _lines(note) if line.partition(b" ")[2].partition(b" ")[2] != place.git_dir]
-    text = b"\n".join([*others, b"%b %d %b" % (name, auto_ms, place.git_dir)])
+    others = [line for line in _lines(note) if line.split(b" ", 3)[3:] != [place.git_dir]]
+    text = b"\n".join([*others, b"%b %d %d %b" % (name, known.auto_ms, known.filters, place.git_dir)])
     try:
         os.makedirs(os.path.dirname(note), mode=0o700, exist_ok=True)
         temporary = b"%b.auto.%d" % (note, os.getpid())
@@ -69,15 +83,16 @@ def remember_auto(note: bytes, place: Place, environment: Mapping[bytes, bytes],
             file.write(text)
         os.replace(temporary, note + b".auto")
     except OSError:
-        return  # the next edit asks again
+        return  # the next hook asks again
 
 
-def _remembered(note: bytes, git_dir: bytes, name: bytes) -> int | None:
+def known(note: bytes, place: Place, environment: Mapping[bytes, bytes]) -> Known | None:
+    """What was noted for the union that is published now; None if nothing was. Ask only while that union is fresh."""
+    name = _publication(place, environment)
     for line in _lines(note):
-        publication, _, rest = line.partition(b" ")
-        auto_ms, _, place = rest.partition(b" ")
-        if place == git_dir and publication == name and auto_ms.isdigit():
-            return int(auto_ms)
+        fields = line.split(b" ", 3)
+        if len(fields) == 4 and (fields[0], fields[3]) == (name, place.git_dir) and fields[1].isdigit():
+            return Known(int(fields[1]), fields[2] != b"0")
     return None
 
 
@@ -93,11 +108,6 @@ def _publication(place: Place, environment: Mapping[bytes, bytes]) -> bytes:
     """The name of what is published for this holder now; b"" if nothing is."""
     current = _current(place, environment)
     return current.published.name if current is not None else b""
-
-
-def _state(place: Place, environment: Mapping[bytes, bytes]) -> bytes:
-    current = _current(place, environment)
-    return current.published.state if current is not None else b""
 
 
 def now_ms() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from guard.agents.limits import deadline_s
+from guard.agents.quick import Known
 from guard.model import GuardError
 
 TYPE_CHECKING = False
@@ -32,7 +33,7 @@ class World:
         self.place = place
         self.environment = environment
         self._settings: Settings | None = None
-        self._auto_ms: int | None = None
+        self._known: Known | None = None
         self._store: Store | None = None
 
     @property
@@ -49,10 +50,15 @@ class World:
 
         Raises :class:`GuardError` for a value that cannot be read.
         """
-        if self._auto_ms is None:
+        return self.known.auto_ms
+
+    @property
+    def known(self) -> Known:
+        """What of the configuration is worth remembering. Raises :class:`GuardError`."""
+        if self._known is None:
             self._read()
-        assert self._auto_ms is not None
-        return self._auto_ms
+        assert self._known is not None
+        return self._known
 
     def _read(self) -> None:
         from guard.repo import settings
@@ -62,7 +68,8 @@ class World:
         entries = config()
         self._settings = settings.read(self.environment, entries, self.place)
         values = [entry.value for entry in entries if entry.key == b"guard.autoreserve"]
-        self._auto_ms = _auto_ms(values[-1] if values else b"off")
+        filters = any(entry.key.startswith(b"filter.") for entry in entries)
+        self._known = Known(_auto_ms(values[-1] if values else b"off"), filters)
 
     def enter(self) -> None:
         """Makes this repository the one that this process works in; a hook is a process of its own."""

@@ -69,7 +69,7 @@ def verdict(place: Place, environment: Mapping[bytes, bytes], paths: Iterable[by
     slot = os.path.join(place.unions_dir, published.slot_of(environment))
     key = published.key_of(environment)
     current = published.load(slot)
-    if current is None or not _is_private(slot) or not published.is_fresh(slot, current, key):
+    if current is None or not is_private(slot) or not published.is_fresh(slot, current, key):
         return UNKNOWN
     name, state = current.published.name, current.published.state
     if state in (published.OFF, published.EMPTY):
@@ -90,7 +90,7 @@ def verdict(place: Place, environment: Mapping[bytes, bytes], paths: Iterable[by
     return TOUCHED if touched else CLEAR
 
 
-def _is_private(slot: bytes) -> bool:
+def is_private(slot: bytes) -> bool:
     """Does what is published belong to this account? The hook asks the same with ``[ -O … ]``."""
     try:
         return os.stat(os.path.join(slot, b"current")).st_uid == os.geteuid()
