@@ -45,7 +45,8 @@ class Codex:
     def __enter__(self) -> Codex:
         program = shutil.which("codex", path=self._environment.get("PATH"))
         if program is None:
-            raise GuardError("codex is not on PATH, so it cannot be asked", code=EXIT_REFUSED)
+            hint = "start codex, and answer its question about hooks"
+            raise GuardError("codex is not on PATH, so it cannot be asked", hint=hint, code=EXIT_REFUSED)
         try:
             self._process = subprocess.Popen(
                 [program, "app-server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
