@@ -17,7 +17,8 @@ def paths(text: str) -> list[str]:
     rather than one too few. Blanks around a head are passed over, as the programs do.
     """
     found = []
-    for line in text.splitlines():
+    # The programs end a line at a newline. Python knows more ends of lines: a head behind one of them counts as well.
+    for line in dict.fromkeys([*text.split("\n"), *text.splitlines()]):
         stripped = line.strip()
         for head in _HEADS:
             if stripped.startswith(head):

@@ -5,6 +5,8 @@ The JSON is read with the C half of :mod:`json` alone: importing the whole of it
 
 from __future__ import annotations
 
+import os
+
 from guard.agents import patch
 from guard.model import GuardError
 from guard.record import Record
@@ -67,7 +69,7 @@ def read(data: bytes, program: Program) -> Call:
         session=parent or own,
         cwd=as_path(cwd),
         tool=tool,
-        paths=tuple(as_path(path) for path in _written(tool, arguments, program, command)),
+        paths=tuple(dict.fromkeys(map(as_path, _spellings(_written(tool, arguments, program, command))))),
         command=command,
         arguments=arguments,
         own=_text(told, "agent_id", "agentId") or own,
@@ -98,6 +100,22 @@ def as_path(text: str) -> bytes:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         return b"".join(_encoded(letter) for letter in text)
+
+
+def _spellings(paths: list[str]) -> list[str]:
+    """The paths, and what a program may make of them before it opens the file: without blanks at the ends, with the
+    home directory for "~", and composed (Unicode's form NFC). Each is judged: one too many rather than one too few."""
+    found = []
+    for path in paths:
+        stripped = path.strip()
+        found += [path, stripped] if stripped else [path]
+        if stripped.startswith("~"):
+            found.append(os.path.expanduser(stripped))
+    if all(path.isascii() for path in found):
+        return found
+    from unicodedata import normalize
+
+    return found + [normalize("NFC", path) for path in found]
 
 
 def _encoded(letter: str) -> bytes:

@@ -25,6 +25,8 @@ ENDS = frozenset(
 )
 """The events at which a session ends."""
 
+BLOCK = 2
+"""The exit status with which a command hook refuses."""
 ANSWERED = 10
 """Added to the exit status of an answer."""
 
@@ -44,8 +46,9 @@ def main(words: Sequence[str]) -> None:
         _go_on_in_background()
     said = respond(stub_dir, name, event_name, data, environment)
     _write(2, said.err)
-    _write(1, said.out)
-    os._exit(ANSWERED + said.code)
+    # A refusal that stands in the output alone must not become silence when nobody reads it.
+    code = said.code if _write(1, said.out) else said.code or BLOCK
+    os._exit(ANSWERED + code)
 
 
 def is_free(stub_dir: bytes, name: str, event_name: str, data: bytes, environment: Mapping[bytes, bytes]) -> bool:
@@ -107,9 +110,12 @@ def _read_for(file: int, seconds: float) -> bytes:
 
 def _set_deadline(seconds: float) -> None:
     """Has the kernel end this process after that time, whatever it waits for: the default action of SIGALRM."""
-    from _signal import setitimer  # type: ignore[import-not-found]  # the C half: signal itself imports enum, 3 ms
+    import _signal  # type: ignore[import-not-found]  # the C half: signal itself imports enum, 3 ms
 
-    setitimer(0, seconds)
+    # A program may hand down a signal that it ignores, or has blocked (signal(7)).
+    _signal.signal(_signal.SIGALRM, _signal.SIG_DFL)
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [_signal.SIGALRM])
+    _signal.setitimer(_signal.ITIMER_REAL, seconds)
 
 
 def _stdin() -> bytes:
@@ -117,9 +123,11 @@ def _stdin() -> bytes:
         return stdin.read(payload.MAX_BYTES)
 
 
-def _write(number: int, data: bytes) -> None:
+def _write(number: int, data: bytes) -> bool:
+    """Writes all; False if the program has closed its end. The exit status still tells it."""
     try:
         while data:
             data = data[os.write(number, data) :]
     except OSError:
-        return  # the program has closed its end; the exit status still tells it
+        return False
+    return True

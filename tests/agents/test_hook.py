@@ -209,6 +209,52 @@ def test_a_refusal_is_in_the_log(one: Agent) -> None:
     assert "refused" in one.repository.guard("log").text
 
 
+HELD = "gr\u00fcn.txt"
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        " {top}/src/b.py",
+        "{top}/src/b.py\n",
+        "\t{top}/src/b.py ",
+        "{top}//src/./b.py",
+        "{top}/src/b.py/",
+        "{top}/other/../src/b.py",
+        "~/repo/src/b.py",
+        "{top}/gru\u0308n.txt",
+        "{top}/gr\u00fcn.txt",
+    ],
+)
+def test_what_a_program_makes_of_a_path_is_judged(one: Agent, hermetic: Path, spelling: str) -> None:
+    top = one.repository.path
+    one.repository.write(HELD, "x")
+    one.repository.guard("reserve", "src", HELD, who="alice")
+    if spelling.startswith("~"):
+        (hermetic / "repo").symlink_to(top)
+    assert "alice" in reason(one.edit(spelling.format(top=top)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "*** Update File: src/b.py\r\n@@\r\n-x\r\n+y\r",
+        "  *** Update File:   src/b.py  \n@@\n-x\n+y",
+        "*** Update File: a.txt\n*** Move to:src/b.py\n@@\n-x\n+y",
+        "*** Environment ID: e\n*** Delete File: ./src/../src/b.py",
+        "*** Add File: new\u2028*** Add File: src/b.py\n+x",
+        "*** Add File: li\u2028ne.txt\n+x",
+        "*** Add File: form\ffeed.txt\n+x",
+    ],
+)
+def test_patches_with_odd_heads(one: Agent, text: str) -> None:
+    names = ["li\u2028ne.txt", "form\ffeed.txt"]
+    for name in names:
+        one.repository.write(name, "x")
+    one.repository.guard("reserve", "src", "li*", "form*", who="alice")
+    assert "alice" in reason(one.patch(text))
+
+
 # Who is it
 
 
@@ -552,6 +598,49 @@ def test_without_python_the_path_counts_and_not_only_the_directory(
     for path in (plain.path / "a.txt", Path("/nowhere/at/all")):
         done = edit(path)
         assert (done.code, done.out) == (0, b"") and "NOT JUDGED" in done.text
+
+
+def test_a_program_that_ignores_alarms_cannot_keep_guard_waiting(one: Agent) -> None:
+    """Its payload never ends. guard's deadline ends the wait, whatever signals the program has handed down."""
+    import signal
+    import subprocess
+
+    def handed_down() -> None:
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+
+    with subprocess.Popen(
+        [str(one.stub), "claude", "PreToolUse"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        cwd=one.repository.path, preexec_fn=handed_down,
+    ) as process:  # fmt: skip
+        assert process.stdin is not None and process.stdout is not None
+        said = process.stdout.read()
+        assert process.wait() == 2
+        assert "in time" in json.loads(said)["reason"]
+
+
+def test_a_refusal_that_nobody_reads_is_no_silence(one: Agent) -> None:
+    """Copilot is answered with exit 0 where it reads Claude's files: then the output must have arrived."""
+    one.repository.guard("reserve", "src", who="alice")
+    told = {"sessionId": "s", "cwd": str(one.repository.path), "tool_name": "Write", "tool_input": {"path": "src/b.py"}}
+    line = f"exec '{one.stub}' claude PreToolUse >/dev/full"
+    env = {"COPILOT_CLI": "1"}
+    done = run(["/bin/sh", "-c", line], cwd=one.repository.path, env=env, stdin=json.dumps(told).encode())
+    assert done.code == 2
+
+
+@pytest.mark.parametrize("bound", [{"PATH": "/nowhere"}, {"GIT_DIR": "/nowhere"}, {"GIT_DIR": "/"}])
+def test_without_python_guard_is_found_though_git_does_not_say_where(
+    one: Agent, hermetic: Path, tmp_path: Path, bound: dict[str, str]
+) -> None:
+    broken(one.repository, one.stub, hermetic, "no python")
+    one.repository.git("worktree", "add", "-q", str(tmp_path / "other"))
+    for top in (one.repository.path, one.repository.path / "src", tmp_path / "other"):
+        told = {"session_id": "s", "tool_name": "Write", "tool_input": {"file_path": "x"}}
+        done = run(
+            ["/bin/sh", str(one.stub), "claude", "PreToolUse"], cwd=top, env=bound, stdin=json.dumps(told).encode()
+        )
+        assert "cannot tell" in reason_of_any(done)
 
 
 @pytest.mark.parametrize("event", ["PostToolUse", "SessionStart", "SessionEnd"])
