@@ -147,7 +147,7 @@ def test_a_patch_that_is_typed_into_a_shell(command: str, paths: list[bytes]) ->
 )
 def test_paths_are_the_bytes_that_the_program_will_write_to(text: bytes, path: bytes) -> None:
     data = b'{"session_id":"s","cwd":"/r","tool_name":"Write","tool_input":{"file_path":%b}}' % text
-    assert payload.read(data, programs.CLAUDE).paths == (path,)
+    assert payload.read(data, programs.CLAUDE).paths[0] == path
 
 
 WRITE: dict[str, Any] = {"session_id": "s", "cwd": "/r", "tool_name": "Write"}
