@@ -20,10 +20,9 @@ def main() -> None:
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
     if sys.argv[1:2] == ["hook"] and len(sys.argv) > 2 and not sys.argv[2].startswith("-"):
         from guard.events import NAMES
-        from guard.install.through_line import by_hand
 
         if sys.argv[2] in NAMES:
-            sys.exit(by_hand(sys.argv[2], sys.argv[3:]))
+            sys.exit(_judged(sys.argv[2], sys.argv[3:]))
     gc.disable()  # looking for garbage in what is being imported finds none, and takes 2 ms
     from guard.commands.plain import understood
 
@@ -35,6 +34,16 @@ def main() -> None:
 
     gc.enable()
     run()
+
+
+def _judged(event: str, arguments: list[str]) -> int:
+    if event == "pre-receive":
+        from guard.receive import by_hand
+
+        return by_hand()
+    from guard.install.through_line import by_hand as judged
+
+    return judged(event, arguments)
 
 
 def _refused(reason: str) -> int:

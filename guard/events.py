@@ -70,10 +70,17 @@ def _of_push(started: Started) -> list[Change]:
     return changes.of_push(lines, started.place, started.entries)
 
 
+def _of_received(started: Started) -> list[Change]:
+    from guard.repo import changes
+
+    return changes.of_received(changes.received_refs(started.stdin))
+
+
 EVENTS = (
     Event("pre-commit", "commit", _of_commit, framework_id="guard"),
     Event("pre-merge-commit", "merge", _of_merge, framework_id="guard-merge"),
     Event("pre-push", "push", _of_push, reads_stdin=True, judged_first=True, framework_id="guard-push"),
+    Event("pre-receive", "push", _of_received, reads_stdin=True, judged_first=True, receives=True),
 )
 """In the order in which they are installed and shown."""
 
@@ -85,12 +92,18 @@ def by_name(name: str) -> Event:
     return _BY_NAME[name]
 
 
-def installed_in(*, bare: bool) -> tuple[Event, ...]:
+def installed_in(*, bare: bool, worktrees: bool = False) -> tuple[Event, ...]:
     """The events whose hooks ``guard install`` puts into a repository.
 
-    A bare repository gets those of commits too: worktrees can be linked to it, and they share its hooks.
+    Others push to a bare repository, and nobody commits there, unless ``worktrees`` are linked to it: these share its
+    hooks.
     """
-    return tuple(event for event in EVENTS if bare or not event.receives)
+    return tuple(event for event in EVENTS if (bare if event.receives else worktrees or not bare))
+
+
+def installed_at(place: Place) -> tuple[str, ...]:
+    """The names of the events whose hooks belong into the repository at a place."""
+    return tuple(event.name for event in installed_in(bare=place.bare, worktrees=place.has_worktrees))
 
 
 _BY_NAME = {event.name: event for event in EVENTS}

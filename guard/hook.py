@@ -525,7 +525,12 @@ def _stdin(*, marked: bool) -> bytes:
     return lines.removesuffix(END_OF_PUSH) if marked else lines
 
 
-def _settings(place: Place, *, also: Sequence[bytes] = ()) -> tuple[Settings, list[Stamp], list[Configured]]:
+def _settings(
+    place: Place,
+    *,
+    also: Sequence[bytes] = (),
+    select: Callable[[list[Configured]], list[Configured]] = lambda entries: entries,
+) -> tuple[Settings, list[Stamp], list[Configured]]:
     """What is set here, with the stamps of the files it was read from and of ``also``, and git's configuration.
 
     The stamps are taken before and after reading, and are proven only when both are the same and were old before: a
@@ -538,7 +543,7 @@ def _settings(place: Place, *, also: Sequence[bytes] = ()) -> tuple[Settings, li
     watched = (*settings.watched_files(standpoint.environment(), [], place), *also)
     while True:
         before = [freshness.aged(path, now_ns=now_ns) for path in watched]
-        entries = config()
+        entries = select(config())  # those that count
         found = settings.read(standpoint.environment(), entries, place)
         if set(found.watched) <= set(watched):
             break
@@ -604,3 +609,8 @@ def _now_ms() -> int:
     import time
 
     return time.time_ns() // 1_000_000
+
+
+# What the hook of a repository that others push to needs of all this, too (guard/receive.py).
+ask_server, lines_from_git, quietly, read_settings = _ask_server, _stdin, _quietly, _settings
+register, say_what_counts, summary, write_log = _register, _say_what_counts, _summary, _recorded

@@ -17,8 +17,13 @@ def verdict(store: Store, changes: Sequence[Change], *, project: str, me: str, f
     return Verdict(tuple(conflicts(changes, snapshot.reservations, me=me, fold=fold)), snapshot.generation)
 
 
-def conflicts(changes: Iterable[Change], reservations: Iterable[Reservation], *, me: str, fold: bool) -> list[Conflict]:
-    """Every changed path with each exclusive reservation of somebody else that covers it or a directory above it."""
+def conflicts(
+    changes: Iterable[Change], reservations: Iterable[Reservation], *, me: str | None, fold: bool
+) -> list[Conflict]:
+    """Every changed path with each exclusive reservation of somebody else that covers it or a directory above it.
+
+    ``me`` is None for somebody who is no holder: then each of the reservations is somebody else's.
+    """
     theirs = [row for row in reservations if row.exclusive and row.holder != me]
     if not theirs:
         return []
@@ -30,6 +35,19 @@ def conflicts(changes: Iterable[Change], reservations: Iterable[Reservation], *,
         for change in changes
         for number in sorted({number for path in change.judged_paths for number in union.attribute(path)})
     ]
+
+
+def unexplained(
+    changes: Sequence[Change], reservations: Iterable[Reservation], *, me: str | None, fold: bool
+) -> list[Conflict]:
+    """As :func:`conflicts`, with all active reservations: none of them is found through an index."""
+    from guard.patterns.grammar import covering
+    from guard.union.patterns import Matcher, table_of
+
+    rows = [row for row in reservations if row.exclusive and row.holder != me]
+    matcher = Matcher(table_of((covering(row.pattern) for row in rows), fold=fold), fold=fold)
+    touched = [change for change in changes if any(map(matcher.covers, change.judged_paths))]
+    return conflicts(touched, rows, me=me, fold=fold) if touched else []
 
 
 def below(directories: Iterable[bytes], reservations: Iterable[Reservation], *, me: str, fold: bool) -> list[Conflict]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from guard.model import Conflict, Reservation
     from guard.repo.changes import OneSided
+    from guard.repo.pusher import Pusher
     from guard.stores.interface import Kind
 
 LINES_MAX = 25
@@ -23,6 +24,8 @@ LINES_MAX = 25
 PATHS_TYPED = 5
 """Paths in the longest command that names paths one by one."""
 IDS_TYPED = 12
+RECEIVED_LINES_MAX = 10
+"""Lines in the longest refusal of a push by the server."""
 DROPPED_SHOWN = 10
 WAIT = "5m"
 """How long the suggested command waits: coding agents' shells end a command that takes longer."""
@@ -85,6 +88,52 @@ def refusal_text(
     lines = [f"guard: {verdict}: it changes {count} reserved by {holders(rows, me=me)}.", ""]
     lines += [*_conflict_lines(conflicts, now=now, room=room, see_all=situation.see_all), ""]
     return "\n".join([*lines, *steps, last])
+
+
+def received_text(
+    conflicts: Sequence[Conflict], who: Pusher, *, repository: bytes, now: int, refused: bool = True
+) -> str:
+    """What somebody reads whose push a server refuses: at most :data:`RECEIVED_LINES_MAX` lines.
+
+    It need not have guard there, so the next steps say where they work. ``repository`` is the path on the server.
+    """
+    paths = len({conflict.path for conflict in conflicts})
+    count = "1 path that is" if paths == 1 else f"{paths} paths that are"
+    groups = by_reservation(conflicts)
+    rows = [row for row, _ in groups]
+    verdict = "push refused" if refused else "warning, this push goes through (mode warn)"
+    lines = [f"guard: {verdict}: it changes {count} reserved by {holders(rows)}."]
+    shown = 2 if len(groups) == 2 else 1
+    for row, group in groups[:shown]:
+        lines += _group_lines(row, group, 1, now=now, among={row.holder for row in rows})
+    if len(groups) > shown:
+        rest = len(groups) - shown
+        lines.append(f"  … and {rest} more {'reservation' if rest == 1 else 'reservations'}")
+    if not refused:
+        return "\n".join(lines)
+    lines.append(f"  {_pusher_line(who, rows, repository)}")
+    if who.forge:
+        lines.append("  A merge in the web interface is pushed by whoever clicked.")
+    ids = " ".join(str(row.id) for row in rows[:IDS_TYPED])
+    lines.append(
+        f"  To end theirs, in a clone with guard: guard break {ids} --reason 'why'   (ask first; they are told)"
+    )
+    return "\n".join(lines)
+
+
+def _pusher_line(who: Pusher, rows: Sequence[Reservation], repository: bytes) -> str:
+    """Who the server takes the pusher for, and what makes a reservation theirs."""
+    if not who.name:
+        asked = f" ({safe(who.source)}, which is empty)" if who.source else ""
+        return f"Nobody can tell who pushes{asked}, so what is reserved is refused to everybody."
+    as_holder = f" as the holder {safe(who.holder)}" if who.holder is not None else ""
+    line = f"You push as {safe(who.name)}{as_holder} (from {safe(who.source)})."
+    made_from = [row.principal for row in rows if row.principal and row.principal not in who.principals]
+    name, principal = pasted(f"guard.{who.name}.principal".encode()), pasted((made_from or [""])[0].encode())
+    if not (made_from and name and principal and pasted(repository)):
+        return line
+    command = f"git -C {pasted(repository)} config --add {name} {principal}"
+    return f"{line} Are you {safe(made_from[0])}, too? On the server: {command}"
 
 
 def dropped_text(lost: Sequence[OneSided], rows: Sequence[Reservation]) -> str:

@@ -120,6 +120,12 @@ def wait_for(process: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
+def stop(process: int) -> None:
+    """Kills a process of ours, and waits for its end."""
+    os.kill(process, 9)
+    wait_for(process)
+
+
 # Files
 
 

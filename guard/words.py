@@ -202,11 +202,21 @@ def said(error: GuardError) -> int:
     return error.code
 
 
+_before_lines: list[str] = []
+
+
+def begin_lines_with(prefix: str) -> None:
+    """From now on, each line for people begins so: some servers show no others to whoever pushes."""
+    _before_lines[:] = [prefix]
+
+
 def to_stderr(text: str) -> None:
     """Writes a message for people, in the encoding of standard error; what that cannot hold is escaped.
 
     Never fails, because there is nobody left who could be told.
     """
+    for prefix in _before_lines:
+        text = "\n".join(prefix + line for line in text.split("\n"))
     encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
     data = (text + "\n").encode(encoding, "backslashreplace")
     try:

@@ -259,6 +259,7 @@ def test_a_bare_repository_pushes(tmp_path: Path) -> None:
     made.commit("free.txt", "new\n")
     made.git("push", "-q", "../bare.git", "HEAD:fine")
     bare = Repository(tmp_path / "bare.git")
+    bare.worktree(tmp_path / "linked", "linked")  # else nobody works there, and others only push to it
     bare.install()
     bare.guard("reserve", "held", who="alice")
     bare.git("init", "-q", "--bare", str(tmp_path / "remote.git"))

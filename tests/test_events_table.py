@@ -22,16 +22,20 @@ def test_every_name_and_id_stands_once_in_the_table() -> None:
 
 
 def test_an_event_that_receives_is_installed_in_bare_repositories_alone() -> None:
-    assert set(events.installed_in(bare=True)) == set(events.EVENTS)
-    assert not any(event.receives for event in events.installed_in(bare=False))
+    assert [event.name for event in events.installed_in(bare=True)] == ["pre-receive"]
+    assert set(events.installed_in(bare=True, worktrees=True)) == set(events.EVENTS)
+    for worktrees in (False, True):
+        assert not any(event.receives for event in events.installed_in(bare=False, worktrees=worktrees))
 
 
 @pytest.mark.parametrize("event", events.EVENTS, ids=events.NAMES)
 def test_the_hook_file_knows_the_event_and_its_verb(event: events.Event, repository: Repository) -> None:
     """The verb is what the hook itself says when no Python can be asked."""
     (repository.git_dir / "guard" / "python").unlink()
-    line = f"refs/heads/x {'1' * 40} refs/heads/x {'0' * 40}\n".encode()
-    done = run([str(repository.git_dir / "hooks" / event.name)], cwd=repository.path, stdin=line)
+    names = f"refs/heads/x {'1' * 40} refs/heads/x {'0' * 40}\n".encode()
+    line = f"{'0' * 40} {'1' * 40} refs/heads/x\n".encode() if event.receives else names
+    copy = repository.git_dir / "guard" / "hook"
+    done = run(["sh", str(copy), event.name], cwd=repository.path, stdin=line)
     assert done.code == 3, done.text
     assert f"whether this {event.verb} touches" in done.text
 
@@ -63,5 +67,8 @@ def test_every_event_lists_its_changes(
     head = repository.head()
     parent = repository.git("rev-parse", "HEAD^", expect=None).out.decode().strip()
     stdin = f"refs/heads/main {head} refs/heads/main {parent}\n".encode() if event.reads_stdin else b""
+    if event.receives:
+        repository.git("update-ref", "refs/heads/main", parent)
+        stdin = f"{parent} {head} refs/heads/main\n".encode()
     changes = event.changes(events.Started(place, {}, ("origin", "url"), stdin))
     assert [change.path for change in changes] == [b"a.txt"]

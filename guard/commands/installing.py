@@ -122,11 +122,16 @@ def demo(here: Here, keep: bool) -> int:
 def hook(event: str, arguments: tuple[str, ...]) -> int:
     """Judge as the installed hooks do: for hook managers and hooks of your own.
 
-    EVENT is pre-commit, pre-merge-commit or pre-push; the ARGUMENTS and standard input are those git gave the hook.
+    EVENT is pre-commit, pre-merge-commit or pre-push; or pre-receive, where others push to. The ARGUMENTS and standard
+    input are those git gave the hook.
     """
-    from guard.install.through_line import by_hand
+    if event == "pre-receive":
+        from guard.receive import by_hand
 
-    return by_hand(event, arguments)
+        return by_hand()
+    from guard.install.through_line import by_hand as judged
+
+    return judged(event, arguments)
 
 
 def _with_store_note(here: Here, report: Any) -> Any:

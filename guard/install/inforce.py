@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from guard.events import NAMES as EVENTS
-from guard.events import by_name
-from guard.install import configured, hookdir, hookfile, managers, placement, pythons
+from guard.events import by_name, installed_at
+from guard.install import configured, forges, hookdir, hookfile, managers, placement, pythons
 from guard.install.configured import HookConfig
 from guard.install.draft import Draft
 from guard.install.hookdir import HookDir
@@ -97,7 +96,13 @@ class World(Record):
 
     def path(self, event: str) -> bytes:
         """The path at which git looks for the event's hook; b"" if git looks nowhere."""
-        return os.path.join(self.directory.path, event.encode()) if self.directory.path else b""
+        named = os.path.join(self.directory.path, event.encode()) if self.directory.path else b""
+        return forges.hook_file(self.place, event, self.files) or named
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """The events whose hooks belong here."""
+        return installed_at(self.place)
 
     @property
     def can_configure(self) -> bool:
@@ -114,9 +119,9 @@ def look(place: Place, entries: Sequence[Configured] | None = None) -> World:
 def reasons_not_in_force(place: Place, entries: Sequence[Configured]) -> list[Problem]:
     """Why some event's hook does not run here, or runs too early or too late; [] when every event's runs in time."""
     world = look(place, entries)
-    found = [find(world, event) for event in EVENTS]
+    found = [find(world, event) for event in world.events]
     problems = [problem for event, wrong in found for problem in wrong if _lets_pass(event, problem)]
-    return _merged([*problems, *_override_problems(world.directory)])
+    return _merged([*problems, *_override_problems(world.directory)], world.events)
 
 
 def _lets_pass(event: Event, problem: Problem) -> bool:
@@ -128,11 +133,11 @@ def status(place: Place) -> Status:
     """Looks at everything between git and a verdict."""
     world = look(place)
     events, problems = [], []
-    for event in EVENTS:
+    for event in world.events:
         found, wrong = find(world, event)
         events.append(found)
         problems += wrong
-    problems = _merged(problems)
+    problems = _merged(problems, world.events)
     notes: list[str] = []
     if world.directory.owner == hookdir.LEFTHOOK and any(event.how == HOOK for event in events):
         notes.append("lefthook moves guard's hooks aside when it synchronizes: guard install says what to add")
@@ -140,6 +145,11 @@ def status(place: Place) -> Status:
         problems += _data_problems(world, events, notes)
     problems += _override_problems(world.directory)
     problems += _mode_problems(world, notes)
+    if place.bare and any(event.in_force for event in events):
+        from guard.install import serving
+
+        problems += serving.look_at_store(world)
+        notes += serving.notes(world)
     return Status(tuple(events), tuple(problems), tuple(notes))
 
 
@@ -332,13 +342,13 @@ def whose(world: World) -> str:
     }[directory.owner]
 
 
-def _merged(problems: list[Problem]) -> list[Problem]:
+def _merged(problems: list[Problem], events: Sequence[str]) -> list[Problem]:
     """Each thing once; and "not installed" as one sentence."""
     absent = [problem for problem in problems if problem.code == "not-installed"]
     once = list(dict.fromkeys(problem for problem in problems if problem.code != "not-installed"))
     if not absent:
         return once
-    if len(absent) == len(EVENTS):
+    if len(absent) == len(events):
         return [Problem("not-installed", "guard's hooks are not installed in this repository", "guard install")]
     return [*once, *absent]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from guard.events import NAMES as EVENTS
-from guard.install import configured, generators, hookdir, hookfile, managers, pythons
+from guard.install import configured, generators, hookdir, hookfile, managers, pythons, serving
 from guard.install.draft import KEPT
 from guard.install.inforce import (
     ASIDE,
@@ -45,14 +45,16 @@ def plan_install(place: Place) -> Plan:
     _refuse_older(plan)
     _lay_data(plan)
     _fix_project(plan)
-    for event in EVENTS:
+    for event in plan.world.events:
         _install_event(event, plan)
     _say_lefthook(plan.world, plan)
-    found = [find(plan.world, event) for event in EVENTS]
+    found = [find(plan.world, event) for event in plan.world.events]
     missing = [event.event for event, _ in found if not event.in_force]
     for problem in dict.fromkeys(problem for _, wrong in found for problem in wrong):
         if problem.code in ("noexec", "misplaced"):
             plan.notes.append(f"{problem.what} (repair: {problem.repair})")
+    if place.bare:
+        plan.notes += serving.notes(plan.world)
     if missing:
         plan.code = EXIT_REFUSED
         plan.notes.append(f"not in force for {', '.join(missing)}. When that is done, check with: guard status")
@@ -157,8 +159,8 @@ def _install_free(world: World, event: str, found: Event, plan: Plan) -> None:
 def _take(world: World, event: str, plan: Plan) -> None:
     """Puts guard's hook into the hooks directory, and keeps what is there."""
     path = world.path(event)
-    if not os.path.isdir(world.directory.path):
-        plan.files.make_directory(world.directory.path)
+    if not os.path.isdir(os.path.dirname(path)):
+        plan.files.make_directory(os.path.dirname(path))
     _note_directory(plan)
     _settle_generated(path, plan)
     if plan.files.is_ours(path):
@@ -271,8 +273,8 @@ def _say_lefthook(world: World, plan: Plan) -> None:
         return
     configs = hookdir.lefthook_configs(world.place)
     texts = [plan.files.read(config) for config in configs]
-    missing = [event for event in EVENTS if not any(managers.calls_guard(text, event) for text in texts)]
-    for event in EVENTS:
+    missing = [event for event in world.events if not any(managers.calls_guard(text, event) for text in texts)]
+    for event in world.events:
         uninstalled = [problem for problem in find(world, event)[1] if problem.code == "manager-not-installed"]
         plan.notes += [f"{problem.what}: {problem.repair}" for problem in uninstalled]
     if missing:

@@ -43,8 +43,7 @@ def _plainly_installed(place: Place, entries: Sequence[Configured]) -> bool:
     directory = _hooks_directory(place, entries)
     if directory is None or not os.path.isfile(os.path.join(place.own_dir, b"python")):
         return False
-    names = (event.name.encode() for event in events.installed_in(bare=place.top is None))
-    paths = [os.path.join(directory, name) for name in names]
+    paths = [os.path.join(directory, name.encode()) for name in events.installed_at(place)]
     return all(hookfile.runs(path) and hookfile.is_ours(path) for path in paths)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from guard.events import NAMES as EVENTS
-from guard.install import configured, hookdir, managers
+from guard.install import configured, forges, hookdir, managers
 from guard.install.draft import temporaries
 from guard.install.inforce import PROJECT, look, mine_elsewhere
 from guard.install.plan import Plan
@@ -25,6 +25,8 @@ def plan_uninstall(place: Place) -> Plan:
     for event in EVENTS:
         for directory in directories:
             withdraw(os.path.join(directory, event.encode()), plan)
+        if forge := forges.hook_file(place, event, plan.files):
+            withdraw(forge, plan)
         if configured.read(world.entries, event).local:
             plan.unconfigure(event)
             plan.done.append(f"Removed hook.guard-{event} from git's configuration.")

@@ -177,6 +177,64 @@ def _of_tree(tree: bytes, globs: Sequence[bytes]) -> list[bytes]:
     return git.differing_from_all(tree, git.trees_of(globs, every=False) or [git.empty_tree()])
 
 
+EVERY_REF = (b"refs/*",)
+"""The globs of all refs of a repository."""
+
+
+class ReceivedRef(Record):
+    """A line of what git tells a pre-receive hook (githooks(5)). An oid of only zeros means there is none."""
+
+    old: bytes
+    new: bytes
+    name: bytes
+
+
+def received_refs(lines: bytes) -> list[ReceivedRef]:
+    """The lines "old new ref". Raises :class:`git.GitError` for a line that is not of that form."""
+    refs = []
+    for line in lines.removesuffix(b"\n").split(b"\n") if lines else ():
+        words = line.split(b" ", 2)
+        if len(words) != 3 or not (published.is_oid(words[0]) and published.is_oid(words[1])):
+            raise git.GitError(f"git told the pre-receive hook a line that is no ref update: {line[:200]!r}")
+        refs.append(ReceivedRef(*words))
+    return refs
+
+
+def of_received(refs: list[ReceivedRef]) -> list[Change]:
+    """What a push changes in the repository that receives it, commit by commit.
+
+    Judged are the commits that no ref of this repository reaches, those that a forced update takes away, and trees
+    that are sent by themselves, in tags. A ref that is deleted is nothing to judge. The number of processes depends
+    neither on that of commits nor on that of refs, but on that of trees.
+    """
+    sent = [PushedRef(ref.name, ref.new, ref.name, ref.old) for ref in refs if not is_zero(ref.new)]
+    if not sent:
+        return []
+    trees, kept = _without_commits(sent)
+    tips = [ref.local_oid for ref in kept if not is_zero(ref.local_oid)]
+    new = git.history(tips, without=(), tracking=EVERY_REF, strict=True) if tips else []
+    parts = [(commit, False) for commit in new] + [(commit, True) for commit in _taken_away(kept, tips)]
+    return [Change(path) for tree in trees for path in _of_tree(tree, EVERY_REF)] + [
+        Change(path, commit.oid, commit.at, discarded=discarded, submodule=path in commit.submodules)
+        for commit, discarded in parts
+        for path in commit.paths
+    ]
+
+
+def _taken_away(refs: list[PushedRef], tips: list[bytes]) -> list[git.Commit]:
+    """The commits that updates take away: the old value of a ref reaches them, no new one does, and no other ref."""
+    updated = [ref for ref in refs if not is_zero(ref.remote_oid)]
+    # With "..." git finds where the two parted, also when commits have impossible times.
+    both = [
+        ref.remote_oid if is_zero(ref.local_oid) else b"%b...%b" % (ref.local_oid, ref.remote_oid) for ref in updated
+    ]
+    if not both or not git.history(both, without=tips, strict=True):
+        return []
+    names = {ref.remote for ref in updated}
+    kept = [oid for oid, name in git.refs_below("refs/") if name not in names]
+    return git.history(both, without=[*tips, *kept], strict=True)
+
+
 def _discarded(refs: list[PushedRef], tips: list[bytes], destinations: Sequence[bytes]) -> list[git.Commit]:
     """The commits that forced updates take away, and that no other remote-tracking ref is known to keep.
 

@@ -120,7 +120,11 @@ def _ended(
     process: int, command: Sequence[bytes | str], files: Sequence[int], accept: tuple[int, ...]
 ) -> tuple[int, bytes]:
     try:
-        status = system.wait_for(process)
+        try:
+            status = system.wait_for(process)
+        except BaseException:  # a time limit has passed: git must not go on working for nobody
+            system.stop(process)
+            raise
         if status not in accept:
             said = contents_of(files[2]).decode("utf-8", "replace").strip()
             asked = " ".join(os.fsdecode(word) for word in ("git", *command[3:8]))
@@ -273,19 +277,21 @@ def between(old: bytes | str, new: bytes | str) -> list[bytes]:
     return _names(_listed(["-c", "core.fsmonitor=", "diff-tree", "-r", *LISTING, old, new, "--"]))
 
 
-def history(tips: Iterable[bytes], *, without: Iterable[bytes], tracking: Iterable[bytes] = ()) -> list[Commit]:
+def history(
+    tips: Iterable[bytes], *, without: Iterable[bytes], tracking: Iterable[bytes] = (), strict: bool = False
+) -> list[Commit]:
     """The commits that ``tips`` reach and ``without`` do not, newest first; both are hex oids. One process.
 
     A tip may also be "OID...OID" (gitrevisions(7)): what either reaches and not both.
 
     ``tracking``: what the refs reach that match one of these globs is left out too. An oid that is unknown here is
-    passed over. A merge counts for the paths in which it differs from all its parents (git-diff-tree(1), -c), a root
-    commit for all of its paths.
+    passed over; with ``strict`` it is an error. A merge counts for the paths in which it differs from all its parents
+    (git-diff-tree(1), -c), a root commit for all of its paths.
     """
     asked = b"".join([b"%b\n" % oid for oid in tips] + [b"^%b\n" % oid for oid in without])
     flags = ("--no-color", "--no-show-signature", "--no-notes", "--encoding=UTF-8", "--format=/%H %ct", "-c")
     # --ignore-missing goes first: git reads stdin where it meets --stdin.
-    log = ("-c", "log.showRoot=true", "log", "--ignore-missing", "--stdin")
+    log = ("-c", "log.showRoot=true", "log", *(() if strict else ("--ignore-missing",)), "--stdin")
     left_out: list[bytes | str] = ["--not", *(b"--glob=" + glob for glob in tracking)]
     return _commits(_listed([*log, *flags, *RAW, *left_out], stdin=asked))
 
@@ -311,7 +317,12 @@ def last_changes(base: bytes, tip: bytes, paths: Collection[bytes]) -> dict[byte
 
 def remote_refs() -> list[tuple[bytes, bytes]]:
     """Every ref below refs/remotes/, as (hex oid, full name)."""
-    lines = run(["for-each-ref", "--format=%(objectname) %(refname)", "refs/remotes/"]).splitlines()
+    return refs_below("refs/remotes/")
+
+
+def refs_below(prefix: str) -> list[tuple[bytes, bytes]]:
+    """Every ref whose full name begins so, as (hex oid, full name)."""
+    lines = run(["for-each-ref", "--format=%(objectname) %(refname)", prefix]).splitlines()
     return [(oid, name) for oid, _, name in (line.partition(b" ") for line in lines)]
 
 

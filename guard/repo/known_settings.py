@@ -183,14 +183,14 @@ PUSHER = Known(
     (),
     "the forge's variable, else REMOTE_USER, else the account",
     _variable_fault,
-    "Not in this version yet. On a server: the environment variable that names who pushes.",
+    "On a server: the environment variable that names who pushes.",
 )
 PRINCIPAL = Known(
     "guard.<pusher>.principal",
     (),
     "none",
     _anything,
-    "Not in this version yet. On a server: an account and host (alice@laptop) from which this pusher reserves.",
+    "On a server: an account and host (alice@laptop) from which this pusher reserves.",
     several=True,
 )
 SKIP = Known("", ("GUARD_SKIP",), "0", _anything, "1 goes once past guard; this is said, and recorded in the log.")

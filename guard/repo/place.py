@@ -16,18 +16,26 @@ class Place(Record):
     """A repository as seen from one of its worktrees; all paths are absolute.
 
     ``git_dir`` belongs to this worktree, ``common_dir`` to all of them (gitrepository-layout(5)). ``top`` is None
-    in a bare repository; ``prefix`` is the current directory below ``top``, without slashes at its ends.
+    where there is no work tree; ``bare`` tells that there shall be none. ``prefix`` is the current directory below
+    ``top``, without slashes at its ends.
     """
 
     git_dir: bytes
     common_dir: bytes
     top: bytes | None
     prefix: bytes = b""
+    bare: bool = False
 
     @property
     def own_dir(self) -> bytes:
         """Where guard keeps what belongs to the whole repository."""
         return os.path.join(self.common_dir, b"guard")
+
+    @property
+    def has_worktrees(self) -> bool:
+        """Are worktrees linked to the repository?"""
+        directory = os.path.join(self.common_dir, b"worktrees")
+        return os.path.isdir(directory) and bool(os.listdir(directory))
 
     @property
     def unions_dir(self) -> bytes:
@@ -57,12 +65,13 @@ def discover() -> Place:
     answers = said.split(b"\n")[:-1]
     if len(answers) != expected:  # a path with a newline in it
         answers = [git.run(["rev-parse", question]).removesuffix(b"\n") for question in questions[:expected]]
-    _, git_dir, common_dir, prefix, *top = answers
+    bare, git_dir, common_dir, prefix, *top = answers
     return Place(
         git_dir=git_dir,
         common_dir=os.path.realpath(os.path.join(standpoint.directory() or b"", common_dir)),
         top=top[0] if top else None,
         prefix=prefix.rstrip(b"/"),
+        bare=bare == b"true",
     )
 
 

@@ -119,6 +119,15 @@ def slot_of(environment: Mapping[bytes, bytes]) -> bytes:
     return slot if plain.isascii() and plain.isalnum() and not slot.startswith(b".") else b"@"
 
 
+def receiving_slot_of(environment: Mapping[bytes, bytes]) -> bytes:
+    """Where everybody's reservations are published for the hook of a repository that is pushed to.
+
+    Each account has its own. ``environment`` names no holder, so that no holder's directory is called the same and has
+    the same key.
+    """
+    return b"receive-" + slot_of(environment)
+
+
 def load(slot: bytes) -> Current | None:
     """What is published in a slot's directory; None when there is nothing that can be understood."""
     try:

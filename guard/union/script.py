@@ -94,7 +94,8 @@ def _lease(lease: Lease) -> Iterator[bytes]:
     if between is None:
         yield b"return 0\n"  # only Python can tell
         return
-    yield b"[ \"$g_event\" != pre-push ] && IFS='. ' read -r g_line g_n </proc/uptime" + _OR
+    yield b"case $g_event in pre-push | pre-receive) return 0 ;; esac\n"
+    yield b"IFS='. ' read -r g_line g_n </proc/uptime" + _OR
     yield b'[ "$g_line" -ge %d ] && [ "$g_line" -lt %d ]' % between + _OR
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
+import subprocess
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,19 @@ from pathspec import GitIgnoreSpec
 
 from guard.patterns.match import Union
 from guard.union.publish import ONE_FILE_MAX
-from tests.bench.scene import OTHER, Scene, crowded_patterns, guard_command, module, others_patterns, python
+from tests.bench.scene import (
+    OTHER,
+    Scene,
+    crowded_patterns,
+    guard_command,
+    module,
+    others_patterns,
+    python,
+    recorders,
+)
 from tests.bench.timing import Sample, call_ms, in_turns, process_ms
 from tests.support.agent_mail import PYTHON, RUST, Mail, Server
+from tests.support.repositories import age
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -199,6 +210,40 @@ def push(bench: Bench) -> Iterator[Row]:
         "one `git log --name-only` over them",
         reference,
     )
+    yield Row("the same", hook, None, "py0", py0, extra=True)
+
+
+def receive(bench: Bench) -> Iterator[Row]:
+    """The same commits in the repository that they are pushed to: its hook, as git-receive-pack(1) starts it."""
+    scene = bench.scene("receive", patterns=others_patterns(100))
+    unpushed(scene, commits=200)
+    remote, lines = scene.place / "remote.git", scene.place / "received"
+    old, new = scene.git("rev-parse", "origin/main"), scene.git("rev-parse", "main")
+    scene.git("push", "-q", "--no-verify", "origin", "main:refs/heads/waiting")
+    scene.git("-C", str(remote), "update-ref", "-d", "refs/heads/waiting")
+    scene.git("-C", str(remote), "config", "guard.project", scene.project())
+    subprocess.run((*guard_command(), "install"), cwd=remote, env=scene.env(), check=True, capture_output=True)
+    age(remote / "config")
+    lines.write_text(f"{old} {new} refs/heads/main\n")
+    env = {name: value for name, value in scene.hook_env().items() if name != "GIT_INDEX_FILE"} | {"GIT_DIR": "."}
+
+    def hook_ms() -> float:
+        return process_ms(("hooks/pre-receive",), env=env, cwd=remote, stdin=lines)
+
+    hook_ms()
+    with recorders(remote / "guard/python", scene.place / "recording", scene.place / "recorded"):
+        recorded = {**env, "PATH": f"{scene.place / 'recording'}:{env['PATH']}"}
+        for _ in range(2):
+            (scene.place / "recorded").write_text("")
+            process_ms(("hooks/pre-receive",), env=recorded, cwd=remote, stdin=lines)
+        expect_started((scene.place / "recorded").read_text().split(), CLEAR, "a push that is received")
+    hook_ms()
+    log = (f"{env['GIT_EXEC_PATH']}/git", "log", "--name-only", f"{old}..{new}")
+    hook, py0, reference = in_turns(
+        hook_ms, bench.py0(), lambda: process_ms(log, env=scene.env(), cwd=remote), runs=bench.runs
+    )
+    case = "pre-receive of 200 commits, 100 reservations, none touched"
+    yield Row(case, hook, 2.0, "one `git log --name-only` over them", reference)
     yield Row("the same", hook, None, "py0", py0, extra=True)
 
 
@@ -386,6 +431,7 @@ ROWS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "stale": stale,
     "refusal": refusal,
     "push": push,
+    "receive": receive,
     "ended": ended,
     "in-python": in_python,
     "reserve": reserve,

@@ -245,7 +245,7 @@ class Scene:
         """Which of git and Python a hook starts, in their order."""
         bin_ = self.place / "recording"
         log = self.place / "recorded"
-        with _recorders(self.repo / ".git/guard/python", bin_, log):
+        with recorders(self.repo / ".git/guard/python", bin_, log):
             env = self.hook_env()
             with open(stdin or os.devnull, "rb") as lines:
                 subprocess.run(
@@ -261,7 +261,7 @@ class Scene:
 
 
 @contextlib.contextmanager
-def _recorders(setting: Path, bin_: Path, log: Path) -> Iterator[None]:
+def recorders(setting: Path, bin_: Path, log: Path) -> Iterator[None]:
     """git and the hook's Python, each writing its name down before it does what it does."""
     bin_.mkdir(exist_ok=True)
     log.write_text("")
