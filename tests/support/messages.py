@@ -92,6 +92,7 @@ class _Reader:
 
     def __init__(self, functions: Mapping[str, ast.FunctionDef]) -> None:
         self._functions = functions
+        self._being_read: list[str] = []
 
     def texts(self, node: ast.expr, scope: ast.FunctionDef) -> set[str]:
         """Every text that an expression in a function can give; :data:`OPEN` stands for what is not known."""
@@ -107,8 +108,12 @@ class _Reader:
             both = product(self.texts(node.left, scope), self.texts(node.right, scope))
             return {left + right for left, right in both} - {OPEN + OPEN} or {OPEN}
         if isinstance(node, ast.Name):
-            values = list(self._assigned(node.id, scope))
-            return set[str]().union(*(self.texts(value, where) for value, where in values)) if values else {OPEN}
+            if node.id in self._being_read:
+                return set()  # a text that is made of the name's former one: the former ones are read as well
+            self._being_read.append(node.id)
+            values = [self.texts(value, where) for value, where in self._assigned(node.id, scope)]
+            self._being_read.pop()
+            return set[str]().union(*values) if values else {OPEN}
         return {OPEN}
 
     def _assigned(self, name: str, scope: ast.FunctionDef) -> Iterator[tuple[ast.expr, ast.FunctionDef]]:
@@ -130,8 +135,11 @@ class _Reader:
             yield value, scope
         elif isinstance(value, ast.Call):
             looked_up = value.func.value if isinstance(value.func, ast.Attribute) else None
+            if isinstance(looked_up, ast.Name):
+                given = (table for table, _ in self._assigned(looked_up.id, scope) if isinstance(table, ast.Dict))
+                looked_up = next(given, looked_up)
             if isinstance(looked_up, ast.Dict):
                 yield from ((each, scope) for each in (*looked_up.values, *value.args) if isinstance(each, ast.Tuple))
             elif asked := self._functions.get(_called(value)):
-                returned = [node.value for node in ast.walk(asked) if isinstance(node, ast.Return)]
-                yield from ((each, asked) for each in returned if isinstance(each, ast.Tuple))
+                returned = [node.value for node in ast.walk(asked) if isinstance(node, ast.Return) and node.value]
+                yield from (pair for each in returned for pair in self._pairs(each, asked))
