@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support.event_cases import no_python, settle
-from tests.support.repositories import Repository
+from tests.support.repositories import PACKAGE, Repository, run
 
 WAYS = ["variable", "option", "pairs", "GIT_CONFIG_GLOBAL", "HOME", "XDG_CONFIG_HOME", "GIT_CONFIG_SYSTEM"]
 
@@ -121,3 +122,18 @@ def test_the_repairs_that_are_named_work(repository: Repository, tmp_path: Path)
     repository.git("config", "--unset", "guard.db")
     repository.git("config", "--global", "--unset", "guard.db")
     assert "guard:" not in repository.git("commit", "-q", "--allow-empty", "-m", "m").text
+
+
+def test_an_agents_edit_says_the_same(repository: Repository, tmp_path: Path) -> None:
+    held(repository)
+    path = os.fsencode(repository.path / "src/auth/login.py")
+    code = (
+        "import os, sys; from guard.agents.edit import refusal_of_edit; "
+        "print(refusal_of_edit([os.fsencode(sys.argv[1])], os.getcwdb(), os.environb, os.fsencode(sys.argv[2])))"
+    )
+    command = [sys.executable, "-c", code, os.fsdecode(path), str(tmp_path / "note")]
+    env = {"PYTHONPATH": str(PACKAGE), "GUARD_AGENT": "bob"}
+    assert "alice holds" in run(command, cwd=repository.path, env=env).text
+    for _ in range(2):
+        said = run(command, cwd=repository.path, env={**env, "GUARD_PROJECT": "zzz"}).text
+        assert "names the project zzz, and this repository's is " in said

@@ -41,6 +41,7 @@ def refusal_of_edit(
             refused, said = decide(world, conflicts, what="edit")
             (refusals if refused else warnings).append(said)
         else:
+            warnings += [f"guard: {each.sentence()}" for each in world.diverted]
             world.refresh()
             quick.remember(note, located.place, environment, world.known)
     return "\n\n".join(refusals), "\n".join(warnings)

@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from guard.repo.diverted import Diversion
     from guard.repo.place import Place
     from guard.repo.settings import Settings
     from guard.stores.interface import Actor, Store
@@ -35,6 +36,7 @@ class World:
         self._settings: Settings | None = None
         self._known: Known | None = None
         self._store: Store | None = None
+        self._diverted: list[Diversion] = []
 
     @property
     def settings(self) -> Settings:
@@ -60,13 +62,21 @@ class World:
         assert self._known is not None
         return self._known
 
+    @property
+    def diverted(self) -> list[Diversion]:
+        """The settings that lead to another project or store than this repository's. Raises :class:`GuardError`."""
+        assert self.settings
+        return self._diverted
+
     def _read(self) -> None:
         from guard.repo import settings
+        from guard.repo.diverted import diversions
         from guard.repo.git import config
 
         self.enter()
         entries = config()
         self._settings = settings.read(self.environment, entries, self.place)
+        self._diverted = diversions(self._settings, self.environment, entries, self.place)
         values = [entry.value for entry in entries if entry.key == b"guard.autoreserve"]
         filters = any(entry.key.startswith(b"filter.") for entry in entries)
         self._known = Known(_auto_ms(values[-1] if values else b"off"), filters)
