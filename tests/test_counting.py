@@ -34,7 +34,7 @@ CAT = shutil.which("cat") or "cat"
 HOOKS = ("pre-commit", "pre-merge-commit", "pre-push")
 QUICK = {
     "commit": ["git check-ignore", "git diff-index"],
-    "merge": ["git check-ignore", "git diff-index"],
+    "merge": ["git check-ignore", "git diff-index", "git diff-index"],
     "push": ["cat", "git check-ignore", "git log"],
 }
 """What a clear verdict takes. Of a push, cat shows that the list of what is pushed was read to its end."""

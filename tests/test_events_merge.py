@@ -86,6 +86,19 @@ DROPS = [
     ("a strategy that keeps ours", "git merge -s ours hers", ["held/new", "held/x.txt"]),
     ("a strategy that keeps ours, in two steps", "git merge -s ours --no-commit hers; git commit -m m", TWO),
     ("an option that keeps ours in conflicts", f"{CONFLICT}; git merge -X ours hers", ["held/x.txt"]),
+    (
+        "an option that keeps ours in conflicts, and nothing else of theirs is held",
+        f"git checkout -q hers; git rm -q held/new; git commit -qnm m; change hers src/b.py; {CONFLICT}; "
+        "git merge -X ours hers",
+        ["held/x.txt"],
+    ),
+    (
+        "a driver that keeps ours",
+        f"git checkout -q hers; git rm -q held/new; git commit -qnm m; change hers src/b.py; {CONFLICT}; "
+        "git config merge.ours.driver true; mkdir -p .git/info; "
+        "echo 'held/x.txt merge=ours' >.git/info/attributes; git merge hers",
+        ["held/x.txt"],
+    ),
     ("an option that takes theirs in conflicts", f"{CONFLICT}; git merge -X theirs hers", ["held/x.txt"]),
     ("a conflict, ours taken", f"{TAKEN} --ours held/x.txt; git add -A; git commit -m m", ["held/x.txt"]),
     ("a conflict, theirs taken", f"{TAKEN} --theirs held/x.txt; git commit -am m", ["held/x.txt"]),
