@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from guard.install import generators, languages, managers, placement
+from guard.events import NAMES
+from guard.install import configured, generators, inforce, languages, managers, placement
+from guard.repo.place import discover
 from tests.support.repositories import PACKAGE, Repository, run
 
 COMMIT = languages.shell_line("pre-commit")
@@ -320,3 +322,33 @@ def test_what_the_pages_tell_people_to_paste_is_what_install_prints(page: str) -
     for event in ("pre-commit", "pre-merge-commit", "pre-push"):
         assert managers.lefthook_lines([event]) in text
     assert "guard/hook; [" not in text
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        (None, False),
+        ("#!/bin/sh\nlint\n", True),
+        (f"#!/bin/sh\nlint\n{COMMIT}\n", False),
+        (f"#!/bin/sh\n{COMMIT}\nlint\n", False),  # "misplaced" says it
+    ],
+    ids=["no hook", "a hook without guard", "a hook with guard", "a hook with guard too early"],
+)
+def test_a_hook_that_git_runs_after_the_configured_one_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None, said: bool
+) -> None:
+    """git 2.54 and later runs hooks of its configuration first. Only what is said is looked at here, with any git."""
+    made = Repository.make(tmp_path / "repository")
+    made.git("config", "core.hooksPath", ".githooks")
+    for event in ("pre-commit", "pre-push"):
+        made.git("config", f"hook.guard-{event}.command", configured.command(event).decode())
+        made.git("config", f"hook.guard-{event}.event", event)
+        if script is not None:
+            made.write(f".githooks/{event}", script.replace("pre-commit", event))
+            (made.path / f".githooks/{event}").chmod(0o755)
+    monkeypatch.chdir(made.path)
+    world = inforce.look(discover())._replace(git_version=(2, 54))
+    events = [inforce.find(world, event)[0] for event in NAMES]
+    assert [event.how for event in events][::2] == [inforce.CONFIGURED] * 2
+    notes = inforce.run_after_configured(world, events)
+    assert [".githooks/pre-commit after guard's configured hook" in note for note in notes] == [True] * said

@@ -141,6 +141,7 @@ def status(place: Place) -> Status:
     notes: list[str] = []
     if world.directory.owner == hookdir.LEFTHOOK and any(event.how == HOOK for event in events):
         notes.append("lefthook moves guard's hooks aside when it synchronizes: guard install says what to add")
+    notes += run_after_configured(world, events)
     if any(event.in_force for event in events):
         problems += _data_problems(world, events, notes)
     problems += _override_problems(world.directory)
@@ -151,6 +152,23 @@ def status(place: Place) -> Status:
         problems += serving.look_at_store(world)
         notes += serving.notes(world)
     return Status(tuple(events), tuple(problems), tuple(notes))
+
+
+def run_after_configured(world: World, events: Sequence[Event]) -> list[str]:
+    """Which hooks may stage files after guard has judged: git runs those in its configuration before that in the hooks
+    directory (git's hook.c, list_hooks).
+    """
+    notes = []
+    for event in events:
+        path = world.path(event.event)
+        if event.how != CONFIGURED or by_name(event.event).judged_first or not world.files.runs(path):
+            continue
+        if not world.files.is_ours(path) and not in_directory(world, event.event)[0].in_force:
+            notes.append(
+                f"git runs {safe(path)} after guard's configured hook for {event.event}: what it stages in addition is"
+                " not judged before the push. If it stages files, add guard's line to its end, too: guard help hooks"
+            )
+    return notes
 
 
 def find(world: World, event: str) -> tuple[Event, list[Problem]]:
