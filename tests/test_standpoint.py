@@ -64,7 +64,9 @@ def test_what_changed_meanwhile_counts_in_the_next_request(repository: Repositor
 
 
 def test_use_cases_work_from_there(repository: Repository) -> None:
-    leases.reserve(here(repository, "src", GUARD_AGENT="alice"), [b"b.py"], Wish())
+    alice = here(repository, "src", GUARD_AGENT="alice")
+    leases.reserve(alice, [b"b.py"], Wish())
+    alice.store.close()
     repository.write("src/b.py", "changed\n")
     repository.git("add", "-A")
     bob = here(repository, GUARD_AGENT="bob")
