@@ -137,3 +137,16 @@ def test_an_agents_edit_says_the_same(repository: Repository, tmp_path: Path) ->
     for _ in range(2):
         said = run(command, cwd=repository.path, env={**env, "GUARD_PROJECT": "zzz"}).text
         assert "names the project zzz, and this repository's is " in said
+
+
+def test_a_tracked_file_that_names_another_project_than_at_install_is_said(repository: Repository) -> None:
+    """A commit that somebody pushed may change it: until the next install, that is no reason to look elsewhere."""
+    repository.git("config", "--unset", "guard.project")
+    repository.write(".guardconfig", "[guard]\n\tproject = the shop\n")
+    assert "names the project the shop" in repository.git("commit", "-q", "--allow-empty", "-m", "m").text
+    repository.guard("install")
+    assert "guard:" not in repository.git("commit", "-q", "--allow-empty", "-m", "m").text
+    repository.write(".guardconfig", "[guard]\n\tproject = another\n")
+    said = repository.git("commit", "-q", "--allow-empty", "-m", "m").text
+    assert "the file .guardconfig names the project another, and this repository's is the shop" in said
+    assert "repair: guard install, which notes the name that the file now gives" in said

@@ -98,6 +98,10 @@ def _fix_project(plan: Plan) -> None:
     environment = {name: value for name, value in standpoint.environment().items() if name != b"GUARD_PROJECT"}
     place = plan.world.place
     found = settings.read(environment, plan.world.entries, place, default_store=os.sep, resolve=ssh_host)
+    if found.project.scope == settings.TRACKED.decode():
+        # Noted, so that a commit which changes the file does not lead elsewhere in silence.
+        noted = os.fsencode(safe(found.checked_project())) + b"\n"
+        plan.files.update(os.path.join(place.own_dir, PROJECT), noted, 0o644)
     if found.project.scope:
         return
     found = found._replace(project=found.project._replace(value=safe(found.project.value)))

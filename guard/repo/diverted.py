@@ -45,6 +45,10 @@ class Diversion(Record):
     def _undo(self, key: str) -> str:
         if self.setting.scope == "command":
             return f"leave out -c {key}=…, and: unset GIT_CONFIG_COUNT GIT_CONFIG_PARAMETERS"
+        from guard.repo.settings import TRACKED
+
+        if self.setting.scope == TRACKED.decode():
+            return "guard install, which notes the name that the file now gives"
         if self.setting.scope:
             return f"git config --{self.setting.scope} --unset {key}"
         if self.setting.source.startswith("the environment variable "):
