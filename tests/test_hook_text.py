@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -21,10 +22,12 @@ def test_a_hook_is_pure_ascii(hook: Path) -> None:
 
 @pytest.mark.parametrize("hook", HOOKS, ids=lambda path: path.name)
 @pytest.mark.parametrize("shell", ["dash", "bash", "busybox", "zsh", "mksh", "ksh93", "yash"])
-def test_every_shell_can_parse_it(hook: Path, shell: str) -> None:
+def test_every_shell_can_parse_it(hook: Path, shell: str, request: pytest.FixtureRequest) -> None:
     program = shutil.which(shell)
     if program is None:
         pytest.skip(f"{shell} is not installed")
+    if request.config.getoption("--sh") and os.path.samefile(program, "/bin/sh"):
+        return  # this run has put another shell in its place, and tests that one under its own name
     words = [program, "sh"] if shell == "busybox" else [program]
     done = run([*words, "-n", str(hook)], cwd=PACKAGE, env={"LC_ALL": "C"})
     assert done.code == 0, done.text
