@@ -57,7 +57,11 @@ def read(repository: Repository, typed: str, monkeypatch: pytest.MonkeyPatch, cw
     monkeypatch.chdir(repository.path / cwd)
     typed = typed.replace("{beside}", str(repository.path.parent)).replace("{top}", str(repository.path))
     view = Here(os.environb, os.getcwdb())
-    return [os.fsdecode(want.pattern) for want in arguments.wanted(view, [os.fsencode(typed)], verb=verb)]
+    try:
+        return [os.fsdecode(want.pattern) for want in arguments.wanted(view, [os.fsencode(typed)], verb=verb)]
+    finally:
+        if "store" in view.__dict__:  # it was asked, and so it is open
+            view.store.close()
 
 
 def granted(repository: Repository, *typed: str, cwd: str = "", env: dict[str, str] | None = None) -> list[str]:
