@@ -298,12 +298,16 @@ def test_after_the_noted_pythons_the_guard_on_path_judges(
     assert "src/auth/login.py" in pushed.text
 
 
-def test_a_guard_in_the_repository_is_not_started(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A PATH with "." in it must not let the repository's files run as guard."""
+@pytest.mark.parametrize("entry", [".", "", "./", "bin/.."])
+def test_a_guard_in_the_repository_is_not_started(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch, entry: str
+) -> None:
+    """A PATH with "." in it, or an empty entry, which means the same, must not let the repository's files run."""
     _note(repository, UNUSABLE[0])
     trap = repository.path / "guard"
     trap.write_text('#!/bin/sh\necho trapped >>"$HOME/ran"\n')
     trap.chmod(trap.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("PATH", f".:{os.environ['PATH']}")
+    (repository.path / "bin").mkdir()
+    monkeypatch.setenv("PATH", f"{entry}:{os.environ['PATH']}")
     assert repository.commit("free.txt", who="bob", expect=1).code == 1
     assert ran() == []
