@@ -45,7 +45,11 @@ def patient(harness: Harness) -> Harness:
         waits |= {"CLAUDE_CODE_MCP_STARTUP_WAIT_MS": "300000"}
         return replace(harness, words=tuple(words), environment={**harness.environment, **waits})
     if harness.name == "codex":
-        options = ("-c", "mcp_servers.guard.startup_timeout_sec=300", "-c", "mcp_servers.guard.tool_timeout_sec=300")
+        # Codex begins before a server has started unless it is required, and shows a model that it knows no tools of
+        # MCP servers until the model searches for them.
+        settings = ("required=true", "startup_timeout_sec=300", "tool_timeout_sec=300")
+        options = ["-c", "model=gpt-5.4"]
+        options += [word for each in settings for word in ("-c", f"mcp_servers.guard.{each}")]
         return replace(harness, words=(harness.words[0], *options, *harness.words[1:]))
     return harness
 
