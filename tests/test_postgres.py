@@ -20,7 +20,7 @@ import pytest
 from guard.model import GuardError
 from guard.stores.interface import Actor, Chosen, Contents, Opening, Outcome, Terms, Unreachable, Wanted
 from guard.stores.postgres.store import PostgresStore
-from guard.stores.postgres.versions import VERSION
+from guard.stores.postgres.versions import VERSION, init
 from guard.words import safe
 from tests.support import postgres
 from tests.support.postgres import OPENING, Server
@@ -116,6 +116,31 @@ def test_a_database_that_does_not_exist_is_named(server: Server) -> None:
     error = refused(server.address("nowhere"))
     assert isinstance(error, Unreachable)
     assert 'database "nowhere" does not exist' in error.what
+
+
+@pytest.mark.parametrize(
+    ("encoding", "of_client"),
+    [("SQL_ASCII", None), ("LATIN1", None), ("UTF8", "LATIN1"), ("UTF8", "SQL_ASCII"), ("SQL_ASCII", "LATIN1")],
+)
+def test_the_encoding_of_a_database_and_of_a_clients_environment_changes_no_answer(
+    server: Server, monkeypatch: pytest.MonkeyPatch, encoding: str, of_client: str | None
+) -> None:
+    """initdb in the locale C makes databases in SQL_ASCII, from which psycopg would read bytes instead of text."""
+    name = server.database()
+    server.sql("postgres", f"DROP DATABASE {name}")
+    server.sql(
+        "postgres", f"CREATE DATABASE {name} ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+    )
+    if of_client:
+        monkeypatch.setenv("PGCLIENTENCODING", of_client)
+    anne = ALICE._replace(holder="änne")
+    with closing(PostgresStore(server.address(name), OPENING)) as store:
+        init(store.connection)
+        assert reserve(store, anne, "/ä").reservations
+        assert reserve(store, BOB, "/ä").conflicts
+        assert [(row.holder, row.pattern) for row in store.active(PROJECT).reservations] == [("änne", "/ä".encode())]
+        assert store.release(anne, Chosen(everything=True)).reservations
+        assert [entry.holder for entry in store.log(PROJECT, limit=9)] == ["änne", "änne"]
 
 
 def test_a_role_without_rights_is_told_so_and_init_grants_them(server: Server, database: str) -> None:

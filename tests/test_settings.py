@@ -172,6 +172,15 @@ ADDRESSES = [
     "host=db password = hunter2",
     "https://bob:hunter2@example.com/x",
     "mysql://bob:hunter2@db/guard",
+    "postgresql://db:5432/guard?user=bob@corp&password=hunter2",
+    "postgresql://bob@db/guard?p%61ssword=hunter2",
+    "postgresql://db/guard?user=bob&pass=hunter2",
+    "postgresql://bob:hun/t?hunter2@db/guard",
+    "postgresql://bob:p?hunter2@db/guard",
+    "postgresql://bob:p#hunter2@db/guard",
+    "postgresql://bob:p@hun/ter2@db/guard",
+    "postgresql:bob:hunter2@db/guard",
+    "bob:hunter2@db/guard",
 ]
 
 
@@ -210,12 +219,34 @@ USABLE = [
     ("postgresql://bob:x@h1,h2/guard?a=b&password=x&c=d", "postgresql://bob@h1,h2/guard?a=b&c=d"),
     ("postgresql://db/guard?password=x", "postgresql://db/guard"),
     ("postgresql://db/guard?a=b", "postgresql://db/guard?a=b"),
+    ("postgresql://db:5432/guard?user=bob@corp", "postgresql://db:5432/guard?user=bob@corp"),
+    ("postgresql://db:5432/guard?user=bob@corp&password=x", "postgresql://db:5432/guard?user=bob@corp"),
+    ("postgresql://bob:x@db/guard?application_name=a@b", "postgresql://bob@db/guard?application_name=a@b"),
+    ("postgresql://bob@[::1]:5/gu@rd", "postgresql://bob@[::1]:5/gu@rd"),
 ]
 
 
 @pytest.mark.parametrize(("address", "bare"), USABLE)
 def test_an_address_can_be_noted_without_its_password(address: str, bare: str) -> None:
     assert bare_of_password(address) == bare
+
+
+MISLEADING = [
+    "postgresql://bob:x@elsewhere/guard?application_name=@db/guard",
+    "postgresql://bob:x@elsewhere/guard?application_name=:@db/guard",
+    "postgresql://bob:x@elsewhere,x@db/guard",
+    "postgresql://bob@elsewhere:5,x@db/guard",
+    "postgresql://bob:5432/x@db/guard",
+    "postgresql://bob:5432/x?application_name=@db/guard",
+    "postgresql://bob:/x@db/guard",
+    "postgresql://bob@elsewhere/x@db/guard",
+]
+
+
+@pytest.mark.parametrize("address", MISLEADING)
+def test_an_address_that_leads_elsewhere_is_never_taken_for_one_that_was_allowed(address: str) -> None:
+    """libpq would connect to "elsewhere", or to a host that is called "bob"."""
+    assert bare_of_password(address) != bare_of_password("postgresql://bob@db/guard")
 
 
 # The same list in three places

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 HIDDEN = "***"
-_SECRET = ("password", "sslpassword", "passwd", "token", "secret")
-_END_OF_AUTHORITY = "/?#"
+_SECRET = ("password", "sslpassword", "passwd", "pass", "pwd", "token", "secret")
 
 
 def without_password(text: str) -> str:
@@ -19,27 +18,62 @@ def without_password(text: str) -> str:
 
 
 def bare_of_password(text: str) -> str:
-    """The same address without the password, so that it can still be used: for notes on disk.
+    """The same address without the password, so that it can still be used: for notes on disk, and to compare.
 
-    ``text`` is a path or "SCHEME://USER:PASSWORD@HOST/…?password=…".
+    ``text`` is a path or "SCHEME://USER:PASSWORD@HOST/…?password=…". It is read as libpq reads it (PostgreSQL, 34.1.1,
+    connection URIs): the user and the password end at the first "@", which stands before the first "/". So the bare
+    address leads where the whole one leads, and is_allowed() can trust it. Where another "@" shows that a password has
+    an unescaped "@" or "/" in it, ``***`` stands in its place: that is hidden, and equal to no address that works.
     """
     scheme, mark, rest = text.partition("://")
     if not mark:
         return text
-    head, at, tail = rest.rpartition("@")
-    if at:
-        rest = head.partition(":")[0] + at + tail
-    address, query_mark, query = rest.partition("?")
-    kept = [part for part in query.split("&") if part.partition("=")[0].lower() not in _SECRET]
-    return scheme + mark + address + (query_mark + "&".join(kept) if kept and kept != [""] else "")
+    user, tail = _user_and_rest(rest)
+    place, query_mark, query = tail.partition("?")
+    if "@" in place and (":" in rest[: len(rest) - len(tail)] or not _are_hosts(place)):
+        place = HIDDEN + place[place.rindex("@") :]
+        user = user or rest.partition(":")[0] + "@"
+    elif not user and "@" in query and not _are_hosts(place):
+        user, place = rest.partition(":")[0] + "@", HIDDEN + "@"
+        query = query[query.rindex("@") + 1 :]
+    kept = [part for part in query.split("&") if _keyword(part) not in _SECRET]
+    return scheme + mark + user + place + (query_mark + "&".join(kept) if kept and kept != [""] else "")
+
+
+def _user_and_rest(rest: str) -> tuple[str, str]:
+    """The user with its "@", "" for none, and what follows the user and the password, as libpq splits them."""
+    at = rest.find("@")
+    slash = rest.find("/")
+    if at < 0 or 0 <= slash < at:
+        return "", rest
+    return rest[:at].partition(":")[0] + "@", rest[at + 1 :]
+
+
+def _are_hosts(place: str) -> bool:
+    """Is what stands before the first "/" a list of hosts, whose ports are numbers?"""
+    for host in place.partition("/")[0].split(","):
+        port = host.rpartition("]")[2].partition(":")[2]
+        if "@" in host or (port and not port.isdecimal()):
+            return False
+    return True
+
+
+def _keyword(parameter: str) -> str:
+    """The keyword of a query's parameter, in lower case; libpq decodes its percent signs."""
+    keyword = parameter.partition("=")[0]
+    if "%" in keyword:
+        from urllib.parse import unquote
+
+        keyword = unquote(keyword)
+    return keyword.lower()
 
 
 def _hide_userinfo(text: str) -> str:
     start = text.find("://")
     if start < 0:
         start = text.find(":/")  # "postgresql:/user:password@host", a slip
-        if start < 0:
-            return text
+    if start < 0:
+        return _hide_before_at(text)
     at = text.rfind("@")
     body = start + 2
     while text[body : body + 1] == "/":
@@ -50,7 +84,18 @@ def _hide_userinfo(text: str) -> str:
     return text[: colon + 1] + HIDDEN + text[at:]
 
 
+def _hide_before_at(text: str) -> str:
+    """Hides the password of an address whose scheme or whose "//" was left out: "user:password@host"."""
+    colon, at = text.find(":"), text.rfind("@")
+    if not 0 <= colon < at or text.startswith(("/", "~", ".")) or " " in text:
+        return text
+    return text[: colon + 1] + HIDDEN + text[at:]
+
+
 def _hide_parameters(text: str) -> str:
+    for part in text.partition("?")[2].split("&"):
+        if "%" in part.partition("=")[0] and _keyword(part) in _SECRET:
+            text = text.replace(part, part.partition("=")[0] + "=" + HIDDEN)
     lower = text.lower()
     for word in _SECRET:
         at = 0

@@ -10,7 +10,7 @@ import time
 
 from guard import system
 from guard.model import GuardError
-from guard.repo.secrets import bare_of_password, without_password
+from guard.repo.secrets import HIDDEN, bare_of_password, without_password
 from guard.stores.interface import Moved, Unreachable
 from guard.words import quoted
 
@@ -153,6 +153,7 @@ class Connection:
                 autocommit=True,
                 prepare_threshold=None,  # PgBouncer gives the next transaction to another connection
                 fallback_application_name="guard",
+                client_encoding="UTF8",  # else PGCLIENTENCODING, or a database in SQL_ASCII, would make bytes of text
                 **limits,
             )
         except (psycopg.Error, UnicodeError) as error:
@@ -268,14 +269,17 @@ class Retry(GuardError):
 
 def _secrets(address: str) -> list[str]:
     """The passwords in an address, and what libpq takes for something else when one has "@" or "/" in it."""
+    import re
     from urllib.parse import unquote
 
     rest = address.partition("://")[2]
     before, _, query = rest.partition("?")
     found = [before.rpartition("@")[0].partition(":")[2]]
+    if HIDDEN in bare_of_password(address):
+        found.append(rest.rpartition("@")[0].partition(":")[2])
     found += [part.partition("=")[2] for part in query.split("&") if "password" in part.partition("=")[0].lower()]
     found += [unquote(each) for each in found]
-    pieces = [piece for each in found for piece in each.replace("/", "@").replace(":", "@").split("@")]
+    pieces = [piece for each in found for piece in re.split("[@/:?]", each)]
     return sorted({each for each in (*found, *pieces) if len(each) > 2}, key=len, reverse=True)
 
 

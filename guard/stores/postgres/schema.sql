@@ -73,7 +73,7 @@ CREATE TABLE guard.log (
     at bigint NOT NULL,
     project text COLLATE "C" NOT NULL,
     generation bigint NOT NULL,                         -- of the project, after what is told here
-    event text NOT NULL,                                -- reserved renewed released expired broken …
+    event text NOT NULL,                                -- reserved renewed released expired broken ...
     holder text NOT NULL,                               -- who did it
     principal text NOT NULL,
     reservation bigint,
