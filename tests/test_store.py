@@ -223,6 +223,15 @@ def test_projects_are_found_by_their_root_commits(bench: Bench) -> None:
 # What one holds
 
 
+@pytest.mark.parametrize("number", [0, -1, 2**63 - 1, 2**63, -(2**63) - 1, 10**30])
+def test_a_number_that_no_reservation_has_is_not_found_however_large(bench: Bench, number: int) -> None:
+    bench.reserve(ALICE, "/a")
+    assert bench.store.release(ALICE, Chosen(ids=(number,))).not_found == (str(number),)
+    assert bench.store.renew(ALICE, Chosen(ids=(number,)), ttl_ms=HOUR).not_found == (str(number),)
+    assert bench.store.break_(BOB, [number], reason="why").not_found == (str(number),)
+    assert bench.store.release(ALICE, Chosen(ids=(1, number))).not_found == (str(number),)
+
+
 def test_one_row_among_many_is_released_renewed_and_reserved_again_by_id_and_by_pattern(bench: Bench) -> None:
     bench.reserve(ALICE, *(f"/file{number}" for number in range(50)))
     released = bench.store.release(

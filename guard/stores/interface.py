@@ -154,6 +154,11 @@ class Contents(Record):
     last_id: int
 
 
+def can_be_id(number: int) -> bool:
+    """Can a reservation have this number? Every store counts in 64 bits, and Python and JSON do not."""
+    return 0 < number < 2**63
+
+
 class Chosen(Record):
     """Which of a holder's reservations are meant: these ids, these stored patterns (with what was typed), or all."""
 

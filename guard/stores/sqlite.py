@@ -24,6 +24,7 @@ from guard.stores.interface import (
     Source,
     Terms,
     Wanted,
+    can_be_id,
 )
 from guard.stores.sqlite_file import (
     Transaction,
@@ -249,7 +250,8 @@ class SqliteStore:
         with self._writing(actor.project):
             broken, missing = [], []
             for number in ids:
-                found = self._select(f"{_ACTIVE} AND id = ? AND holder <> ?", actor.project, number, actor.holder)
+                where = f"{_ACTIVE} AND id = ? AND holder <> ?"
+                found = self._select(where, actor.project, number, actor.holder) if can_be_id(number) else []
                 if found:
                     broken.append(self._end(found[0], actor, "broken", reason=reason, tell=True))
                 else:
@@ -424,7 +426,9 @@ class SqliteStore:
         mine: dict[int, Reservation] = {}
         missing = []
         for number in chosen.ids:
-            found = self._select(f"{where} AND id = ?", actor.project, actor.holder, number)
+            found = []
+            if can_be_id(number):
+                found = self._select(f"{where} AND id = ?", actor.project, actor.holder, number)
             mine.update({row.id: row for row in found})
             missing += [] if found else [str(number)]
         for want in chosen.patterns:

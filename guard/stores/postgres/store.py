@@ -27,6 +27,7 @@ from guard.stores.interface import (
     Source,
     Terms,
     Wanted,
+    can_be_id,
 )
 from guard.stores.postgres.connection import Connection, machine, uptime_s
 from guard.stores.postgres.kind import POSTGRES
@@ -226,7 +227,7 @@ class PostgresStore:
         generation, rows = self._change(
             f"guard.{what}(%s, %s, %s, %s::bigint[], %s::bytea[], %s{', %s::bigint' * len(more)}, %s, %s::bigint)",
             *actor,
-            list(chosen.ids),
+            list(filter(can_be_id, chosen.ids)),
             [want.pattern for want in chosen.patterns],
             chosen.everything,
             *more,
@@ -239,7 +240,7 @@ class PostgresStore:
 
     def break_(self, actor: Actor, ids: Sequence[int], *, reason: str) -> Outcome:
         generation, rows = self._change(
-            "guard.break(%s, %s, %s, %s::bigint[], %s, %s, %s::bigint)", *actor, list(ids), reason
+            "guard.break(%s, %s, %s, %s::bigint[], %s, %s, %s::bigint)", *actor, list(filter(can_be_id, ids)), reason
         )
         done = tuple(_reservation(row) for row in rows)
         broken = {row.id for row in done}
