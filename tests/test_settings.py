@@ -205,7 +205,10 @@ def test_no_password_is_shown_by_commands(repository: Repository, address: str) 
     assert "unter2" not in repository.commit("a.txt", expect=None).text
 
 
-PLAIN = ["/srv/guard.db", "postgresql://bob@db/guard", "postgresql://[::1]:5432/guard", "~/x@y.db", "a b", ""]
+PLAIN = [
+    *("/srv/guard.db", "/srv/a:b@c.db", "~/x@y.db", "a b", ""),
+    *("postgresql://bob@db/guard", "postgresql://[::1]:5432/guard", "postgresql://db:5432/guard?user=bob@corp"),
+]
 
 
 @pytest.mark.parametrize("text", PLAIN)

@@ -70,6 +70,8 @@ def _keyword(parameter: str) -> str:
 
 def _hide_userinfo(text: str) -> str:
     start = text.find("://")
+    if text.count("://") == 1 and " " not in text and bare_of_password(text) == text:
+        return text  # an address whose user has no password; an "@" may stand in its query
     if start < 0:
         start = text.find(":/")  # "postgresql:/user:password@host", a slip
     if start < 0:
