@@ -211,7 +211,7 @@ def try_all(trial: Trial, fault: str, *, every: int, figure: Callable[[str], Non
 
 @EACH_QUICK
 def test_killed_at_a_share_of_the_calls(trial: Trial, figure: Callable[[str], None]) -> None:
-    try_all(trial, KILL, every=5, figure=figure)
+    try_all(trial, KILL, every=9, figure=figure)
 
 
 @pytest.mark.long
