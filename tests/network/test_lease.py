@@ -189,9 +189,7 @@ def test_a_hook_that_was_stopped_for_longer_than_the_lease_publishes_nothing_tha
 @contextlib.contextmanager
 def held_answer(team: Team, clone: Clone) -> Iterator[int]:
     """Yields the process of a hook whose question the server has answered, and whose answer is on its way."""
-    asked = (
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND state = 'idle' AND query LIKE '%%lease_ms%%'"
-    )
+    asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND state = 'idle' AND query LIKE '%%lease_ms%%'"
     team.proxies["bob"].obey("hold lease_ms")
     running = clone.started(("git", "commit", "-q", "-m", "late"), who="bob")
     while not team.server.sql(team.database, asked, team.database)[0][0]:
