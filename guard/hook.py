@@ -25,7 +25,7 @@ from guard.words import notice, safe, said, to_stderr, unjudged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from guard.model import Change, Conflict, Reservation, Verdict
     from guard.repo.git import Configured
@@ -143,6 +143,14 @@ def _refreshed(event: str, look_at_line: Callable[[str], Line] | None) -> int:
     return status
 
 
+class Standing(Record):
+    """What a union is made for, the stamps of the settings that say so, and the address of the store."""
+
+    identity: union.Identity
+    stamps: list[Stamp]
+    where: Setting
+
+
 def refresh(event: str, look_at_line: Callable[[], Line] | None = None) -> union.Published:
     """Brings the published union up to date and says what it is. Raises :class:`GuardError`.
 
@@ -156,45 +164,67 @@ def refresh(event: str, look_at_line: Callable[[], Line] | None = None) -> union
     stamps = None if current is None else union.settings_hold(slot, current, key)
     if look_at_line and current is not None and not current.identity.placed:
         stamps = None
-    if current is None or stamps is None:
-        line = look_at_line() if look_at_line else None
-        why = "there is no union that can be read" if current is None else "settings or their files have changed"
-        _trace(lambda: f"{why} in {os.fsdecode(slot)}: the settings are read anew")
-        from guard.repo.diverted import diversions
-        from guard.repo.tracking import as_glob, tracking
-
-        settings, stamps, entries = _settings(place, also=line.files if line else ())
-        diverted = diversions(settings, environment, entries, place)
-        doubtful = diverted or (line and line.wrong)
-        if settings.only or (doubtful and settings.mode.value != "off"):
-            # Whatever is reserved, the fence is looked at; and what leaves a doubt is said in every hook.
-            return union.Published(BY_PYTHON, b"-")
-        where = settings.store
-        identity = union.Identity(
-            holder=settings.holder.value.encode(),
-            project=settings.project.value.encode(),
-            store=os.fsencode(settings.store.value),
-            fold=settings.fold,
-            off=settings.mode.value == "off",
-            tracking=b" ".join(map(as_glob, tracking(entries, place))),
-            placed=line is not None and not line.wrong,
-        )
-    else:
+    if current is not None and stamps is not None:
         if current.lease is not None and event != "pre-push" and union.is_fresh(slot, current, key):
             return current.published  # sh has no clock here that could tell
-        identity = current.identity
-        where = Setting(os.fsdecode(identity.store), "the union that is published here")
-        if is_leased(where.value):
-            where = _settings(place)[0].store  # they alone tell its password, and whether the account has named it
-    if identity.off:
-        return union.publish(slot, key=key, identity=identity, source=None, settings=stamps)
-    store = open_configured(where, environment, place, patience_s=_patience_s()).store
-    project, holder = identity.project.decode(), identity.holder.decode()
+        standing = _as_published(current, stamps, place)
+    else:
+        why = "there is no union that can be read" if current is None else "settings or their files have changed"
+        _trace(lambda: f"{why} in {os.fsdecode(slot)}: the settings are read anew")
+        read_anew = _read_anew(place, environment, look_at_line() if look_at_line else None)
+        if read_anew is None:
+            return union.Published(BY_PYTHON, b"-")
+        standing = read_anew
+    if standing.identity.off:
+        return union.publish(slot, key=key, identity=standing.identity, source=None, settings=standing.stamps)
+    store = open_configured(standing.where, environment, place, patience_s=_patience_s()).store
     if store.kind.leased:
-        known = current if current is not None and current.identity == identity and current.key == key else None
-        if known is not None and (not was_made_here(known) or list(known.files[known.store_files :]) != list(stamps)):
-            known = None  # what it was made with proves nothing any more, so it is published anew
-        return _ask_server(store, slot, key=key, identity=identity, settings=stamps, known=known)
+        return _ask_server(store, slot, key=key, standing=standing, known=still_proven(current, key, standing))
+    return _read_store(store, slot, key=key, standing=standing, place=place)
+
+
+def _as_published(current: Current, stamps: list[Stamp], place: Place) -> Standing:
+    """What the union that is published was made for, which still holds."""
+    where = Setting(os.fsdecode(current.identity.store), "the union that is published here")
+    if is_leased(where.value):
+        where = _settings(place)[0].store  # they alone tell its password, and whether the account has named it
+    return Standing(current.identity, stamps, where)
+
+
+def _read_anew(place: Place, environment: Mapping[bytes, bytes], line: Line | None) -> Standing | None:
+    """What the settings say now; None when Python has to judge whatever is reserved.
+
+    It does where a fence is set, and where something leaves a doubt that every hook has to say.
+    """
+    from guard.repo.diverted import diversions
+    from guard.repo.tracking import as_glob, tracking
+
+    settings, stamps, entries = _settings(place, also=line.files if line else ())
+    doubtful = diversions(settings, environment, entries, place) or (line and line.wrong)
+    if settings.only or (doubtful and settings.mode.value != "off"):
+        return None
+    identity = union.Identity(
+        holder=settings.holder.value.encode(),
+        project=settings.project.value.encode(),
+        store=os.fsencode(settings.store.value),
+        fold=settings.fold,
+        off=settings.mode.value == "off",
+        tracking=b" ".join(map(as_glob, tracking(entries, place))),
+        placed=line is not None and not line.wrong,
+    )
+    return Standing(identity, stamps, settings.store)
+
+
+def still_proven(current: Current | None, key: bytes | None, standing: Standing) -> Current | None:
+    """The union that is published, if a server that has nothing new may prolong it; else it is published anew."""
+    if current is None or (current.identity, current.key) != (standing.identity, key) or not was_made_here(current):
+        return None
+    return current if list(current.files[current.store_files :]) == list(standing.stamps) else None
+
+
+def _read_store(store: Store, slot: bytes, *, key: bytes | None, standing: Standing, place: Place) -> union.Published:
+    """Publishes what a store that is a file holds now, after it has told the holder what has ended."""
+    project, holder = standing.identity.project.decode(), standing.identity.holder.decode()
     tell(store, project, holder)
     _say_what_counts(store, project, place)
     if key is not None:
@@ -205,7 +235,7 @@ def refresh(event: str, look_at_line: Callable[[], Line] | None = None) -> union
         tell(store, project, holder)
         source = store.union_source(project, holder)
     _trace(lambda: f"{store.address}: {len(source.patterns)} patterns of others than {holder!a} in {project!a}")
-    return union.publish(slot, key=key, identity=identity, source=source, settings=stamps)
+    return union.publish(slot, key=key, identity=standing.identity, source=source, settings=standing.stamps)
 
 
 def _ask_server(
@@ -213,14 +243,14 @@ def _ask_server(
     slot: bytes,
     *,
     key: bytes | None,
-    identity: union.Identity,
-    settings: list[Stamp],
+    standing: Standing,
     known: Current | None,
 ) -> union.Published:
     """Asks for the reservations, if they are not those of the union that is ``known``: then it gets a new deadline.
 
     The clock is read before the question, and writers know of the place before that (:mod:`guard.union.lease`).
     """
+    identity = standing.identity
     project, holder = identity.project.decode(), identity.holder.decode()
     state = known.store_state if known is not None else b""
     if key is not None and not state:
@@ -238,7 +268,7 @@ def _ask_server(
         asked_ns = system.boot_clock_ns()
         source = store.union_source(project, holder)
     _trace(lambda: f"{store.address}: {len(source.patterns)} patterns of others than {holder!a} in {project!a}")
-    return union.publish(slot, key=key, identity=identity, source=source, settings=settings, asked_ns=asked_ns)
+    return union.publish(slot, key=key, identity=identity, source=source, settings=standing.stamps, asked_ns=asked_ns)
 
 
 def verdict(event: str, arguments: Sequence[str], *, marked: bool = False, asked: bool = False) -> int:

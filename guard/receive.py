@@ -164,14 +164,12 @@ def refresh() -> union.Published:
         where = Setting(os.fsdecode(identity.store), "what is published here")
         if is_leased(where.value):
             where = _settings(place)[0].store  # they alone tell its password
+    standing = hook.Standing(identity, stamps, where)
     if identity.off:
         return union.publish(slot, key=key, identity=identity, source=None, settings=stamps)
     store, project = _open(where, place), identity.project.decode()
     if store.kind.leased:
-        known = current if current is not None and current.identity == identity and current.key == key else None
-        if known is not None and list(known.files[known.store_files :]) != list(stamps):
-            known = None  # its stamps of the settings prove nothing any more, so it is published anew
-        return hook.ask_server(store, slot, key=key, identity=identity, settings=stamps, known=known)
+        return hook.ask_server(store, slot, key=key, standing=standing, known=hook.still_proven(current, key, standing))
     hook.say_what_counts(store, project, place)
     if key is not None:
         hook.register(store, slot, project)

@@ -47,6 +47,8 @@ def show(here: Here, as_json: bool) -> int:
     about = here.store.describe()
     round_trip_ms = _round_trip_ms(here.store) if kind.leased else None
     projects = sorted({row.project for row in found})
+    answers = "" if round_trip_ms is None else f"; it answers in {round_trip_ms:g} ms"
+    time_line = f"server        its time is {render.iso(here.store.now())}{answers}"
     reply.say(
         lambda: {
             "generation": None,  # one number for each project: guard list --json
@@ -69,11 +71,7 @@ def show(here: Here, as_json: bool) -> int:
             f"kind          {kind.title}{'' if kind.writable else ', read only'}",
             f"version       written by {about.written_by}, usable since {about.readable_since}{_size(about.size)}",
             f"reservations  {len(found)} active, in {len(projects)} project{'' if len(projects) == 1 else 's'}",
-            *(
-                [f"server        its time is {render.iso(here.store.now())}; it answers in {round_trip_ms:g} ms"]
-                if round_trip_ms is not None
-                else []
-            ),
+            *([time_line] if kind.leased else []),
         ],
     )
     return EXIT_DONE

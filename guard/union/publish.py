@@ -353,8 +353,30 @@ def _publish(
             _write_current(slot, before._replace(lease=lease, generation=source.generation, store_state=source.state))
         return before.published
     published = Published(_state(identity, source), os.urandom(8).hex().encode())
+    os.mkdir(os.path.join(slot, published.name), 0o700)
+    current = _write_publication(slot, published, key or b"", identity, source, settings, lease, before)
+    if key is not None:
+        _write_current(slot, current)
+        _withdraw(slot, before)
+    _sweep(slot, published.name)
+    return published
+
+
+def _write_publication(
+    slot: bytes,
+    published: Published,
+    key: bytes,
+    identity: Identity,
+    source: Source | None,
+    settings: list[Stamp],
+    lease: Lease | None,
+    before: Current | None,
+) -> Current:
+    """Writes the files of a publication, to which nothing leads yet, and returns what ``current`` is to say of it.
+
+    ``before`` is what is published now: its patterns are linked where they are the same.
+    """
     place = os.path.join(slot, published.name)
-    os.mkdir(place, 0o700)
     patterns = source.patterns if source and published.state != OFF else ()
     checksum = _checksum(patterns)
     if patterns:
@@ -377,17 +399,11 @@ def _publish(
     if identity.placed:
         _write(os.path.join(place, b"placed"), b"")
     _write(os.path.join(place, b"whole"), b"")
-    if key is not None:
-        generation = source.generation if source else 0
-        made_in = (freshness.boot(), freshness.host())
-        state = source.state if source else b""
-        current = Current(
-            *(published, *made_in, key, files, identity, generation, len(store_files), checksum, due, lease, state)
-        )
-        _write_current(slot, current)
-        _withdraw(slot, before)
-    _sweep(slot, published.name)
-    return published
+    generation, state = (source.generation, source.state) if source else (0, b"")
+    made_in = (freshness.boot(), freshness.host())
+    return Current(
+        *(published, *made_in, key, files, identity, generation, len(store_files), checksum, due, lease, state)
+    )
 
 
 def _same_rows(slot: bytes, before: Current, source: Source) -> bool:

@@ -118,11 +118,17 @@ def _write(cursor: psycopg.Cursor[Any], contents: Contents, formerly: str) -> No
             " DO UPDATE SET generation = greatest(p.generation, excluded.generation)",
             (name, generation + 1),
         )
-    # Numbers are never given twice: the sequences go on behind the highest that was given, here or there.
+    _go_on_numbering(cursor, contents.last_id)
+    if formerly:
+        cursor.execute("INSERT INTO guard.moved_from (address) VALUES (%s) ON CONFLICT DO NOTHING", (formerly,))
+
+
+def _go_on_numbering(cursor: psycopg.Cursor[Any], last_id: int) -> None:
+    """Lets the sequences go on behind the highest number that was given, here or there: none is given twice."""
     ((highest,),) = cursor.execute(
         "SELECT greatest(%s::bigint, (SELECT max(id) FROM guard.reservation),"
         " (SELECT last_value FROM guard.reservation_id WHERE is_called))",
-        (contents.last_id,),
+        (last_id,),
     ).fetchall()
     if highest:
         cursor.execute("SELECT setval('guard.reservation_id', %s::bigint)", (highest,))
@@ -130,8 +136,6 @@ def _write(cursor: psycopg.Cursor[Any], contents: Contents, formerly: str) -> No
         "SELECT setval(pg_get_serial_sequence('guard.log', 'id'), (SELECT max(id) FROM guard.log))"
         " WHERE EXISTS (SELECT 1 FROM guard.log)"
     )
-    if formerly:
-        cursor.execute("INSERT INTO guard.moved_from (address) VALUES (%s) ON CONFLICT DO NOTHING", (formerly,))
 
 
 def _fill(cursor: psycopg.Cursor[Any], table: str, rows: list[tuple[object, ...]]) -> None:
