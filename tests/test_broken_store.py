@@ -600,6 +600,8 @@ def stranger(stage: Stage) -> Iterator[Stranger]:
         (place / "home").mkdir()
         (place / "home/.gitconfig").write_text((stage.home / ".gitconfig").read_text())
         site = Path(pathspec.__file__).parent.parent
+        note = place / "clone/.git/guard/store"
+        note.write_text(note.read_text().replace(str(stage.store), str(place / "store/guard.db")))
         (place / "clone/.git/guard/python").write_text(f"{python}\n{PACKAGE}\n{site}\n")
         for path in [place / "clone", *(place / "clone").rglob("*"), *(place / "home").rglob("*"), place / "home"]:
             os.chown(path, NOBODY, NOBODY, follow_symlinks=False)

@@ -62,7 +62,7 @@ def test_every_command_helps_with_an_example(tmp_path: Path, name: str) -> None:
 def test_json_has_the_promised_shapes(repository: Repository) -> None:
     granted = repository.guard("reserve", "src/auth", "*.md", "--reason", "why", "--json", who="alice").json()
     told = {"warnings", "notices"}
-    assert set(granted) == {"schema", "generation", "granted", "conflicts"} | told
+    assert set(granted) == {"schema", "generation", "granted", "conflicts", "in_force_in_s"} | told
     assert granted["warnings"] == ["**/*.md matches no file yet"]
     assert 3590 <= granted["granted"][0]["expires_in_s"] <= 3600
     assert granted["schema"] == 1

@@ -22,14 +22,20 @@ def test_a_hook_is_pure_ascii(hook: Path) -> None:
 
 @pytest.mark.parametrize("hook", HOOKS, ids=lambda path: path.name)
 @pytest.mark.parametrize("shell", ["dash", "bash", "busybox", "zsh", "mksh", "ksh93", "yash"])
-def test_every_shell_can_parse_it(hook: Path, shell: str, request: pytest.FixtureRequest) -> None:
+def test_every_shell_can_parse_it(hook: Path, shell: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     program = shutil.which(shell)
     if program is None:
         pytest.skip(f"{shell} is not installed")
     if request.config.getoption("--sh") and os.path.samefile(program, "/bin/sh"):
         return  # this run has put another shell in its place, and tests that one under its own name
     words = [program, "sh"] if shell == "busybox" else [program]
-    done = run([*words, "-n", str(hook)], cwd=PACKAGE, env={"LC_ALL": "C"})
+    text = hook.read_text()
+    if hook.name == "guard":  # its last line is none that sh may reach: it stops a sh that runs nothing
+        text, last = text[: text.rindex("\ntime") + 1], text[text.rindex("\ntime") + 1 :]
+        assert last == "time | time\n"
+    parsed = tmp_path / hook.name
+    parsed.write_text(text)
+    done = run([*words, "-n", str(parsed)], cwd=PACKAGE, env={"LC_ALL": "C"})
     assert done.code == 0, done.text
     if shell != "ksh93":  # it gives advice on what is right for every other sh
         assert done.err == b""

@@ -156,7 +156,7 @@ def load(slot: bytes) -> Current | None:
             lease=lease,
             store_state=store_state,
         )
-    except (OSError, ValueError):
+    except (OSError, ValueError, IndexError):  # lines are missing, or what they say is none of this
         return None
 
 
