@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -425,6 +426,15 @@ def test_what_is_written_through_a_connection_that_died_while_it_was_idle_is_not
     assert held(own_server, name) == [("alice", b"/a"), ("alice", b"/b")]
 
 
+def fill(ballast: Path, *, leaving: int) -> None:
+    """Fills the disk with a file, and leaves so many bytes of it free."""
+    with ballast.open("wb", buffering=0) as file:
+        with contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(100_000))
+        file.truncate(max(0, file.tell() - leaving))
+
+
 def test_a_full_disk_refuses_and_loses_nothing() -> None:
     postgres.server_or_skip()
     if os.getuid():
@@ -442,8 +452,7 @@ def test_a_full_disk_refuses_and_loses_nothing() -> None:
         name = own_server.guard_database()
         with closing(PostgresStore(own_server.address(name), OPENING)) as store:
             reserve(store, ALICE, "/kept")
-            free = shutil.disk_usage(small).free
-            (small / "ballast").write_bytes(bytes(max(0, free - 400_000)))
+            fill(small / "ballast", leaving=400_000)
             with pytest.raises(GuardError) as caught:
                 for number in range(500):
                     reserve(store, ALICE, *(f"/{number}/{'x' * 400}/{each}" for each in range(40)))
@@ -831,7 +840,7 @@ def test_every_command_of_the_page_on_teams_works_on_an_empty_server(
     guard("install", cwd=repository)
     guard("reserve", "src", "--reason", "before the move", cwd=repository)
     said = ""
-    commands = [line for language, text in blocks if not language for line in text.splitlines()]
+    commands = [line for language, text in blocks if language == "text" for line in text.splitlines()]
     moved = commands.index("guard store move postgresql://alice@db.example.com/guard")
     for line in (*commands[moved - 1 : moved + 1], *commands[:moved], *commands[moved + 1 :]):
         if line.startswith("pip "):

@@ -330,7 +330,7 @@ HOSTILE = {
 
 
 def variables_of_the_hook() -> list[str]:
-    return sorted(set(re.findall(r"\bg_[a-z0-9]+", (PACKAGE / "hooks/guard").read_text())))
+    return sorted(set(re.findall(r"\bg_[a-z0-9_]+", (PACKAGE / "hooks/guard").read_text())))
 
 
 def test_every_variable_of_the_hook_is_cleared_first() -> None:
@@ -340,13 +340,13 @@ def test_every_variable_of_the_hook_is_cleared_first() -> None:
     for command in text.split("\n}\n{\n"):
         unset = re.search(r"^unset ((?:g_\w+|\\\n|[ ])+)", command, re.MULTILINE)
         assert unset is not None
-        before = set(re.findall(r"\bg_[a-z0-9]+", command[: unset.start()]))
+        before = set(re.findall(r"\bg_[a-z0-9_]+", command[: unset.start()]))
         names = re.findall(r"g_\w+", unset[1])
         assert before == set(), "nothing is used before it is cleared"
         assert len(names) == len(set(names))
         assert cleared & set(names) == set(), "what the first command found out is kept"
         cleared |= set(names)
-        assert set(re.findall(r"\bg_[a-z0-9]+", command)) <= cleared
+        assert set(re.findall(r"\bg_[a-z0-9_]+", command)) <= cleared
     assert sorted(cleared) == variables_of_the_hook()
 
 

@@ -17,7 +17,8 @@ from guard.words import quoted, to_stderr
 
 @click.command()
 @example(
-    "claude mcp add guard -- guard mcp    tells Claude Code of it; guard help agents has the others",
+    "claude mcp add guard -- guard mcp    tells Claude Code of it",
+    "guard help agents                    has the lines for other programs",
 )
 def mcp() -> int:
     """Serve the Model Context Protocol on standard input and output, for a coding agent's program to start.
