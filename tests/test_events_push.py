@@ -622,12 +622,6 @@ ELSEWHERE = [
         ["held/x.txt"],
     ),
     Case(
-        "from a mirror without a work tree",
-        "git clone -q --template= --mirror file://$remote $HOME/m.git; make held/x.txt; "
-        "git push -q --no-verify $HOME/m.git main; cd $HOME/m.git; set_up; git push --mirror origin",
-        ["held/x.txt"],
-    ),
-    Case(
         "with submodules that are checked",
         "git init -q --template= $HOME/sub; (cd $HOME/sub; make x); git submodule --quiet add $HOME/sub sub; "
         "git commit -qnm m; git push -q --no-verify origin main; make held/x.txt; "
