@@ -40,7 +40,7 @@ def leased(bench: Bench) -> Iterator[Row]:
     shutil.rmtree(far.repo / ".git/guard/unions")  # what is published there has the old, long lease
     far.settle()
     time.sleep(SHORTEST_S)
-    expect_started(far.started(), ["python", *CLEAR], "after the deadline")
+    expect_started(far.started(), ["python", "git", *CLEAR], "after the deadline")
     question = _question(server, address, far)
     late, asked, py0 = in_turns(lambda: _late_ms(far), lambda: call_ms(question), bench.py0(), runs=bench.runs)
     yield Row("pre-commit after the deadline, nothing has changed, a server on this machine", late, 30.0, "py0", py0)
