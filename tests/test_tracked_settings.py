@@ -78,6 +78,15 @@ def test_a_file_that_cannot_be_read_changes_nothing(repository: Repository, text
     assert ".guardconfig" in repository.guard("status").text
 
 
+def test_it_never_switches_guard_off(repository: Repository) -> None:
+    """Whoever can push can change the file; nobody else would notice."""
+    share(repository, "[guard]\n\tmode = off\n")
+    repository.guard("reserve", "src", who="alice")
+    assert "is reserved by alice" in repository.commit("src/b.py", who="bob", expect=1).text
+    status = repository.guard("status").text
+    assert "guard.mode=off" in status and "off  (from" not in status
+
+
 def test_a_link_is_not_followed(repository: Repository, tmp_path: Path) -> None:
     (tmp_path / "other").write_text("[guard]\n\tmode = off\n")
     os.symlink(tmp_path / "other", repository.path / ".guardconfig")

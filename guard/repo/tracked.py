@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 KEYS = (b"guard.project", b"guard.ttl", b"guard.mode")
 """The settings that count in the file."""
 
+SWITCHED_OFF = "guard.mode=off"
+"""It never counts: whoever can push could switch guard off for everybody, and no hook would say a word."""
+
 SIZE_MAX = 64 * 1024
 """The size of the largest file that is read, in bytes."""
 
@@ -57,7 +60,9 @@ def _parsed(path: bytes, contents: bytes) -> Tracked:
     entries, refused = [], []
     for word in filter(None, listed.split(b"\0")):
         key, newline, value = word.partition(b"\n")
-        if key in KEYS:
+        if key == b"guard.mode" and value == b"off":
+            refused.append(SWITCHED_OFF)
+        elif key in KEYS:
             entries.append(git.Configured(TRACKED, path, key, value if newline else None))
         else:
             refused.append(os.fsdecode(key))
