@@ -28,7 +28,7 @@ class Server:
     project: str
 
     @classmethod
-    def make(cls, base: Path, store: Path, *options: str) -> Server:
+    def make(cls, base: Path, store: Path, *options: str, reserved: bool = True) -> Server:
         """The store is made by guard install, in the place of the account that the tests run as."""
         bare = Repository(base / "shop.git")
         bare.path.mkdir(parents=True)
@@ -40,7 +40,8 @@ class Server:
         bare.install()
         project = bare.git("config", "guard.project").out.decode().strip()
         made = cls(bare, clone, store, project)
-        made.reserve("/held", holder="alice", principal="alice@laptop")
+        if reserved:
+            made.reserve("/held", holder="alice", principal="alice@laptop")
         return made
 
     def reserve(self, pattern: str, *, holder: str, principal: str) -> None:
