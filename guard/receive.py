@@ -225,6 +225,8 @@ def conflicts(store: Store, changed: Sequence[Change], settings: Settings, who: 
         # this is called clear.
         rows = store.covering(project, [change.path for change in changed], everything=everything).reservations
         found = judge(changed, [row for row in rows if not who.owns(row)], me=None, fold=settings.fold)
+        roles = store.roles(sorted({each.reservation.id for each in found})) if found else {}
+        found = [each for each in found if not who.owns(each.reservation, role=roles.get(each.reservation.id, ""))]
         if found:
             return found
     return []

@@ -72,3 +72,13 @@ def test_a_server_that_gives_no_answer_refuses(shop: Server) -> None:
     shop.bare.git("config", "guard.db", "postgresql://owner@127.0.0.1:1/guard")
     done = shop.play("make free.txt; git push origin main")
     assert done.code == 1 and "cannot tell" in done.text and "127.0.0.1:1" in done.text, done.text
+
+
+def test_the_database_role_that_reserved_counts_as_a_principal(shop: Server, address: str) -> None:
+    with closing(PostgresStore(address, OPENING)) as store:
+        (row,) = store.everywhere().reservations
+        role = store.roles([row.id])[row.id]
+    assert shop.play("make held/x.txt; git push origin main", GITEA_PUSHER_NAME="alice").code == 1
+    shop.bare.git("config", "--add", "guard.alice.principal", role)
+    done = shop.play("git push -q origin main", GITEA_PUSHER_NAME="alice")
+    assert done.code == 0, done.text

@@ -56,16 +56,11 @@ class Pusher(Record):
     holder: str | None = None
     forge: bool = False
 
-    def owns(self, row: Reservation) -> bool:
-        """Was the reservation made by this pusher?"""
+    def owns(self, row: Reservation, *, role: str = "") -> bool:
+        """Was the reservation made by this pusher? ``role`` is the database role that wrote it, where that is known."""
         if self.holder is not None and row.holder != self.holder:
             return False
-        return bool(self.principals & principals_of(row))
-
-
-def principals_of(row: Reservation) -> frozenset[str]:
-    """Who made a reservation: the account and host, and where the store knows it the database role."""
-    return frozenset(filter(None, (row.principal, getattr(row, "role", ""))))
+        return row.principal in self.principals or (bool(role) and role in self.principals)
 
 
 def find(

@@ -297,6 +297,9 @@ class Store(Protocol):
     def spelling(self, holder: str) -> str:
         """How this store spells a holder's name: as its rows do, where names are compared without case."""
 
+    def roles(self, ids: Sequence[int]) -> dict[int, str]:
+        """Of these reservations, the database role that wrote each; {} where the store knows no roles."""
+
     def why_nothing_counts(self, project: str) -> str:
         """Why no reservation in it can ever concern this checkout, in one sentence; "" when some can."""
 

@@ -123,6 +123,9 @@ class SqliteStore:
     def spelling(self, holder: str) -> str:
         return holder
 
+    def roles(self, ids: Sequence[int]) -> dict[int, str]:
+        return {}  # a file knows no roles
+
     def why_nothing_counts(self, project: str) -> str:
         return ""
 

@@ -173,6 +173,9 @@ class AgentMailStore:
     def spelling(self, holder: str) -> str:
         return self._asked(mail_rows.spellings).get(mail_rows.folded(holder), holder)
 
+    def roles(self, ids: Sequence[int]) -> dict[int, str]:
+        return {}  # a file knows no roles
+
     def why_nothing_counts(self, project: str) -> str:
         return "" if self._asked(lambda connection: self._sites(connection, project)) else self._no_project(project)
 

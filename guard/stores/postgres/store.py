@@ -165,6 +165,14 @@ class PostgresStore:
         rows = self._question("(SELECT sum(generation) FROM guard.project)::bigint", "", ())[1]
         return rows[0][0]
 
+    def roles(self, ids: Sequence[int]) -> dict[int, str]:
+        rows = self._question(
+            "r.id, r.role",
+            "(SELECT id, role FROM guard.reservation WHERE id = ANY (%s::bigint[])) AS r ON true",
+            (list(ids),),
+        )[1]
+        return {number: role for number, role in rows if number is not None}
+
     def publications(self) -> list[bytes]:
         rows = self._question(
             "p.directory",
