@@ -136,6 +136,7 @@ def test_where_an_argument_leads(
         ("", "nested/new", ["of its own", "guard -C nested reserve new"]),
         ("", "../x", ["outside"]),
         ("", "{beside}/library/src/x.py", ["outside", "guard -C "]),
+        ("", "/etc/passwd", ["outside", "guard reserve :/etc/passwd"]),
         ("", "src/{auth,b.py}", ["braces", "guard reserve src/auth src/b.py"]),
         ("", "src/auth a.txt", ["several words", "guard reserve src/auth a.txt"]),
         ("", "src/b.py:12", ["whole files", "guard reserve src/b.py"]),

@@ -159,10 +159,22 @@ def _check_outside(here: Here, typed: bytes) -> None:
     if here.exists(names[0]) or not os.path.lexists(typed):
         return
     there = typed if os.path.isdir(typed) else os.path.dirname(typed)
+    elsewhere = f"guard -C {quoted(there)} reserve {quoted(typed)}   (below this top: {quoted(b':' + typed)})"
+    below = f"guard reserve {quoted(b':' + typed)}   (if you mean that path below this top)"
     raise Malformed(
         f"it lies outside of this repository, whose top is {safe(here.place.top or here.place.git_dir)}",
-        f"guard -C {quoted(there)} reserve {quoted(typed)}   (below this top: {quoted(b':' + typed)})",
+        elsewhere if _is_in_a_repository(there) else below,
     )
+
+
+def _is_in_a_repository(directory: bytes) -> bool:
+    """Is there a ``.git`` in this directory or in one above it?"""
+    while not os.path.lexists(os.path.join(directory, b".git")):
+        above = os.path.dirname(directory)
+        if above == directory:
+            return False
+        directory = above
+    return True
 
 
 def _check_reachable(here: Here, found: bytes) -> None:
