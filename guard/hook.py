@@ -27,7 +27,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from guard.model import Change, Conflict, Reservation, Verdict
+    from guard.model import Change, Reservation, Verdict
     from guard.repo.git import Configured
     from guard.stores.freshness import Stamp
     from guard.stores.interface import Kind
@@ -179,7 +179,7 @@ def refresh(event: str, look_at_line: Callable[[], Line] | None = None) -> union
         return union.publish(slot, key=key, identity=standing.identity, source=None, settings=standing.stamps)
     store = open_configured(standing.where, environment, place, patience_s=_patience_s()).store
     if store.kind.leased:
-        return _ask_server(store, slot, key=key, standing=standing, known=still_proven(current, key, standing))
+        return ask_server(store, slot, key=key, standing=standing, known=still_proven(current, key, standing))
     return _read_store(store, slot, key=key, standing=standing, place=place)
 
 
@@ -187,7 +187,7 @@ def _as_published(current: Current, stamps: list[Stamp], place: Place) -> Standi
     """What the union that is published was made for, which still holds."""
     where = Setting(os.fsdecode(current.identity.store), "the union that is published here")
     if is_leased(where.value):
-        where = _settings(place)[0].store  # they alone tell its password, and whether the account has named it
+        where = read_settings(place)[0].store  # they alone tell its password, and whether the account has named it
     return Standing(current.identity, stamps, where)
 
 
@@ -199,7 +199,7 @@ def _read_anew(place: Place, environment: Mapping[bytes, bytes], line: Line | No
     from guard.repo.diverted import diversions
     from guard.repo.tracking import as_glob, tracking
 
-    settings, stamps, entries = _settings(place, also=line.files if line else ())
+    settings, stamps, entries = read_settings(place, also=line.files if line else ())
     doubtful = diversions(settings, environment, entries, place) or (line and line.wrong)
     if settings.only or (doubtful and settings.mode.value != "off"):
         return None
@@ -226,9 +226,9 @@ def _read_store(store: Store, slot: bytes, *, key: bytes | None, standing: Stand
     """Publishes what a store that is a file holds now, after it has told the holder what has ended."""
     project, holder = standing.identity.project.decode(), standing.identity.holder.decode()
     tell(store, project, holder)
-    _say_what_counts(store, project, place)
+    say_what_counts(store, project, place)
     if key is not None:
-        _register(store, slot, project)
+        register(store, slot, project)
     source = store.union_source(project, holder)
     if source.mine_until is not None and source.mine_until <= store.now():
         store.active(project)  # records that it has run out
@@ -238,7 +238,7 @@ def _read_store(store: Store, slot: bytes, *, key: bytes | None, standing: Stand
     return union.publish(slot, key=key, identity=standing.identity, source=source, settings=standing.stamps)
 
 
-def _ask_server(
+def ask_server(
     store: Store,
     slot: bytes,
     *,
@@ -279,7 +279,7 @@ def verdict(event: str, arguments: Sequence[str], *, marked: bool = False, asked
     place = in_hook()
     from guard.repo.diverted import diversions
 
-    settings, _, entries = _settings(place)
+    settings, _, entries = read_settings(place)
     if settings.mode.value == "off":
         return EXIT_DONE
     for each in diversions(settings, standpoint.environment(), entries, place):
@@ -323,7 +323,10 @@ def _verdict_by(
     if answer.clear and marked:
         # The union was touched, and no row explains that. Rows are found by a column that another program may have
         # written wrongly, so all active ones are asked before this is called clear.
-        answer = answer._replace(conflicts=_by_all_rows(store, changes, settings))
+        from guard.judge import unexplained
+
+        rows = store.active(project).reservations
+        answer = answer._replace(conflicts=tuple(unexplained(changes, rows, me=holder, fold=settings.fold)))
     tell(store, project, holder)
     _say_dropped(store, settings, place, event=event)
     if answer.clear:
@@ -337,7 +340,7 @@ def _doubt_later(event: str, line: Line) -> None:
     that somebody holds is changed in the work tree, for it may then become a part of this commit.
     """
     place, environment = in_hook(), standpoint.environment()
-    settings, _, _ = _settings(place)
+    settings, _, _ = read_settings(place)
     if settings.mode.value == "off" or is_unused(settings.store, place):
         return
     store = open_configured(settings.store, environment, place, patience_s=_patience_s()).store
@@ -392,7 +395,7 @@ def _leaves_fence(settings: Settings, changes: Sequence[Change], place: Place, *
     else:
         to_stderr(fence.refusal_text(paths, settings.only, verb=verb, refused=refused))
     word = "refused" if refused else "bypassed" if variable else "warned"
-    what = _summary(f"{verb} outside of the fence", paths)
+    what = summary(f"{verb} outside of the fence", paths)
 
     def record() -> None:
         if not is_unused(settings.store, place):
@@ -401,7 +404,7 @@ def _leaves_fence(settings: Settings, changes: Sequence[Change], place: Place, *
                 Actor(settings.project.value, settings.holder.value, principal(place.own_dir)), word, [], reason=what
             )
 
-    _quietly(record)
+    quietly(record)
     return refused
 
 
@@ -425,33 +428,20 @@ def _say_dropped(store: Store, settings: Settings, place: Place, *, event: str) 
     paths = {one.path for one in lost}
     rows = list({each.reservation.id: each.reservation for each in held if each.path in paths}.values())
     to_stderr(dropped_text(lost, rows))
-    _recorded(
+    write_log(
         store,
         Actor(project, holder, principal(place.own_dir)),
         "dropped",
         rows,
-        _summary("merge", sorted(paths)),
+        summary("merge", sorted(paths)),
         EXIT_DONE,
     )
 
 
-def _summary(verb: str, paths: Sequence[bytes]) -> str:
+def summary(verb: str, paths: Sequence[bytes]) -> str:
     """For the log: what was done, and the first paths."""
     named = b", ".join(paths[:3]).decode("utf-8", "backslashreplace")
     return f"{verb}: {named}" + (", …" if len(paths) > 3 else "")
-
-
-def _by_all_rows(store: Store, changes: Sequence[Change], settings: Settings) -> tuple[Conflict, ...]:
-    """The conflicts with all active reservations of others, found without an index."""
-    from guard.judge import conflicts
-    from guard.patterns.grammar import covering
-    from guard.union.patterns import Matcher, table_of
-
-    me, fold = _spelled(store, settings), settings.fold
-    rows = [row for row in store.active(settings.project.value).reservations if row.exclusive and row.holder != me]
-    matcher = Matcher(table_of((covering(row.pattern) for row in rows), fold=fold), fold=fold)
-    touched = [change for change in changes if any(map(matcher.covers, change.judged_paths))]
-    return tuple(conflicts(touched, rows, me=me, fold=fold)) if touched else ()
 
 
 def conclude(
@@ -466,23 +456,23 @@ def conclude(
     now = standpoint.now_ms()
     rows = list({conflict.reservation.id: conflict.reservation for conflict in answer.conflicts}.values())
     paths = sorted({conflict.path for conflict in answer.conflicts})
-    what = _summary(verb, paths)
+    what = summary(verb, paths)
     actor = Actor(settings.project.value, _spelled(store, settings), principal(place.own_dir))
     variable = skipped(standpoint.environment(), also=store.kind.skip_variables)
     if variable:
         recorded = "; that is recorded" if store.kind.writable else ""
         to_stderr(f"guard: {variable} is set: this {verb} goes past what is reserved by {holders(rows)}{recorded}.")
-        return _recorded(store, actor, "bypassed", rows, what, EXIT_DONE)
+        return write_log(store, actor, "bypassed", rows, what, EXIT_DONE)
     if mode.value == "warn":
         warned = Situation(verb, "", "guard check")
         to_stderr(refusal_text(answer.conflicts, warned, me=actor.holder, now=now, refused=False))
-        return _recorded(store, actor, "warned", rows, what, EXIT_DONE)
+        return write_log(store, actor, "warned", rows, what, EXIT_DONE)
     if mode.value != "block":
         unknown = safe(mode.value[:40])
         to_stderr(f"guard: unknown mode '{unknown}' (from {mode.source}), treated as block: use block, warn or off.")
     situation = of_push() if verb == "push" else of_commit(place, standpoint.environment(), changes, paths, verb=verb)
     to_stderr(refusal_text(answer.conflicts, situation, me=actor.holder, now=now, kind=store.kind))
-    return _recorded(store, actor, "refused", rows, what, EXIT_REFUSED)
+    return write_log(store, actor, "refused", rows, what, EXIT_REFUSED)
 
 
 def cannot_tell(error: GuardError, verb: str) -> int:
@@ -521,7 +511,7 @@ def _lets_pass() -> str:
 def _kind() -> Kind | None:
     """The kind of the store that gave no answer; None when not even its address can be told."""
     try:
-        return kind_of(_settings(in_hook())[0].store.value)
+        return kind_of(read_settings(in_hook())[0].store.value)
     except (GuardError, OSError):
         return None
 
@@ -532,18 +522,18 @@ def tell(store: Store, project: str, holder: str) -> None:
     for row in notices:
         to_stderr(notice(row, now=standpoint.now_ms()))
     if notices:
-        _quietly(lambda: store.told(notices))
+        quietly(lambda: store.told(notices))
 
 
 def _changes(
     event: str, arguments: Sequence[str], place: Place, entries: Sequence[Configured], *, marked: bool
 ) -> list[Change]:
     row = by_name(event)
-    stdin = _stdin(marked=marked) if row.reads_stdin else b""
+    stdin = lines_from_git(marked=marked) if row.reads_stdin else b""
     return row.changes(Started(place, standpoint.environment(), arguments, stdin, entries))
 
 
-def _stdin(*, marked: bool) -> bytes:
+def lines_from_git(*, marked: bool) -> bytes:
     """What git wrote to the hook, b"" when the command was typed at a terminal.
 
     Raises :class:`GuardError` when the installed hook passed on a part of it.
@@ -555,7 +545,7 @@ def _stdin(*, marked: bool) -> bytes:
     return lines.removesuffix(END_OF_PUSH) if marked else lines
 
 
-def _settings(
+def read_settings(
     place: Place,
     *,
     also: Sequence[bytes] = (),
@@ -590,7 +580,7 @@ def _spelled(store: Store, settings: Settings) -> str:
     return store.spelling(settings.holder.value) if store.kind.folds_names else settings.holder.value
 
 
-def _say_what_counts(store: Store, project: str, place: Place) -> None:
+def say_what_counts(store: Store, project: str, place: Place) -> None:
     """Says, once a day in each repository, when nothing in the store can concern this checkout."""
     why = store.why_nothing_counts(project)
     if not why:
@@ -609,7 +599,7 @@ def _say_what_counts(store: Store, project: str, place: Place) -> None:
         return  # it is said again
 
 
-def _register(store: Store, slot: bytes, project: str) -> None:
+def register(store: Store, slot: bytes, project: str) -> None:
     """Asks writers to keep this union fresh; where the store cannot be written, the hook does it alone."""
     try:
         store.publish_in(slot, project)
@@ -617,14 +607,14 @@ def _register(store: Store, slot: bytes, project: str) -> None:
         return
 
 
-def _recorded(store: Store, actor: Actor, event: str, rows: list[Reservation], what: str, status: int) -> int:
+def write_log(store: Store, actor: Actor, event: str, rows: list[Reservation], what: str, status: int) -> int:
     """Logs what happened, after it was said; a log that cannot be written changes no verdict."""
-    _quietly(lambda: store.record(actor, event, rows, reason=what))
+    quietly(lambda: store.record(actor, event, rows, reason=what))
     union.renew(store)
     return status
 
 
-def _quietly(write: Callable[[], None]) -> None:
+def quietly(write: Callable[[], None]) -> None:
     try:
         write()
     except GuardError as error:
@@ -639,8 +629,3 @@ def _now_ms() -> int:
     import time
 
     return time.time_ns() // 1_000_000
-
-
-# What the hook of a repository that others push to needs of all this, too (guard/receive.py).
-ask_server, lines_from_git, quietly, read_settings = _ask_server, _stdin, _quietly, _settings
-register, say_what_counts, summary, write_log = _register, _say_what_counts, _summary, _recorded

@@ -14,7 +14,7 @@ from guard.stores.kinds import kind_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from guard.model import Reservation
-    from guard.stores.interface import Store
+    from guard.stores.interface import Contents, Store
 
 
 class Restored(Record):
@@ -34,18 +34,22 @@ def backup(store: Store, to: str) -> None:
     store.backup(os.path.abspath(to))
 
 
+def _contents_of(source: str, patience_s: float) -> Contents:
+    """All that a backup holds. Raises :class:`GuardError`."""
+    copy = open_store(_guard_store(os.path.abspath(source)), patience_s=patience_s)
+    try:
+        return copy.contents()
+    finally:
+        copy.close()
+
+
 def restore(address: str, source: str, *, patience_s: float) -> Restored:
     """Puts what a backup holds in the place of what a store holds. ``source`` is a file that :func:`backup` wrote.
 
     What was there is kept in a file beside: a copy of a sound store, whose file stays, so that nobody who has it open
     goes on writing elsewhere; or the damaged file itself, under another name. Raises :class:`GuardError`.
     """
-    source = os.path.abspath(source)
-    copy = open_store(_guard_store(source), patience_s=patience_s)
-    try:
-        contents = copy.contents()
-    finally:
-        copy.close()
+    contents = _contents_of(source, patience_s)
     kept = f"{address}.before-restore-{time.strftime('%Y%m%d-%H%M%S')}"
     store, before = _opened_or_moved_aside(address, kept, patience_s)
     try:
@@ -60,12 +64,7 @@ def restore(address: str, source: str, *, patience_s: float) -> Restored:
 
 def restore_into(store: Store, source: str, *, kept: str, patience_s: float) -> Restored:
     """As :func:`restore`, for a store that is no file. What was there is saved in a file beside ``kept``."""
-    source = os.path.abspath(source)
-    copy = open_store(_guard_store(source), patience_s=patience_s)
-    try:
-        contents = copy.contents()
-    finally:
-        copy.close()
+    contents = _contents_of(source, patience_s)
     kept = f"{kept}.before-restore-{time.strftime('%Y%m%d-%H%M%S')}"
     os.makedirs(os.path.dirname(kept), mode=0o700, exist_ok=True)
     store.backup(kept)
