@@ -10,14 +10,21 @@ from pathlib import Path
 import pytest
 
 from tests.support import environment, namespace, rows
+from tests.support.forks import FORKS
 from tests.support.repositories import Repository, age
 from tests.support.skips import pytest_sessionfinish as pytest_sessionfinish
 from tests.support.stage import Stage
+from tests.support.templates import Template
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the long tests too")
     parser.addoption("--live", action="store_true", help="run real coding agents, offline")
+    parser.addoption(
+        "--start-python",
+        action="store_true",
+        help="start a Python for each command, and fork none (tests/support/forks.py)",
+    )
     parser.addoption("--package", action="store_true", help="build the distribution, and test it as it is installed")
     shells = ", ".join(namespace.SHELLS)
     parser.addoption("--sh", default="", metavar="SHELL", help=f"with another /bin/sh: {shells}, or a path (as root)")
@@ -42,6 +49,10 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         )
     except namespace.CannotReplace as error:
         raise pytest.UsageError(str(error)) from error
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    FORKS.start_python = config.getoption("--start-python")
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -108,12 +119,19 @@ def _set_environment(monkeypatch: pytest.MonkeyPatch, wanted: dict[str, str]) ->
     time.tzset()
 
 
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    def make(place: Path) -> None:
+        Repository.make(place / "repository").install()
+
+    return Template(tmp_path_factory.mktemp("installed"), "home", "repository", make=make)
+
+
 @pytest.fixture
-def repository(tmp_path: Path) -> Repository:
+def repository(tmp_path: Path, hermetic: Path, installed: Template) -> Repository:
     """A repository with one commit and guard installed."""
-    made = Repository.make(tmp_path / "repository")
-    made.install()
-    return made
+    installed.put(tmp_path)
+    return Repository(tmp_path / "repository")
 
 
 _built: list[Stage] = []

@@ -104,7 +104,7 @@ class Server:
 
     def start(self, *, wait: bool = True, prefix: tuple[str, ...] = ()) -> Server:
         options = [f"-cunix_socket_directories={self.socket}", "-clisten_addresses=", f"-cport={self.port}"]
-        options += ["-cfsync=off", "-csynchronous_commit=off", "-cshared_buffers=32MB", "-cmax_connections=80"]
+        options += ["-cfsync=off", "-cshared_buffers=32MB", "-cmax_connections=80"]
         options += [f"-c{setting}" for setting in self.settings]  # the last one wins
         with open(self.directory / "log", "ab") as log:
             self._process = subprocess.Popen(

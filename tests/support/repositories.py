@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.support.forks import FORKS, PACKAGE
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PACKAGE = Path(__file__).parents[2]
 GUARD = (sys.executable, "-m", "guard")
 
 
@@ -43,10 +44,15 @@ def run(
     timeout: float = 120,
 ) -> Done:
     """Runs a command to its end; the environment is the test's, with ``env`` on top."""
+    variables = {**os.environ, **(env or {})}
+    if tuple(command[: len(GUARD)]) == GUARD:
+        forked = FORKS.run(command[len(GUARD) :], cwd=cwd, env=variables, stdin=stdin, timeout=timeout)
+        if forked is not None:
+            return Done(*forked)
     done = subprocess.run(
         command,
         cwd=cwd,
-        env={**os.environ, **(env or {})},
+        env=variables,
         input=stdin,
         capture_output=True,
         timeout=timeout,
@@ -147,3 +153,6 @@ class Repository:
         done = run(command, cwd=cwd or self.path, env={**holder, **(env or {})}, stdin=stdin)
         assert expect is None or done.code == expect, f"{command} ended with {done.code}:\n{done.text}"
         return done
+
+
+__all__ = ["GUARD", "PACKAGE", "Done", "Repository", "age", "run"]
