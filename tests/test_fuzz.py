@@ -119,7 +119,7 @@ def test_the_fast_verdict_and_the_full_one_agree(
 ) -> None:
     seed = int(environment.OUTSIDE.get("GUARD_SEED", "0")) or random.randrange(1 << 32)
     try:
-        figure(differential(stage, tmp_path, seed=seed, sets=8, size=2, paths=12, fold=fold))
+        figure(differential(stage, tmp_path, seed=seed, sets=4, size=2, paths=12, fold=fold))
     except AssertionError as error:
         raise AssertionError(f"with GUARD_SEED={seed}: {error}") from error
 
@@ -321,7 +321,7 @@ def mutated(text: bytes, drawn: random.Random) -> bytes:
     return b"\n".join(lines)
 
 
-@pytest.mark.parametrize("rounds", [40, pytest.param(600, marks=pytest.mark.long)])
+@pytest.mark.parametrize("rounds", [20, pytest.param(600, marks=pytest.mark.long)])
 def test_no_published_bytes_clear_what_is_held(stage: Stage, rounds: int, figure: Callable[[str], None]) -> None:
     drawn = random.Random(rounds)
     for _ in range(2):

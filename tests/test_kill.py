@@ -211,7 +211,7 @@ def try_all(trial: Trial, fault: str, *, every: int, figure: Callable[[str], Non
 
 @EACH_QUICK
 def test_killed_at_a_share_of_the_calls(trial: Trial, figure: Callable[[str], None]) -> None:
-    try_all(trial, KILL, every=9, figure=figure)
+    try_all(trial, KILL, every=17, figure=figure)
 
 
 @pytest.mark.long
@@ -223,7 +223,7 @@ def test_killed_at_every_call(trial: Trial, figure: Callable[[str], None]) -> No
 @EACH_QUICK
 @pytest.mark.parametrize("fault", [EIO, ENOSPC])
 def test_the_disk_fails_at_a_share_of_the_calls(trial: Trial, fault: str, figure: Callable[[str], None]) -> None:
-    try_all(trial, fault, every=9, figure=figure)
+    try_all(trial, fault, every=17, figure=figure)
 
 
 @pytest.mark.long

@@ -1,4 +1,4 @@
-"""Which rows of the tables of cases does a run leave out?
+"""Which rows of the tables of cases does a run play, and which does it leave out?
 
 Many runs of the same tests, one for each shell, need not each play every row: the runs share the rows among them. Tests
 that have no table are played in each.
@@ -6,12 +6,19 @@ that have no table are played in each.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
-    import pytest
+
+def some(cases: Iterable[Any], always: Collection[Any]) -> list[Any]:
+    """All cases of a table with one column; those that are not among ``always`` are played by ``--long`` alone."""
+    cases = list(cases)
+    assert set(always) <= set(cases), "each case that is always played is in the table"
+    return [case if case in always else pytest.param(case, marks=pytest.mark.long) for case in cases]
 
 
 def left_out(items: Iterable[pytest.Item], *, first: int, step: int) -> list[pytest.Item]:
