@@ -18,7 +18,6 @@ import anyio.to_thread
 import mcp_types as types
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it has no types of its own
 from mcp.server.lowlevel import Server
-from mcp.server.stdio import stdio_server
 from mcp.shared.exceptions import MCPError
 
 from guard import __version__
@@ -26,6 +25,7 @@ from guard.mcp import identity
 from guard.mcp.answers import ANSWERS, Answer, failure
 from guard.mcp.standing import Standing, directory_of_call
 from guard.mcp.tools import INSTRUCTIONS, TOOLS
+from guard.mcp.transport import messages
 from guard.mcp.turns import Turn, stop_all
 from guard.model import GuardError, UsageError, unexpected
 
@@ -68,8 +68,7 @@ class _Service:
             on_list_tools=self._list,
             on_call_tool=self._call,
         )
-        received, sent = anyio.wrap_file(wire.received), anyio.wrap_file(wire.sent)
-        async with stdio_server(received, sent) as (incoming, outgoing), anyio.create_task_group() as group:
+        async with messages(wire) as (incoming, outgoing), anyio.create_task_group() as group:
             group.start_soon(self._keep_unions_fresh)
             await server.run(incoming, outgoing, server.create_initialization_options())
             group.cancel_scope.cancel()

@@ -6,10 +6,9 @@ to standard error from then on, and who reads descriptor 0 finds nothing.
 
 from __future__ import annotations
 
-import io
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from guard.record import Record
 
@@ -18,28 +17,17 @@ if TYPE_CHECKING:
 
 
 class Wire(Record):
-    """The two ends of the protocol, as text in UTF-8."""
+    """The two ends of the protocol, as descriptors.
 
-    received: io.TextIOWrapper
-    sent: io.TextIOWrapper
+    ``gone`` is called, and does not come back, when nobody reads the answers any more.
+    """
 
-
-class _Sent(io.FileIO):
-    """Where answers go. ``gone`` is called, and does not come back, when nobody reads them any more."""
-
-    def __init__(self, file: int, gone: Callable[[], object]) -> None:
-        super().__init__(file, "wb")
-        self._gone = gone
-
-    def write(self, data: object, /) -> int:
-        try:
-            return super().write(data)  # type: ignore[arg-type]  # any buffer, as FileIO's own
-        except OSError:  # the reader has left, or its disk is full: then no answer arrives any more
-            self._gone()
-            raise
+    received: int
+    sent: int
+    gone: Callable[[], NoReturn]
 
 
-def claim(gone: Callable[[], object]) -> Wire:
+def claim(gone: Callable[[], NoReturn]) -> Wire:
     """Moves the protocol away from descriptors 0 and 1, for this process and for those that it starts."""
     received, sent = _duplicate(0), _duplicate(1)
     sys.stdout.flush()
@@ -47,12 +35,7 @@ def claim(gone: Callable[[], object]) -> Wire:
     os.dup2(nothing, 0)
     os.dup2(2, 1)
     os.close(nothing)
-    reader = io.BufferedReader(io.FileIO(received, "rb"))
-    writer = io.BufferedWriter(_Sent(sent, gone))
-    return Wire(
-        io.TextIOWrapper(reader, encoding="utf-8", errors="replace", newline="\n"),
-        io.TextIOWrapper(writer, encoding="utf-8", newline="\n"),
-    )
+    return Wire(received, sent, gone)
 
 
 def _duplicate(file: int) -> int:
