@@ -10,7 +10,7 @@ from guard.system import why_unsupported
 
 
 def main() -> None:
-    """Runs the command line; hooks and plain commands go past click, whose import takes longer than their answer."""
+    """Runs the command line. Hooks and plain commands do not load click: its import takes longer than their answer."""
     if reason := why_unsupported():
         sys.exit(_refused(reason))
     from guard.system import open_closed_files
@@ -22,8 +22,8 @@ def main() -> None:
         from guard.events import NAMES
 
         if sys.argv[2] in NAMES:
-            sys.exit(_judged(sys.argv[2], sys.argv[3:]))
-    gc.disable()  # looking for garbage in what is being imported finds none, and takes 2 ms
+            sys.exit(_judge(sys.argv[2], sys.argv[3:]))
+    gc.disable()  # imports leave no garbage, and looking for it takes 2 ms
     from guard.commands.plain import understood
 
     if plain := understood(sys.argv[1:], os.environ):
@@ -36,18 +36,19 @@ def main() -> None:
     run()
 
 
-def _judged(event: str, arguments: list[str]) -> int:
+def _judge(event: str, arguments: list[str]) -> int:
+    """Judges as the installed hook of the event does; returns the exit code."""
     if event == "pre-receive":
         from guard.receive import by_hand
 
         return by_hand()
-    from guard.install.through_line import by_hand as judged
+    from guard.install import through_line
 
-    return judged(event, arguments)
+    return through_line.by_hand(event, arguments)
 
 
 def _refused(reason: str) -> int:
-    """Says why nothing can be done on this system; the exit code is that of "no answer could be reached"."""
+    """Says why guard cannot run on this system. Returns the exit code for "no answer could be reached"."""
     from guard.model import EXIT_UNKNOWN
 
     sys.stderr.write(f"guard: {reason}\n")

@@ -82,7 +82,7 @@ EVENTS = (
     Event("pre-push", "push", _of_push, reads_stdin=True, judged_first=True, framework_id="guard-push"),
     Event("pre-receive", "push", _of_received, reads_stdin=True, judged_first=True, receives=True),
 )
-"""In the order in which they are installed and shown."""
+"""The events in the order in which they are installed and shown."""
 
 NAMES = tuple(event.name for event in EVENTS)
 
@@ -95,14 +95,14 @@ def by_name(name: str) -> Event:
 def installed_in(*, bare: bool, worktrees: bool = False) -> tuple[Event, ...]:
     """The events whose hooks ``guard install`` puts into a repository.
 
-    Others push to a bare repository, and nobody commits there, unless ``worktrees`` are linked to it: these share its
-    hooks.
+    Others push to a ``bare`` repository, and nobody commits there. When ``worktrees`` are linked to it, people commit
+    in these, and they share its hooks.
     """
     return tuple(event for event in EVENTS if (bare if event.receives else worktrees or not bare))
 
 
 def installed_at(place: Place) -> tuple[str, ...]:
-    """The names of the events whose hooks belong into the repository at a place."""
+    """The names of the events whose hooks ``guard install`` puts into the repository at a place."""
     return tuple(event.name for event in installed_in(bare=place.bare, worktrees=place.has_worktrees))
 
 

@@ -1,19 +1,21 @@
-"""What the installed hook calls when sh and git cannot decide: refresh a stale union, or reach and word a verdict.
+"""What the installed hook calls when sh and git cannot decide.
 
-Started as ``python -I -S``. The refresh loads sqlite3 and little else; only the verdict loads pathspec.
+It either brings a stale union up to date (the refresh), or it reaches a verdict and prints it. The hook starts it as
+``python -I -S``. The refresh loads sqlite3 and little else; only the verdict loads pathspec.
 """
 
 from __future__ import annotations
 
 import os
+import time
 
 from guard import system
 from guard.events import Started, by_name
-from guard.model import EXIT_DONE, EXIT_REFUSED, EXIT_UNKNOWN, GuardError, unexpected
+from guard.model import EXIT_DONE, EXIT_REFUSED, EXIT_UNKNOWN, GuardError, reservations_in, unexpected
 from guard.record import Record
 from guard.repo import standpoint
 from guard.repo.place import Place, in_hook
-from guard.repo.settings import Setting, Settings, patience_s, principal, skipped, softened
+from guard.repo.settings import Setting, Settings, patience_s, principal, skip_variable, softened_mode
 from guard.stores import freshness
 from guard.stores.choose import is_unused, open_configured
 from guard.stores.interface import Actor, Store, Unreachable
@@ -21,7 +23,7 @@ from guard.stores.kinds import is_leased, kind_of
 from guard.system import open_closed_files
 from guard.union import publish as union
 from guard.union.published import BY_PYTHON, was_made_here
-from guard.words import notice, safe, said, to_stderr, unjudged
+from guard.words import notice, print_error, safe, to_stderr, unjudged_text, unknown_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,16 +38,17 @@ if TYPE_CHECKING:
 DAY_S = 86_400
 
 PATIENCE_S = 10.0
-"""How long a hook waits for another program that has the store locked, unless GUARD_PATIENCE says otherwise."""
+"""How many seconds a hook waits for another program that has the store locked, unless GUARD_PATIENCE is set."""
 
 END_OF_PUSH = b"guard: end of what is pushed\n"
-"""hooks/guard writes this line behind those that git gave it."""
+"""hooks/guard writes this line after those that git gave it, so that a list that was cut short is noticed."""
 
 
 class Line(Record):
-    """The line in somebody else's hook that has called guard: what is wrong with its place, and how to repair that.
+    """The line in somebody else's hook that has called guard.
 
-    ``wrong`` is "" when nothing is. ``files`` are those that were read to find out, as absolute paths.
+    ``wrong`` says what is wrong with its place, "" when nothing is; ``repair`` is the command that moves it. ``files``
+    are the absolute paths of the files that were read to find out.
     """
 
     wrong: str
@@ -54,12 +57,14 @@ class Line(Record):
 
 
 def main(words: Sequence[str], *, look_at_line: Callable[[str], Line] | None = None) -> None:
-    """``publish EVENT`` prints "STATE NAME" for the hook; ``judge EVENT …`` judges, and prints "judged" at its end.
+    """Does what the installed hook asks for, and ends the process.
 
-    ``known EVENT …`` is ``judge`` after ``publish`` has found that the store's server gives no answer.
-    Exits 0, or 10 more than its exit code: a Python that dies ends with 1, which must not look like a refusal.
-    ``look_at_line`` looks at the line that has called guard for an event, where one has.
-    Hooks of guard 0.1, which an upgrade leaves in place until ``guard install`` renews them, ask with other words.
+    ``publish EVENT`` prints "STATE NAME" for the hook. ``judge EVENT …`` judges, and prints "judged" at its end.
+    ``known EVENT …`` is the same as ``judge``; the hook uses it when ``publish`` got no answer from the store's server.
+    The process ends with 0, or with 10 more than the exit code: a Python that dies ends with 1, and that must not look
+    like a refusal. ``look_at_line`` returns the line in somebody else's hook that has called guard for an event; it is
+    None when git itself started the hook.
+    Hooks of guard 0.1 use other words. They stay in place after an upgrade until ``guard install`` renews them.
     """
     open_closed_files()
     stage, event, *arguments = words
@@ -68,17 +73,17 @@ def main(words: Sequence[str], *, look_at_line: Callable[[str], Line] | None = N
         os.write(1, b"python - -\n")
         status = EXIT_DONE
     elif stage == "verdict":
-        status = judged(event, arguments)
+        status = judge(event, arguments)
     elif stage == "publish":
         status = _refreshed(event, look_at_line)
     else:
-        status = judged(event, arguments, marked=True, look_at_line=look_at_line, asked=stage == "known")
+        status = judge(event, arguments, marked=True, look_at_line=look_at_line, asked=stage == "known")
         if status == EXIT_DONE:
             os.write(1, b"judged\n")
-    os._exit(status and status + 10)  # nothing is left to tidy, and taking the interpreter down takes 1 ms
+    os._exit(status and status + 10)  # nothing is left to tidy up, and a normal end of Python takes 1 ms
 
 
-def judged(
+def judge(
     event: str,
     arguments: Sequence[str],
     *,
@@ -86,16 +91,16 @@ def judged(
     look_at_line: Callable[[str], Line] | None = None,
     asked: bool = False,
 ) -> int:
-    """Reaches a verdict and says it, or says why there is none; returns the exit code.
+    """Reaches a verdict and prints it, or prints why there is none; returns the exit code.
 
-    ``marked``: what stdin holds must end with :data:`END_OF_PUSH`. ``look_at_line`` is as for :func:`main`.
-    ``asked``: this hook has asked the server in vain.
+    With ``marked``, standard input must end with :data:`END_OF_PUSH`. ``look_at_line`` is as for :func:`main`.
+    With ``asked``, this hook has asked the store's server already and got no answer.
     """
     try:
-        status = verdict(event, arguments, marked=marked, asked=asked)
+        status = judge_or_raise(event, arguments, marked=marked, asked=asked)
         line = look_at_line(event) if look_at_line and status == EXIT_DONE else None
         if line and line.wrong:
-            _doubt_later(event, line)
+            _check_unstaged(event, line)
         return status
     except GuardError as error:
         _trace_error()
@@ -106,18 +111,18 @@ def judged(
 
 
 def by_hand(event: str, arguments: Sequence[str], *, look_at_line: Callable[[str], Line] | None = None) -> int:
-    """As :func:`judged`, from wherever the command was typed: asks as if git had started the hook (githooks(5))."""
+    """As :func:`judge`, for a command that was typed anywhere: sets what git sets for a hook (githooks(5))."""
     from guard.repo.place import discover
 
     environment = standpoint.environment()
     if environment.get(b"GIT_DIR"):
-        return judged(event, arguments, look_at_line=look_at_line)
+        return judge(event, arguments, look_at_line=look_at_line)
     try:
         place = discover()
     except GuardError as error:
-        return said(error)
+        return print_error(error)
     with standpoint.asking_from({**environment, b"GIT_DIR": place.git_dir}, place.top or place.git_dir):
-        return judged(event, arguments, look_at_line=look_at_line)
+        return judge(event, arguments, look_at_line=look_at_line)
 
 
 def _refreshed(event: str, look_at_line: Callable[[str], Line] | None) -> int:
@@ -139,7 +144,7 @@ def _refreshed(event: str, look_at_line: Callable[[str], Line] | None) -> int:
     else:
         return EXIT_DONE
     if status == EXIT_DONE:
-        os.write(1, b"off -\n")  # let through, as the settings say
+        os.write(1, b"off -\n")  # the settings let the change pass
     return status
 
 
@@ -152,9 +157,10 @@ class Standing(Record):
 
 
 def refresh(event: str, look_at_line: Callable[[], Line] | None = None) -> union.Published:
-    """Brings the published union up to date and says what it is. Raises :class:`GuardError`.
+    """Brings the published union up to date and returns what is published. Raises :class:`GuardError`.
 
-    Where a line in somebody else's hook has called guard, and stands in a wrong place, Python judges.
+    ``look_at_line`` is given when a line in somebody else's hook has called guard. When that line stands in a wrong
+    place, nothing is published, and Python judges.
     """
     place = in_hook()
     environment = standpoint.environment()
@@ -166,7 +172,7 @@ def refresh(event: str, look_at_line: Callable[[], Line] | None = None) -> union
         stamps = None
     if current is not None and stamps is not None:
         if current.lease is not None and event != "pre-push" and union.is_fresh(slot, current, key):
-            return current.published  # sh has no clock here that could tell
+            return current.published  # the lease still holds; sh has no clock on this system to find that out
         standing = _as_published(current, stamps, place)
     else:
         why = "there is no union that can be read" if current is None else "settings or their files have changed"
@@ -184,17 +190,17 @@ def refresh(event: str, look_at_line: Callable[[], Line] | None = None) -> union
 
 
 def _as_published(current: Current, stamps: list[Stamp], place: Place) -> Standing:
-    """What the union that is published was made for, which still holds."""
+    """What the published union was made for. Its settings have not changed since."""
     where = Setting(os.fsdecode(current.identity.store), "the union that is published here")
     if is_leased(where.value):
-        where = read_settings(place)[0].store  # they alone tell its password, and whether the account has named it
+        where = read_settings(place)[0].store  # only the settings say the password, and who named the address
     return Standing(current.identity, stamps, where)
 
 
 def _read_anew(place: Place, environment: Mapping[bytes, bytes], line: Line | None) -> Standing | None:
-    """What the settings say now; None when Python has to judge whatever is reserved.
+    """What the settings say now; None when Python has to judge, whatever is reserved.
 
-    It does where a fence is set, and where something leaves a doubt that every hook has to say.
+    Python has to judge when a fence is set, and when there is a doubt that every hook has to print.
     """
     from guard.repo.diverted import diversions
     from guard.repo.tracking import as_glob, tracking
@@ -216,14 +222,14 @@ def _read_anew(place: Place, environment: Mapping[bytes, bytes], line: Line | No
 
 
 def still_proven(current: Current | None, key: bytes | None, standing: Standing) -> Current | None:
-    """The union that is published, if a server that has nothing new may prolong it; else it is published anew."""
+    """The published union, if it may be prolonged when the server has nothing new; None if it must be made anew."""
     if current is None or (current.identity, current.key) != (standing.identity, key) or not was_made_here(current):
         return None
     return current if list(current.files[current.store_files :]) == list(standing.stamps) else None
 
 
 def _read_store(store: Store, slot: bytes, *, key: bytes | None, standing: Standing, place: Place) -> union.Published:
-    """Publishes what a store that is a file holds now, after it has told the holder what has ended."""
+    """Publishes what a store in a file holds now. Before that, tells the holder what has ended."""
     project, holder = standing.identity.project.decode(), standing.identity.holder.decode()
     tell(store, project, holder)
     say_what_counts(store, project, place)
@@ -231,7 +237,7 @@ def _read_store(store: Store, slot: bytes, *, key: bytes | None, standing: Stand
         register(store, slot, project)
     source = store.union_source(project, holder)
     if source.mine_until is not None and source.mine_until <= store.now():
-        store.active(project)  # records that it has run out
+        store.active(project)  # records that a reservation of this holder has run out
         tell(store, project, holder)
         source = store.union_source(project, holder)
     _trace(lambda: f"{store.address}: {len(source.patterns)} patterns of others than {holder!a} in {project!a}")
@@ -246,9 +252,11 @@ def ask_server(
     standing: Standing,
     known: Current | None,
 ) -> union.Published:
-    """Asks for the reservations, if they are not those of the union that is ``known``: then it gets a new deadline.
+    """Asks a server for the reservations and publishes them.
 
-    The clock is read before the question, and writers know of the place before that (:mod:`guard.union.lease`).
+    ``known`` is the union that is published already, None if there is none that may be prolonged. When the server says
+    that nothing has changed since, ``known`` only gets a new deadline. The clock is read before the server is asked.
+    Before that, the place is registered with the store, so that writers know of it (:mod:`guard.union.lease`).
     """
     identity = standing.identity
     project, holder = identity.project.decode(), identity.holder.decode()
@@ -262,7 +270,7 @@ def ask_server(
         _trace(lambda: f"{store.address}: nothing has changed")
         return union.prolong(slot, known, asked_ns)
     if run_out:
-        store.active(project)  # records that it has run out
+        store.active(project)  # records that a reservation of this holder has run out
     tell(store, project, holder)
     if run_out or source.unchanged:
         asked_ns = system.boot_clock_ns()
@@ -271,10 +279,10 @@ def ask_server(
     return union.publish(slot, key=key, identity=identity, source=source, settings=standing.stamps, asked_ns=asked_ns)
 
 
-def verdict(event: str, arguments: Sequence[str], *, marked: bool = False, asked: bool = False) -> int:
-    """Judges what the event changes, says so, and returns the exit code. Raises :class:`GuardError`.
+def judge_or_raise(event: str, arguments: Sequence[str], *, marked: bool = False, asked: bool = False) -> int:
+    """Judges what the event changes, prints the verdict, and returns the exit code. Raises :class:`GuardError`.
 
-    ``asked``: this hook has asked the store's server already, and got no answer.
+    The arguments are as for :func:`judge`.
     """
     place = in_hook()
     from guard.repo.diverted import diversions
@@ -312,17 +320,16 @@ def verdict(event: str, arguments: Sequence[str], *, marked: bool = False, asked
 def _verdict_by(
     store: Store, settings: Settings, changes: Sequence[Change], *, place: Place, event: str, marked: bool
 ) -> int:
-    """Judges by what the store holds now."""
+    """Judges by what the store holds now, prints the verdict, and returns the exit code."""
+    from guard.judge import verdict
+
     project, holder = settings.project.value, _spelled(store, settings)
-
-    from guard.judge import verdict as judged
-
-    answer = judged(store, changes, project=project, me=holder, fold=settings.fold)
+    answer = verdict(store, changes, project=project, me=holder, fold=settings.fold)
     _trace(lambda: f"{len(changes)} changed paths, judged for {holder!a} in {project!a} by {store.address}")
     _trace(lambda: f"{len(answer.conflicts)} conflicts with reservations that the index on prefixes finds")
     if answer.clear and marked:
-        # The union was touched, and no row explains that. Rows are found by a column that another program may have
-        # written wrongly, so all active ones are asked before this is called clear.
+        # The change touches the union, but no row that was found explains that. Rows are found by their column
+        # ``prefix``, which another program may have written wrongly. So compare with all active rows, too.
         from guard.judge import unexplained
 
         rows = store.active(project).reservations
@@ -330,14 +337,16 @@ def _verdict_by(
     tell(store, project, holder)
     _say_dropped(store, settings, place, event=event)
     if answer.clear:
-        union.renew(store)  # what matched had ended: so that the next hook need not ask
+        union.renew(store)  # what matched has ended: with a new union, the next hook need not ask
         return EXIT_DONE
     return conclude(store, settings, answer, changes, place=place, event=event)
 
 
-def _doubt_later(event: str, line: Line) -> None:
-    """What is to be said when others may stage more after guard has judged. Raises :class:`GuardError` when a path
-    that somebody holds is changed in the work tree, for it may then become a part of this commit.
+def _check_unstaged(event: str, line: Line) -> None:
+    """Warns that another program may stage more after guard has judged.
+
+    Raises :class:`GuardError` when a path that somebody else holds is changed in the work tree, because that change may
+    still become a part of this commit.
     """
     place, environment = in_hook(), standpoint.environment()
     settings, _, _ = read_settings(place)
@@ -346,14 +355,14 @@ def _doubt_later(event: str, line: Line) -> None:
     store = open_configured(settings.store, environment, place, patience_s=_patience_s()).store
     project, holder = settings.project.value, _spelled(store, settings)
     if not any(row.exclusive and row.holder != holder for row in store.active(project).reservations):
-        return  # there is nothing that could be staged wrongly
+        return  # nobody else holds anything
 
-    from guard.judge import verdict as judged
+    from guard.judge import verdict
     from guard.model import Change
     from guard.repo.index import Index
 
     changed = [Change(path) for path in Index(place, environment).changed()]
-    held = judged(store, changed, project=project, me=holder, fold=settings.fold).conflicts
+    held = verdict(store, changed, project=project, me=holder, fold=settings.fold).conflicts
     if held:
         first = held[0]
         what = f"{safe(first.path)}, which {safe(first.reservation.holder)} holds, is changed in this work tree"
@@ -362,7 +371,7 @@ def _doubt_later(event: str, line: Line) -> None:
 
 
 def _trace(text: Callable[[], str]) -> None:
-    """Writes a step to where GUARD_TRACE says; ``text`` is not asked for when it is off."""
+    """Writes a step to where GUARD_TRACE says. ``text`` is called only when tracing is on."""
     environment = standpoint.environment()
     if environment.get(b"GUARD_TRACE", b"") not in (b"", b"0"):
         from guard import trace
@@ -382,13 +391,13 @@ def _trace_error() -> None:
 
 
 def _leaves_fence(settings: Settings, changes: Sequence[Change], place: Place, *, event: str) -> bool:
-    """Is this refused because it changes what guard.only leaves out? Says so, and records it."""
+    """Is the change refused because it leaves the fence (guard.only)? Prints and records it when it leaves it."""
     from guard.repo import fence
 
     paths = fence.outside(changes, settings.only, fold=settings.fold)
     if not paths:
         return False
-    verb, variable = by_name(event).verb, skipped(standpoint.environment())
+    verb, variable = by_name(event).verb, skip_variable(standpoint.environment())
     refused = not variable and settings.mode.value != "warn"
     if variable:
         to_stderr(f"guard: {variable} is set: this {verb} leaves the fence of this worktree.")
@@ -404,29 +413,31 @@ def _leaves_fence(settings: Settings, changes: Sequence[Change], place: Place, *
                 Actor(settings.project.value, settings.holder.value, principal(place.own_dir)), word, [], reason=what
             )
 
-    quietly(record)
+    try_to_record(record)
     return refused
 
 
 def _say_dropped(store: Store, settings: Settings, place: Place, *, event: str) -> None:
-    """Says and records when a merge drops what somebody changed in a path that others hold."""
+    """Prints and records when a merge drops what somebody changed in a path that others hold."""
     merging = event == "pre-merge-commit" or os.path.exists(os.path.join(place.git_dir, b"MERGE_HEAD"))
     if event == "pre-push" or not merging:
         return
-    from guard.judge import verdict as judged
+    from guard.judge import verdict
     from guard.model import Change
     from guard.repo import changes
 
     one_sided = [Change(path) for path in changes.taken_from_one_side(place, standpoint.environment())]
     project, holder = settings.project.value, _spelled(store, settings)
-    held = judged(store, one_sided, project=project, me=holder, fold=settings.fold).conflicts
-    lost = changes.dropped(place, standpoint.environment(), {conflict.path for conflict in held}) if held else []
+    held = verdict(store, one_sided, project=project, me=holder, fold=settings.fold).conflicts
+    lost = (
+        changes.dropped_changes(place, standpoint.environment(), {conflict.path for conflict in held}) if held else []
+    )
     if not lost:
         return
     from guard.refusal import dropped_text
 
     paths = {one.path for one in lost}
-    rows = list({each.reservation.id: each.reservation for each in held if each.path in paths}.values())
+    rows = reservations_in(each for each in held if each.path in paths)
     to_stderr(dropped_text(lost, rows))
     write_log(
         store,
@@ -439,7 +450,7 @@ def _say_dropped(store: Store, settings: Settings, place: Place, *, event: str) 
 
 
 def summary(verb: str, paths: Sequence[bytes]) -> str:
-    """For the log: what was done, and the first paths."""
+    """A line for the log: what was done, and the first three paths."""
     named = b", ".join(paths[:3]).decode("utf-8", "backslashreplace")
     return f"{verb}: {named}" + (", …" if len(paths) > 3 else "")
 
@@ -447,18 +458,18 @@ def summary(verb: str, paths: Sequence[bytes]) -> str:
 def conclude(
     store: Store, settings: Settings, answer: Verdict, changes: Sequence[Change], *, place: Place, event: str
 ) -> int:
-    """Words a verdict that is not clear, records it, and returns the exit code its mode and GUARD_SKIP ask for."""
+    """Prints and records a verdict that is not clear; returns the exit code, which the mode and GUARD_SKIP decide."""
     from guard.refusal import Situation, holders, refusal_text
     from guard.repo.situation import of_commit, of_push
 
     verb = by_name(event).verb
-    mode = softened(settings.mode, standpoint.environment(), by=store.kind.mode_variable)
+    mode = softened_mode(settings.mode, standpoint.environment(), by=store.kind.mode_variable)
     now = standpoint.now_ms()
-    rows = list({conflict.reservation.id: conflict.reservation for conflict in answer.conflicts}.values())
+    rows = reservations_in(answer.conflicts)
     paths = sorted({conflict.path for conflict in answer.conflicts})
     what = summary(verb, paths)
     actor = Actor(settings.project.value, _spelled(store, settings), principal(place.own_dir))
-    variable = skipped(standpoint.environment(), also=store.kind.skip_variables)
+    variable = skip_variable(standpoint.environment(), also=store.kind.skip_variables)
     if variable:
         recorded = "; that is recorded" if store.kind.writable else ""
         to_stderr(f"guard: {variable} is set: this {verb} goes past what is reserved by {holders(rows)}{recorded}.")
@@ -468,30 +479,29 @@ def conclude(
         to_stderr(refusal_text(answer.conflicts, warned, me=actor.holder, now=now, refused=False))
         return write_log(store, actor, "warned", rows, what, EXIT_DONE)
     if mode.value != "block":
-        unknown = safe(mode.value[:40])
-        to_stderr(f"guard: unknown mode '{unknown}' (from {mode.source}), treated as block: use block, warn or off.")
+        to_stderr(unknown_text("mode", mode.value, source=mode.source, use="block, warn or off"))
     situation = of_push() if verb == "push" else of_commit(place, standpoint.environment(), changes, paths, verb=verb)
     to_stderr(refusal_text(answer.conflicts, situation, me=actor.holder, now=now, kind=store.kind))
     return write_log(store, actor, "refused", rows, what, EXIT_REFUSED)
 
 
 def cannot_tell(error: GuardError, verb: str) -> int:
-    """Says why there is no answer; the exit code stops the commit unless a setting or GUARD_SKIP lets it pass."""
+    """Prints why there is no verdict. The exit code stops the commit, unless a setting or GUARD_SKIP lets it pass."""
     passes = _lets_pass()
-    to_stderr(unjudged(error, verb=verb, passes=passes))
+    to_stderr(unjudged_text(error, verb=verb, passes=passes))
     return EXIT_DONE if passes else EXIT_UNKNOWN
 
 
 def _lets_pass() -> str:
     """What lets a commit pass that could not be judged, in words; "" when nothing does.
 
-    Asked when anything may be broken, git and the settings included: then the environment decides alone.
+    Anything may be broken here, even git and the settings. When these cannot be read, only the environment counts.
     """
     from guard.repo.git import config
     from guard.repo.settings import judging
 
     kind = _kind()
-    variable = skipped(standpoint.environment(), also=kind.skip_variables if kind else ())
+    variable = skip_variable(standpoint.environment(), also=kind.skip_variables if kind else ())
     if variable:
         return f"{variable} is set"
     try:
@@ -499,17 +509,16 @@ def _lets_pass() -> str:
     except GuardError:
         entries = []
     mode, on_error = judging(standpoint.environment(), entries)
-    mode = softened(mode, standpoint.environment(), by=kind.mode_variable if kind else b"")
+    mode = softened_mode(mode, standpoint.environment(), by=kind.mode_variable if kind else b"")
     if mode.value in ("warn", "off"):
         return f"the mode is {mode.value} ({mode.source})"
     if on_error.value not in ("allow", "block"):
-        unknown = safe(on_error.value[:40])
-        to_stderr(f"guard: unknown guard.onError '{unknown}' (from {on_error.source}), treated as block.")
+        to_stderr(unknown_text("guard.onError", on_error.value, source=on_error.source, use="block or allow"))
     return f"guard.onError is allow ({on_error.source})" if on_error.value == "allow" else ""
 
 
 def _kind() -> Kind | None:
-    """The kind of the store that gave no answer; None when not even its address can be told."""
+    """The kind of the store that gave no answer; None when its address cannot be found out."""
     try:
         return kind_of(read_settings(in_hook())[0].store.value)
     except (GuardError, OSError):
@@ -522,7 +531,7 @@ def tell(store: Store, project: str, holder: str) -> None:
     for row in notices:
         to_stderr(notice(row, now=standpoint.now_ms()))
     if notices:
-        quietly(lambda: store.told(notices))
+        try_to_record(lambda: store.told(notices))
 
 
 def _changes(
@@ -534,9 +543,9 @@ def _changes(
 
 
 def lines_from_git(*, marked: bool) -> bytes:
-    """What git wrote to the hook, b"" when the command was typed at a terminal.
+    """What git wrote to the hook's standard input, b"" when somebody typed the command at a terminal.
 
-    Raises :class:`GuardError` when the installed hook passed on a part of it.
+    With ``marked``, raises :class:`GuardError` when the installed hook handed on only a part of it.
     """
     with open(0, "rb", closefd=False) as stdin:
         lines = b"" if stdin.isatty() else stdin.read()
@@ -551,19 +560,20 @@ def read_settings(
     also: Sequence[bytes] = (),
     select: Callable[[list[Configured]], list[Configured]] = lambda entries: entries,
 ) -> tuple[Settings, list[Stamp], list[Configured]]:
-    """What is set here, with the stamps of the files it was read from and of ``also``, and git's configuration.
+    """The settings, the stamps of the files they were read from and of ``also``, and git's configuration.
 
-    The stamps are taken before and after reading, and are proven only when both are the same and were old before: a
-    process may be stopped anywhere in between. Included files are known only after a first reading, so it is repeated.
+    ``select`` picks the entries of git's configuration that count. The stamps are taken before and after reading. A
+    stamp is proven only when both are the same and the file was old enough before, because this process may be stopped
+    at any time in between. Included files are known only after the first reading; then everything is read once more.
     """
     from guard.repo import settings
     from guard.repo.git import config
 
-    now_ns = _now_ms() * 1_000_000
+    now_ns = time.time_ns()
     watched = (*settings.watched_files(standpoint.environment(), [], place), *also)
     while True:
         before = [freshness.aged(path, now_ns=now_ns) for path in watched]
-        entries = select(config())  # those that count
+        entries = select(config())
         found = settings.read(standpoint.environment(), entries, place)
         if set(found.watched) <= set(watched):
             break
@@ -581,26 +591,26 @@ def _spelled(store: Store, settings: Settings) -> str:
 
 
 def say_what_counts(store: Store, project: str, place: Place) -> None:
-    """Says, once a day in each repository, when nothing in the store can concern this checkout."""
+    """Prints, once a day in each repository, that nothing in the store concerns this checkout, if that is so."""
     why = store.why_nothing_counts(project)
     if not why:
         return
     mark = os.path.join(place.own_dir, b"nothing-counts")
     try:
-        if os.stat(mark).st_mtime > _now_ms() / 1000 - DAY_S:
+        if os.stat(mark).st_mtime > time.time() - DAY_S:
             return
     except OSError:
-        pass  # it was not said before
+        pass  # it was not printed before
     to_stderr(f"guard: NOTHING IS JUDGED: {safe(why)}.\n  next: guard status   (this is said once a day)")
     try:
         os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600))
         os.utime(mark)
     except OSError:
-        return  # it is said again
+        return  # then the next hook prints it again
 
 
 def register(store: Store, slot: bytes, project: str) -> None:
-    """Asks writers to keep this union fresh; where the store cannot be written, the hook does it alone."""
+    """Asks writers to keep this union fresh. Where the store cannot be written, only hooks refresh the union."""
     try:
         store.publish_in(slot, project)
     except GuardError:
@@ -608,13 +618,14 @@ def register(store: Store, slot: bytes, project: str) -> None:
 
 
 def write_log(store: Store, actor: Actor, event: str, rows: list[Reservation], what: str, status: int) -> int:
-    """Logs what happened, after it was said; a log that cannot be written changes no verdict."""
-    quietly(lambda: store.record(actor, event, rows, reason=what))
+    """Logs what happened and returns ``status``. A log that cannot be written changes no verdict."""
+    try_to_record(lambda: store.record(actor, event, rows, reason=what))
     union.renew(store)
     return status
 
 
-def quietly(write: Callable[[], None]) -> None:
+def try_to_record(write: Callable[[], None]) -> None:
+    """Writes to the log; prints when that fails."""
     try:
         write()
     except GuardError as error:
@@ -623,9 +634,3 @@ def quietly(write: Callable[[], None]) -> None:
 
 def _patience_s() -> float:
     return patience_s(standpoint.environment(), PATIENCE_S)
-
-
-def _now_ms() -> int:
-    import time
-
-    return time.time_ns() // 1_000_000

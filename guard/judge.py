@@ -1,4 +1,4 @@
-"""The verdict: changes × reservations."""
+"""The verdict: which changes touch which reservations of somebody else?"""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ def conflicts(
 ) -> list[Conflict]:
     """Every changed path with each exclusive reservation of somebody else that covers it or a directory above it.
 
-    ``me`` is None for somebody who is no holder: then each of the reservations is somebody else's.
+    ``me`` is the holder's name; None when nobody is the holder, and then every reservation is somebody else's.
+    ``fold`` ignores the case of ASCII letters.
     """
     theirs = [row for row in reservations if row.exclusive and row.holder != me]
     if not theirs:
         return []
-    from guard.patterns.match import Union  # with pathspec, five times a Python start
+    from guard.patterns.match import Union  # loads pathspec, which takes five times as long as a start of Python
 
     union = Union([row.pattern for row in theirs], fold=fold)
     return [
@@ -40,7 +41,10 @@ def conflicts(
 def unexplained(
     changes: Sequence[Change], reservations: Iterable[Reservation], *, me: str | None, fold: bool
 ) -> list[Conflict]:
-    """As :func:`conflicts`, with all active reservations: none of them is found through an index."""
+    """As :func:`conflicts`, for all active reservations of a project, most of which touch no change.
+
+    A cheap matcher first takes the changes that any of the reservations may cover.
+    """
     from guard.patterns.grammar import covering
     from guard.union.patterns import Matcher, table_of
 
@@ -51,9 +55,9 @@ def unexplained(
 
 
 def below(directories: Iterable[bytes], reservations: Iterable[Reservation], *, me: str, fold: bool) -> list[Conflict]:
-    """Every directory with each exclusive reservation of somebody else that covers something below it.
+    """Every directory with each exclusive reservation of somebody else that may cover something below it.
 
-    Directories are relative to the top, which is b"" itself.
+    Directories are relative to the repository's top; b"" is the top itself.
     """
     from guard.patterns.grammar import literal
     from guard.patterns.overlap import overlap

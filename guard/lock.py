@@ -1,6 +1,6 @@
-"""A lock on a file or directory, waited for with patience: whoever holds it may have been stopped, and never let go.
+"""A lock on a file or a directory. Waiting for it ends after some time, because its holder may have been stopped.
 
-Loaded by the hook's refresh: imports nothing heavy.
+The hook's refresh loads this module, so it imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import time
 from guard.system import try_lock
 
 LOOK_S = 0.01
+"""How many seconds pass between two attempts."""
 
 
 class Locked:
-    """Holds flock(2)'s exclusive lock; raises :class:`TimeoutError`, an OSError, when somebody else keeps it.
+    """Holds flock(2)'s exclusive lock in a ``with`` block.
 
-    ``flags`` are those of open(2) beside O_CLOEXEC and O_NOFOLLOW.
+    Entering raises :class:`TimeoutError`, an OSError, when another process has the lock for more than ``patience_s``
+    seconds. ``flags`` are those of open(2) beside O_CLOEXEC and O_NOFOLLOW.
     """
 
     def __init__(self, path: bytes | str, *, flags: int, patience_s: float) -> None:

@@ -1,35 +1,40 @@
-"""What guard talks about: reservations, conflicts, verdicts, and the one exception.
+"""The things that guard works with: reservations, changes, conflicts, verdicts, and its one exception.
 
-A leaf: it imports nothing heavy, for every hook stage loads it. Times are integers, Unix milliseconds in UTC;
-patterns and paths are bytes, as git's are.
+Every stage of a hook loads this module, so it imports nothing heavy. Times are integers: milliseconds since 1970 in UTC
+(Unix ms). Patterns and paths are bytes, as git's are.
 """
 
 from __future__ import annotations
 
 from guard.record import Record
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 SCHEMA = 1
-"""The version every JSON answer carries as ``"schema"``."""
+"""The version that every JSON answer has as its member ``"schema"``."""
 
 EXIT_DONE = 0
 """Done, or the verdict is clear."""
 EXIT_REFUSED = 1
-"""A conflict, a refusal, or nothing there to do what was asked on."""
+"""A conflict; a refusal; or there is nothing to do it on."""
 EXIT_USAGE = 2
-"""The command was called wrongly."""
+"""The command was called in a wrong way."""
 EXIT_UNKNOWN = 3
-"""No answer could be reached: the store is unreadable, or git failed."""
+"""No answer could be reached: for instance, the store cannot be read, or git failed."""
 
 MINUTE_MS = 60_000
 TTL_MIN_MS = MINUTE_MS
 TTL_MAX_MS = 30 * 24 * 60 * MINUTE_MS
+"""The shortest and the longest lease, in ms."""
 
 
 class GuardError(Exception):
-    """Something stopped guard from doing what it was asked; only the edge words and prints it.
+    """Something kept guard from doing what was asked. Only the outermost functions catch and print it.
 
-    ``what`` says what happened and to which file, ``hint`` the next command to type (may be empty),
-    ``code`` is one of the ``EXIT_`` constants.
+    ``what`` says what happened, and to which file. ``hint`` is the next command to type, "" when there is none.
+    ``code`` is the exit code, one of the ``EXIT_`` constants.
     """
 
     def __init__(self, what: str, *, hint: str = "", code: int = EXIT_UNKNOWN) -> None:
@@ -40,14 +45,14 @@ class GuardError(Exception):
 
 
 class UsageError(GuardError):
-    """The caller asked for something that cannot be asked: exit code 2."""
+    """The caller asked for something that is not possible: exit code 2."""
 
     def __init__(self, what: str, *, hint: str = "") -> None:
         super().__init__(what, hint=hint, code=EXIT_USAGE)
 
 
 def unexpected(error: Exception) -> GuardError:
-    """A mistake of guard's own, as an error that says where it happened."""
+    """An exception that guard did not foresee, as an error that says where in guard's source it happened."""
     place = error.__traceback__
     while place is not None and place.tb_next is not None:
         place = place.tb_next
@@ -56,12 +61,14 @@ def unexpected(error: Exception) -> GuardError:
 
 
 class Reservation(Record):
-    """A lease on a pattern, held by a holder in a project until it expires.
+    """A lease on a pattern, held by a holder in a project until it expires. Times are in Unix ms.
 
-    ``pattern`` is what is matched, ``typed`` what its holder wrote. ``expires_at`` is None when the store's
-    row has no readable time: such a row counts as active. ``end`` is "released", "expired" or "broken" for
-    one that has ended, at ``ended_at``, by ``ended_by``. ``fault`` says what could not be read in the row.
-    ``end_reason`` is what somebody who broke it gave as the reason.
+    ``pattern`` is what is matched, ``typed`` what its holder wrote. ``exclusive`` is False for a shared reservation.
+    ``principal`` is the account and host that made it, "user@host". ``expires_at`` is None when the store's row has no
+    readable time; such a row counts as active. ``fault`` says what could not be read in the row, "" when all could be.
+
+    One that has ended has ``ended_at``, ``ended_by`` (a holder), and ``end``: "released", "expired" or "broken".
+    ``end_reason`` is the reason that was given by whoever broke it.
     """
 
     id: int
@@ -82,14 +89,14 @@ class Reservation(Record):
 
 
 class Overlap(Record):
-    """A pattern asked for, and the reservation of somebody else that it could share a path with."""
+    """A pattern that somebody wants to reserve, and somebody else's reservation that could cover the same path."""
 
     pattern: bytes
     reservation: Reservation
 
 
 class Conflict(Record):
-    """A changed path that somebody else holds. The other members are those of the :class:`Change`."""
+    """A changed path that somebody else holds. ``commit``, ``at`` and ``discarded`` are as in :class:`Change`."""
 
     path: bytes
     commit: str | None
@@ -99,22 +106,23 @@ class Conflict(Record):
 
 
 class Verdict(Record):
-    """The answer for a set of changes: clear when there are no conflicts; ``generation`` of the state judged."""
+    """The answer for a set of changes. ``generation`` is the number of the project's state by which it was judged."""
 
     conflicts: tuple[Conflict, ...]
     generation: int
 
     @property
     def clear(self) -> bool:
+        """Are there no conflicts?"""
         return not self.conflicts
 
 
 class Change(Record):
     """A changed path.
 
-    ``commit`` is the hex oid of the pushed commit that changed it, None for the index; ``at`` is when that commit
-    was made (Unix ms). ``discarded``: a forced push takes this commit away from the remote. ``submodule``: the path is
-    the pointer of a submodule, before or after the change.
+    ``commit`` is the hex oid of the pushed commit that changed it, None for a change in the index. ``at`` is when that
+    commit was made (Unix ms). ``discarded`` tells that a forced push takes this commit away from the remote.
+    ``submodule`` tells that the path is the pointer of a submodule, before the change or after it.
     """
 
     path: bytes
@@ -125,8 +133,14 @@ class Change(Record):
 
     @property
     def judged_paths(self) -> tuple[bytes, ...]:
-        """The paths of which one must be reserved: for a submodule its place, and one below it.
+        """The paths to compare with patterns; the change is held when a pattern covers one of them.
 
-        So that ``dir/**`` covers a submodule at ``dir``, whenever it came there. No index holds a path named ``.git``.
+        For a submodule at ``dir`` they are ``dir`` and ``dir/.git``, so that the pattern ``dir/**`` covers it. No index
+        has a path named ``.git``, so the second one stands for nothing else.
         """
         return (self.path, self.path + b"/.git") if self.submodule else (self.path,)
+
+
+def reservations_in(conflicts: Iterable[Conflict]) -> list[Reservation]:
+    """The reservations that the conflicts name, each once, in the order in which they come."""
+    return list({conflict.reservation.id: conflict.reservation for conflict in conflicts}.values())

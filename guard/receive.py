@@ -1,9 +1,9 @@
-"""What the hook of a repository that others push to calls when sh and git cannot decide: pre-receive (githooks(5)).
+"""What pre-receive (githooks(5)), the hook of a repository that others push to, calls when sh and git cannot decide.
 
-It differs from the other hooks in four ways. What counts is set on the server: in the repository's own configuration
-or the system's, not by the environment or the account of whoever pushes. Nobody is the holder: a reservation is the
-pusher's by its principal (:mod:`guard.repo.pusher`). All of it may take three seconds. What it says is read by somebody
-elsewhere, as lines after "remote: ".
+It differs from the other hooks in four ways. Only settings on the server count: those of the repository's own
+configuration and the system's, but not the environment or the account of whoever pushes. There is no holder: a
+reservation belongs to the pusher by its principal (:mod:`guard.repo.pusher`). The hook ends within three seconds. Its
+messages are read on another machine, as lines after "remote: ".
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 
 from guard import hook
-from guard.model import EXIT_DONE, EXIT_REFUSED, EXIT_UNKNOWN, GuardError, unexpected
+from guard.model import EXIT_DONE, EXIT_REFUSED, EXIT_UNKNOWN, GuardError, reservations_in, unexpected
 from guard.repo import pusher, standpoint
 from guard.repo.place import Place, discover, in_hook
 from guard.repo.settings import DEFAULT, Setting, Settings, judging
@@ -22,24 +22,24 @@ from guard.stores.kinds import is_leased
 from guard.system import open_closed_files
 from guard.union import publish as union
 from guard.union.published import receiving_slot_of
-from guard.words import begin_lines_with, quoted, safe, said, to_stderr
+from guard.words import begin_lines_with, print_error, quoted, to_stderr, unjudged_text, unknown_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from guard.model import Change, Conflict
-    from guard.repo.changes import ReceivedRef
+    from guard.repo.changes import RefUpdate
     from guard.repo.git import Configured
     from guard.repo.pusher import Pusher
     from guard.stores.freshness import Stamp
 
 LIMIT_S = 3.0
-"""How long all of the hook may take, in seconds: GitHub Enterprise Server gives all hooks of a push five."""
+"""The time limit of the whole hook in seconds. GitHub Enterprise Server gives all hooks of a push together 5 s."""
 PATIENCE_S = 2.0
-"""How long of that the hook waits for another program that has the store locked."""
+"""How many of these seconds the hook waits for another program that has the store locked."""
 NOBODY = ""
-"""No holder is called so: each reservation is somebody else's."""
+"""Stands for the holder. No holder has this name, so every reservation is somebody else's."""
 GITLAB_SHOWS = "GL-HOOK-ERR: "
 """GitLab shows who pushes only the lines that begin with this (its documentation, "Git server hooks")."""
 
@@ -48,17 +48,18 @@ _PUSHERS_OWN = frozenset({*KEY_VARIABLES, b"GUARD_ON_ERROR", b"GUARD_SKIP", b"GU
     *(b"HOME", b"XDG_CONFIG_HOME", b"XDG_DATA_HOME"),
     *(b"GIT_CONFIG_PARAMETERS", b"GIT_CONFIG_GLOBAL", b"GIT_CONFIG_SYSTEM", b"GIT_CONFIG_NOSYSTEM"),
 }
-"""The variables that count for other hooks and not here. hooks/guard clears the same."""
+"""The variables that count in other hooks but not in this one. hooks/guard clears the same ones."""
 
 
 class TimeUp(BaseException):
-    """The time limit has passed. No handler of errors stops it on its way."""
+    """The time limit has passed. It is no :class:`Exception`, so that no ``except Exception`` catches it."""
 
 
 def main(words: Sequence[str]) -> None:
-    """``publish EVENT BEGAN`` and ``judge EVENT BEGAN``: as :func:`guard.hook.main`.
+    """``publish EVENT BEGAN`` and ``judge EVENT BEGAN``: does what the installed hook asks for, as guard.hook.main.
 
-    ``BEGAN`` is when the hook was started, in hundredths of a second since the machine was; "" when sh cannot tell.
+    ``BEGAN`` is when the hook was started, in hundredths of a second since the machine was started; "" when sh could
+    not find that out.
     """
     open_closed_files()
     stage, _, began = words
@@ -66,30 +67,33 @@ def main(words: Sequence[str]) -> None:
         if stage == "publish":
             status = _guarded(began, _print_refreshed)
             if status == EXIT_DONE and not _printed:
-                os.write(1, b"off -\n")  # let through, as the settings say
+                os.write(1, b"off -\n")  # the settings let the push pass
         else:
-            status = _guarded(began, lambda: verdict(marked=True))
+            status = _guarded(began, lambda: judge(marked=True))
             if status == EXIT_DONE:
                 os.write(1, b"judged\n")
     os._exit(status and status + 10)
 
 
 def by_hand() -> int:
-    """``guard hook pre-receive``: for hooks of a server's own. git has set GIT_DIR, or it is looked for from here."""
+    """``guard hook pre-receive``, for hooks that a server's administrator wrote; returns the exit code.
+
+    git has set GIT_DIR for such a hook. Without it, the repository around the current directory is taken.
+    """
     environment = standpoint.environment()
     if environment.get(b"GIT_DIR"):
         with _as_server():
-            return _guarded("", verdict)
+            return _guarded("", judge)
     try:
         place = discover()
     except GuardError as error:
-        return said(error)
+        return print_error(error)
     with standpoint.asking_from({**environment, b"GIT_DIR": place.git_dir}, place.git_dir), _as_server():
-        return _guarded("", verdict)
+        return _guarded("", judge)
 
 
 def _as_server() -> standpoint.asking_from:
-    """From here on, nothing counts that whoever pushes has set for themselves."""
+    """A ``with`` block in which no variable counts that whoever pushes has set for their own guard."""
     environment = {name: value for name, value in standpoint.environment().items() if name not in _PUSHERS_OWN}
     if b"GL_PROTOCOL" in environment:
         begin_lines_with(GITLAB_SHOWS)
@@ -97,7 +101,10 @@ def _as_server() -> standpoint.asking_from:
 
 
 def _guarded(began: str, do: Callable[[], int]) -> int:
-    """Does it within the time limit; says why when there is no answer. Returns the exit code."""
+    """Calls ``do`` within the time limit and returns its exit code. Prints why when there is no verdict.
+
+    ``began`` is as for :func:`main`.
+    """
     import signal
 
     try:
@@ -124,7 +131,7 @@ def _time_up(*_: object) -> None:
 
 
 def _left_s(began: str) -> float:
-    """What is left of the time limit, in seconds."""
+    """How many seconds are left of the time limit."""
     try:
         with open(_UPTIME, encoding="ascii") as file:
             now = float(file.read().split()[0])
@@ -143,7 +150,7 @@ def _print_refreshed() -> int:
 
 
 def refresh() -> union.Published:
-    """Brings up to date what is published of everybody's reservations, and says what it is."""
+    """Brings the published union of everybody's reservations up to date, and returns what is published."""
     place, environment = in_hook(), standpoint.environment()
     key = union.key_of(environment)
     slot = os.path.join(place.unions_dir, receiving_slot_of(environment))
@@ -163,7 +170,7 @@ def refresh() -> union.Published:
         identity = current.identity
         where = Setting(os.fsdecode(identity.store), "what is published here")
         if is_leased(where.value):
-            where = _settings(place)[0].store  # they alone tell its password
+            where = _settings(place)[0].store  # only the settings say the password
     standing = hook.Standing(identity, stamps, where)
     if identity.off:
         return union.publish(slot, key=key, identity=identity, source=None, settings=stamps)
@@ -177,28 +184,28 @@ def refresh() -> union.Published:
     return union.publish(slot, key=key, identity=identity, source=source, settings=stamps)
 
 
-def verdict(*, marked: bool = False) -> int:
-    """Judges a push, says so, and returns the exit code. Raises :class:`GuardError`.
+def judge(*, marked: bool = False) -> int:
+    """Judges a push, prints the verdict, and returns the exit code. Raises :class:`GuardError`.
 
-    ``marked``: as for :func:`guard.hook.judged`.
+    ``marked``: as for :func:`guard.hook.judge`.
     """
     from guard.repo import changes
 
     place = in_hook()
     settings, _, entries = _settings(place)
-    refs = changes.received_refs(hook.lines_from_git(marked=marked))
-    if settings.mode.value == "off" or not refs:
+    updates = changes.received_refs(hook.lines_from_git(marked=marked))
+    if settings.mode.value == "off" or not updates:
         return EXIT_DONE
     who = pusher_of(place, entries)
-    deleted = [ref for ref in refs if changes.is_zero(ref.new)]
-    if len(deleted) == len(refs):
-        hook.quietly(lambda: _record_deleted(_open(settings.store, place), settings, who, place, deleted))
+    deleted = [update for update in updates if changes.is_zero(update.new)]
+    if len(deleted) == len(updates):
+        hook.try_to_record(lambda: _record_deleted(_open(settings.store, place), settings, who, place, deleted))
         return EXIT_DONE
     store = _open(settings.store, place)
-    changed = changes.of_received(refs)
+    changed = changes.of_received(updates)
     found = conflicts(store, changed, settings, who)
     if deleted:
-        hook.quietly(lambda: _record_deleted(store, settings, who, place, deleted))
+        hook.try_to_record(lambda: _record_deleted(store, settings, who, place, deleted))
     if not found:
         union.renew(store)
         return EXIT_DONE
@@ -216,15 +223,14 @@ def pusher_of(place: Place, entries: Sequence[Configured]) -> Pusher:
 
 def conflicts(store: Store, changed: Sequence[Change], settings: Settings, who: Pusher) -> list[Conflict]:
     """Every changed path with each exclusive reservation that is not the pusher's and covers it."""
-    from guard.judge import conflicts as judged
-    from guard.judge import unexplained
+    from guard import judge as verdicts
 
     project = settings.project.value
-    for judge, everything in ((judged, False), (unexplained, True)):
-        # Rows are found by a column that another program may have written wrongly, so all active ones are asked before
-        # this is called clear.
+    for compare, everything in ((verdicts.conflicts, False), (verdicts.unexplained, True)):
+        # Rows are found by their column ``prefix``, which another program may have written wrongly. So the push is
+        # clear only when a comparison with all active rows finds nothing either.
         rows = store.covering(project, [change.path for change in changed], everything=everything).reservations
-        found = judge(changed, [row for row in rows if not who.owns(row)], me=None, fold=settings.fold)
+        found = compare(changed, [row for row in rows if not who.owns(row)], me=None, fold=settings.fold)
         roles = store.roles(sorted({each.reservation.id for each in found})) if found else {}
         found = [each for each in found if not who.owns(each.reservation, role=roles.get(each.reservation.id, ""))]
         if found:
@@ -233,27 +239,25 @@ def conflicts(store: Store, changed: Sequence[Change], settings: Settings, who: 
 
 
 def _conclude(store: Store, settings: Settings, found: list[Conflict], who: Pusher, place: Place) -> int:
-    """Words a refusal, or a warning, and records it."""
+    """Prints a refusal or a warning, records it, and returns the exit code."""
     from guard.refusal import received_text
 
     refused = settings.mode.value != "warn"
     if settings.mode.value not in ("block", "warn"):
-        unknown = safe(settings.mode.value[:40])
-        to_stderr(f"guard: unknown mode '{unknown}' (from {settings.mode.source}), treated as block.")
+        mode = settings.mode
+        to_stderr(unknown_text("mode", mode.value, source=mode.source, use="block, warn or off"))
     to_stderr(received_text(found, who, repository=place.git_dir, now=standpoint.now_ms(), refused=refused))
-    rows = list({conflict.reservation.id: conflict.reservation for conflict in found}.values())
+    rows = reservations_in(found)
     what = hook.summary("push", sorted({conflict.path for conflict in found}))
     actor = _actor(settings, who, place)
     status = EXIT_REFUSED if refused else EXIT_DONE
     return hook.write_log(store, actor, "refused" if refused else "warned", rows, what, status)
 
 
-def _record_deleted(
-    store: Store, settings: Settings, who: Pusher, place: Place, deleted: Sequence[ReceivedRef]
-) -> None:
-    for ref in deleted:
-        name = ref.name.decode("utf-8", "backslashreplace")
-        store.record(_actor(settings, who, place), "deleted", [], reason=f"{name} (was {ref.old.decode()[:12]})")
+def _record_deleted(store: Store, settings: Settings, who: Pusher, place: Place, deleted: Sequence[RefUpdate]) -> None:
+    for update in deleted:
+        name = update.ref.decode("utf-8", "backslashreplace")
+        store.record(_actor(settings, who, place), "deleted", [], reason=f"{name} (was {update.old.decode()[:12]})")
 
 
 def _actor(settings: Settings, who: Pusher, place: Place) -> Actor:
@@ -263,20 +267,11 @@ def _actor(settings: Settings, who: Pusher, place: Place) -> Actor:
 
 
 def cannot_tell(error: GuardError) -> int:
-    """Says why there is no answer; the exit code stops the push unless the repository's settings let it pass."""
-    lines = [
-        "guard: cannot tell whether this push touches a path that somebody has reserved.",
-        f"  why:    {safe(error.what)}",
-    ]
-    if error.hint:
-        lines.append(f"  repair: {safe(error.hint)}")
+    """Prints why there is no verdict. The exit code stops the push, unless the repository's settings let it pass."""
     passes = _lets_pass()
-    if passes:
-        lines.append(f"guard: NOT JUDGED, and let through: {passes}.")
-    else:
-        here = quoted(in_hook().git_dir)
-        lines.append(f"  around: git -C {here} config guard.onError allow   (on the server; until it is unset)")
-    to_stderr("\n".join(lines))
+    here = quoted(in_hook().git_dir)
+    around = f"  around: git -C {here} config guard.onError allow   (on the server; until it is unset)"
+    to_stderr(unjudged_text(error, verb="push", passes=passes, ways=[around]))
     return EXIT_DONE if passes else EXIT_UNKNOWN
 
 
@@ -294,8 +289,9 @@ def _lets_pass() -> str:
 
 
 def of_server(entries: Sequence[Configured]) -> list[Configured]:
-    """git's configuration without what the account that pushes has set for guard: over ssh and by a path, the global
-    configuration is that of whoever pushes.
+    """git's configuration without the settings of guard that the account of whoever pushes has.
+
+    For a push over ssh or by a path, git reads that account's global configuration.
     """
     return [entry for entry in entries if entry.scope in _SERVERS or not entry.key.startswith(b"guard.")]
 

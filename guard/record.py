@@ -36,7 +36,7 @@ else:
 
         @classmethod
         def _complete(cls, values, named):
-            """The values of all fields, from those given in order, by name, and by default."""
+            """The values of all fields: first those given in order, then those given by name, then defaults."""
             if len(values) > len(cls._fields):
                 raise TypeError(f"{cls.__name__} has {len(cls._fields)} fields, and {len(values)} values were given")
             found = list(values)

@@ -1,7 +1,7 @@
-"""The text of a refusal: who holds what, and the next steps, which work when they are pasted as they stand.
+"""The text of a refusal: who holds what, and the next steps. Every command in it works when it is pasted.
 
-Pure: :mod:`guard.repo.situation` looks at the repository and fills the :class:`Situation` in. Loaded by the hook, but
-only when something is refused.
+The functions here read nothing: :mod:`guard.repo.situation` looks at the repository and makes the :class:`Situation`. A
+hook loads this module only when it refuses something.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
     from guard.stores.interface import Kind
 
 LINES_MAX = 25
-"""Lines in the longest refusal."""
+"""How many lines the longest refusal has."""
 PATHS_TYPED = 5
-"""Paths in the longest command that names paths one by one."""
+"""How many paths a suggested command names at most; with more, it names a file that lists them."""
 IDS_TYPED = 12
-RECEIVED_LINES_MAX = 10
-"""Lines in the longest refusal of a push by the server."""
+"""How many numbers of reservations a suggested command names at most."""
 DROPPED_SHOWN = 10
+"""How many dropped changes are listed."""
 WAIT = "5m"
-"""How long the suggested command waits: coding agents' shells end a command that takes longer."""
+"""How long the suggested command waits. The shells of coding agents end a command that takes longer."""
 
 _MAGIC = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.")
 
 
 class LeaveOut(Record):
-    """A git command that leaves paths out of the commit: ``command`` and then the paths.
+    """A git command that leaves paths out of the commit: ``command``, followed by the paths.
 
-    ``paths`` are relative to the top. ``exclude``: the command takes what it shall commit, so these are given as
-    exclusions. ``file`` holds the same as pathspecs, each ended by a NUL; it is named when the paths are too many to
-    type, or cannot be typed. It is b"" where no file could be written.
+    ``paths`` are relative to the top. With ``exclude``, the command takes the paths that it shall commit, so these are
+    given to it as exclusions. ``file`` names a file that holds the same paths as pathspecs, each with a NUL at its end,
+    for when the paths are too many to type or cannot be typed. It is b"" when no file could be written.
     """
 
     command: str
@@ -50,9 +50,9 @@ class LeaveOut(Record):
 class Situation(Record):
     """What was refused, and what can be done about it.
 
-    ``verb`` is what the user does: "commit", "merge" or "push". ``again`` is the command that repeats it.
-    ``leave_out`` are the commands that take the reserved paths out, in their order; none when no command does that
-    without losing somebody's work.     ``see_all`` is the command that lists every conflict.
+    ``verb`` is what the user does: "commit", "merge" or "push". ``again`` is the command that repeats it. ``see_all``
+    is the command that lists every conflict. ``leave_out`` are the commands that take the reserved paths out, in the
+    order in which to type them; () when every such command would lose somebody's work.
     """
 
     verb: str
@@ -70,10 +70,11 @@ def refusal_text(
     kind: Kind | None = None,
     refused: bool = True,
 ) -> str:
-    """What somebody reads whose commit, merge or push touches what others hold: at most :data:`LINES_MAX` lines.
+    """The message for a commit, merge or push that touches what others hold: at most :data:`LINES_MAX` lines.
 
-    ``kind`` is that of the store, which says whether guard can wait and break there. Without ``refused`` it is a
-    warning of something that goes through, and needs no next steps. ``now`` is in Unix ms.
+    ``me`` is the holder, ``now`` the time in Unix ms. ``kind`` is the kind of the store, which says whether guard can
+    wait and break there. Without ``refused`` the text is a warning: the change goes through, so there are no next
+    steps.
     """
     paths = sorted({conflict.path for conflict in conflicts})
     rows = [row for row, _ in by_reservation(conflicts)]
@@ -93,9 +94,10 @@ def refusal_text(
 def received_text(
     conflicts: Sequence[Conflict], who: Pusher, *, repository: bytes, now: int, refused: bool = True
 ) -> str:
-    """What somebody reads whose push a server refuses: at most :data:`RECEIVED_LINES_MAX` lines.
+    """The message for a push that a server refuses: at most ten lines.
 
-    It need not have guard there, so the next steps say where they work. ``repository`` is the path on the server.
+    The reader may have no guard, so the next steps say where they work. ``repository`` is the path on the server, and
+    ``now`` is in Unix ms. Without ``refused`` the text is a warning.
     """
     paths = len({conflict.path for conflict in conflicts})
     count = "1 path that is" if paths == 1 else f"{paths} paths that are"
@@ -122,7 +124,7 @@ def received_text(
 
 
 def _pusher_line(who: Pusher, rows: Sequence[Reservation], repository: bytes) -> str:
-    """Who the server takes the pusher for, and what makes a reservation theirs."""
+    """A line that says who pushes, as the server sees it, and how a reservation becomes theirs."""
     if not who.name:
         asked = f" ({safe(who.source)}, which is empty)" if who.source else ""
         return f"Nobody can tell who pushes{asked}, so what is reserved is refused to everybody."
@@ -137,7 +139,7 @@ def _pusher_line(who: Pusher, rows: Sequence[Reservation], repository: bytes) ->
 
 
 def dropped_text(lost: Sequence[OneSided], rows: Sequence[Reservation]) -> str:
-    """What is said of a merge that goes through and loses a change of a reserved path; ``rows`` reserve the paths."""
+    """The message for a merge that goes through but loses a change of a reserved path; ``rows`` reserve the paths."""
     count = "a path" if len(lost) == 1 else f"{len(lost)} paths"
     lines = [f"guard: this merge takes one side of {count} reserved by {holders(rows)}, and so drops a change."]
     for one in lost[:DROPPED_SHOWN]:
@@ -145,11 +147,12 @@ def dropped_text(lost: Sequence[OneSided], rows: Sequence[Reservation]) -> str:
         lines.append(f"  it drops what {safe(one.author)} changed in {safe(one.path)} (git show {commit})")
     if len(lost) > DROPPED_SHOWN:
         lines.append(f"  … and what was changed in {len(lost) - DROPPED_SHOWN} more")
-    return "\n".join([*lines, "  It is not refused, but recorded (guard log). Meant? If not, ask before you push it."])
+    last = "  It is not refused, but recorded (guard log). If you did not mean that, ask the holder before you push."
+    return "\n".join([*lines, last])
 
 
 def holders(rows: Sequence[Reservation], *, me: str = "") -> str:
-    """The names of the holders, at most four of them: "alice, bob and carol"."""
+    """The names of the holders in words, at most four: "alice, bob and carol". ``me`` is the reader's name."""
     full = list(dict.fromkeys(row.holder for row in rows))
     names = [safe(shown_name(name, [*full, me])) for name in full]
     if len(names) > 4:
@@ -162,7 +165,7 @@ def _is_older(conflict: Conflict) -> bool:
 
 
 def _conflict_lines(conflicts: Sequence[Conflict], *, now: int, room: int, see_all: str) -> list[str]:
-    """The reservations in the way with their paths, in at most ``room`` lines; what is left out is counted."""
+    """The reservations in the way with their paths, in at most ``room`` lines; the last one counts what is left out."""
     groups = by_reservation(conflicts)
     among = {row.holder for row, _ in groups}
     if len(groups) + len(conflicts) <= room:
@@ -213,7 +216,7 @@ def _steps(
 
 
 def _typed(step: LeaveOut) -> str:
-    """The command in full, "" when its paths can be given neither as words nor in a file."""
+    """The whole command; "" when its paths can be given neither as words nor in a file."""
     words = [pasted(pathspec(path, exclude=step.exclude)) for path in step.paths]
     if len(words) <= PATHS_TYPED and all(words):
         return " ".join([step.command, "--", *(["':/'"] if step.exclude else []), *words])
@@ -222,14 +225,20 @@ def _typed(step: LeaveOut) -> str:
 
 
 def pathspec(path: bytes, *, exclude: bool = False) -> bytes:
-    """A path below the top as git's pathspec for just that path, wherever the command is typed (gitglossary(7))."""
+    """The pathspec that matches only this path, in whichever directory it is typed (gitglossary(7)).
+
+    ``path`` is relative to the top. With ``exclude``, the pathspec leaves the path out.
+    """
     if path[0] in _MAGIC and not any(byte in b"*?[\\" for byte in path):
         return (b":/!" if exclude else b":/") + path
     return (b":(top,exclude,literal)" if exclude else b":(top,literal)") + path
 
 
 def collapsed(paths: Collection[bytes], changed: Collection[bytes]) -> tuple[bytes, ...]:
-    """The paths; many of them with a directory in place of those below it, where nothing else below it was changed."""
+    """The same paths in fewer words: a directory stands for all paths below it when nothing else there was changed.
+
+    ``changed`` are all changed paths. Up to :data:`PATHS_TYPED` paths are returned as they are, sorted.
+    """
     meant = set(paths)
     if len(meant) <= PATHS_TYPED:
         return tuple(sorted(meant))
@@ -242,13 +251,16 @@ def collapsed(paths: Collection[bytes], changed: Collection[bytes]) -> tuple[byt
 
 
 def _above(path: bytes) -> list[bytes]:
-    """The directories above a path, the highest first, without the top itself."""
+    """The directories above a path without the top itself; the highest comes first."""
     names = path.split(b"/")
     return [b"/".join(names[:depth]) for depth in range(1, len(names))]
 
 
 def _reservable(paths: Sequence[bytes], rows: Sequence[Reservation]) -> str:
-    """What to reserve, as words of a command: the paths, or the patterns in the way, whichever is few enough."""
+    """What to reserve, as words of a command: the paths, or if these are too many, the patterns that are in the way.
+
+    "" when both are too many, or cannot be typed.
+    """
     patterns = [b":" + row.pattern if row.pattern.startswith(b"/") else row.pattern for row in rows]
     for meant in ([b":" + literal(path) for path in paths], list(dict.fromkeys(patterns))):
         words = [pasted(word) for word in meant[: PATHS_TYPED + 1]]

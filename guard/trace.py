@@ -1,7 +1,8 @@
-"""GUARD_TRACE: how a verdict was reached, step by step, for somebody who has to explain one.
+"""GUARD_TRACE shows step by step how a verdict was reached.
 
-``GUARD_TRACE=1`` writes to stderr, any other value is a file to which lines are added; ``0`` and nothing switch it off.
-stdout is never touched, for hooks answer there. Imported only when the variable is set, so that it costs nothing.
+``GUARD_TRACE=1`` writes to stderr. Any other value is the path of a file, and lines are added to it. ``0`` and an empty
+value switch tracing off. Nothing is written to stdout, because hooks answer there. This module is imported only when
+the variable is set.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _PREFIX = "guard: trace: "
 
 
 def note(environment: Mapping[bytes, bytes], text: str) -> None:
-    """Writes each line of a text. A file that cannot be written is said on stderr, and changes no verdict."""
+    """Writes each line of a text. Prints on stderr when the file cannot be written; that changes no verdict."""
     lines = [_PREFIX + safe(line) for line in text.split("\n")]
     name = environment.get(VARIABLE, b"")
     if name == b"1":

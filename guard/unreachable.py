@@ -1,9 +1,9 @@
 """What a hook decides while the server of the store gives no answer.
 
-What is known to be reserved still refuses, with who holds it, as the server last said. Whether anything else has been
-reserved meanwhile, nobody can tell once the lease has run out (:mod:`guard.union.lease`). Then guard.offline may let
-commits go on for a while, loudly; else there is no verdict, and guard.onError decides. A push is never called clear by
-what was known.
+A path that was reserved when the server last answered is still refused, with the name of its holder. Within the lease,
+a commit of other paths passes. After the lease (:mod:`guard.union.lease`), guard cannot tell what has been reserved
+meanwhile. Then guard.offline may let commits pass for a while, with a message; without it there is no verdict, and
+guard.onError decides. A push never passes by what was known.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import os
 
 from guard import system
 from guard.events import by_name
-from guard.model import EXIT_DONE, EXIT_REFUSED, GuardError, UsageError
+from guard.model import EXIT_DONE, EXIT_REFUSED, GuardError, UsageError, reservations_in
 from guard.record import Record
 from guard.repo import standpoint
 from guard.repo.known_settings import duration
 from guard.repo.place import in_hook
-from guard.repo.settings import skipped, softened
+from guard.repo.settings import skip_variable, softened_mode
 from guard.stores import freshness
 from guard.stores.interface import Unreachable
 from guard.stores.kinds import kind_of
@@ -35,11 +35,15 @@ if TYPE_CHECKING:
 
 _NOTE = b"unreachable"
 LINES_MAX = 20
+"""How many lines a refusal lists at most."""
 
 
 class _Known(Record):
-    """What is known: the reservations, how long ago the server said so (ms, None if in another boot), and whether the
-    lease still holds."""
+    """What the server said last.
+
+    ``rows`` are the reservations. ``age_ms`` is how long ago the server was asked, None if that was before this machine
+    was started. ``current`` tells whether the lease still holds.
+    """
 
     rows: list[Reservation]
     age_ms: int | None
@@ -47,16 +51,16 @@ class _Known(Record):
 
 
 def note(error: Unreachable) -> None:
-    """Keeps the cause for the next stage of the same hook, so that it does not wait for the server once more."""
+    """Notes the cause for the next stage of the same hook, so that this stage need not wait for the server again."""
     try:
         with open(_note_file(in_hook()), "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(f"{error.what}\0{error.hint}")
     except OSError:
-        return  # then the next stage asks for itself
+        return  # then the next stage asks the server itself
 
 
 def raise_noted(place: Place) -> None:
-    """Raises the :class:`Unreachable` that :func:`note` has kept, once; does nothing if there is none."""
+    """Raises the :class:`Unreachable` that :func:`note` has noted, and removes the note. Without a note, returns."""
     path = _note_file(place)
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
@@ -72,9 +76,12 @@ def _note_file(place: Place) -> bytes:
 
 
 def conclude(error: Unreachable, settings: Settings, changes: Sequence[Change], *, place: Place, event: str) -> int:
-    """Judges by what is known, says so, and returns the exit code. Raises :class:`GuardError` when nobody can tell."""
+    """Judges by what was known, prints the verdict, and returns the exit code.
+
+    Raises :class:`GuardError` when that is not enough for a verdict.
+    """
     verb = by_name(event).verb
-    variable = skipped(standpoint.environment(), also=kind_of(settings.store.value).skip_variables)
+    variable = skip_variable(standpoint.environment(), also=kind_of(settings.store.value).skip_variables)
     if variable:
         to_stderr(f"guard: {variable} is set: this {verb} is not judged. That is not recorded: {safe(error.what)}")
         return EXIT_DONE
@@ -82,7 +89,7 @@ def conclude(error: Unreachable, settings: Settings, changes: Sequence[Change], 
     if found is None:
         raise error
     if _touches(found, error, settings, changes, verb=verb):
-        mode = softened(settings.mode, standpoint.environment(), by=kind_of(settings.store.value).mode_variable)
+        mode = softened_mode(settings.mode, standpoint.environment(), by=kind_of(settings.store.value).mode_variable)
         return EXIT_DONE if mode.value == "warn" else EXIT_REFUSED
     if verb != "push" and found.current:
         return EXIT_DONE
@@ -100,7 +107,7 @@ def conclude(error: Unreachable, settings: Settings, changes: Sequence[Change], 
 
 
 def _known(settings: Settings, place: Place) -> _Known | None:
-    """What was published for this holder, project and store; None if there is nothing."""
+    """What was published for this holder, project and store; None if nothing was."""
     slot = os.path.join(place.unions_dir, published.slot_of(standpoint.environment()))
     current = published.load(slot)
     if current is None or current.lease is None:
@@ -117,7 +124,7 @@ def _known(settings: Settings, place: Place) -> _Known | None:
 
 
 def _touches(found: _Known, error: Unreachable, settings: Settings, changes: Sequence[Change], *, verb: str) -> bool:
-    """Does a change touch what is known to be reserved? Says so."""
+    """Does a change touch what was reserved when the server last answered? Prints it if it does."""
     from guard.judge import conflicts
     from guard.refusal import holders
     from guard.words import conflicts_in_words
@@ -127,8 +134,8 @@ def _touches(found: _Known, error: Unreachable, settings: Settings, changes: Seq
         return False
     warned = settings.mode.value == "warn"
     verdict = f"warning, this {verb} goes through (mode warn)" if warned else f"{verb} refused"
-    lines = conflicts_in_words(touched, now=_now_ms())
-    rows = list({each.reservation.id: each.reservation for each in touched}.values())
+    lines = conflicts_in_words(touched, now=standpoint.now_ms())
+    rows = reservations_in(touched)
     to_stderr(f"guard: {verdict}: it changes what was reserved by {holders(rows)} when the server last answered.")
     to_stderr("\n".join(lines[:LINES_MAX]))
     if len(lines) > LINES_MAX:
@@ -145,7 +152,7 @@ def _age(found: _Known) -> str:
 
 
 def _offline_ms(settings: Settings) -> int:
-    """How long commits go on without the server; 0 for not at all, and for a value that is no length of time."""
+    """How long commits may pass without the server, in ms; 0 when they may not, or when the value is no duration."""
     if not settings.offline.value:
         return 0
     try:
@@ -155,9 +162,3 @@ def _offline_ms(settings: Settings) -> int:
             f"guard: guard.offline (from {settings.offline.source}) is not a duration such as 15m, so it is not used."
         )
         return 0
-
-
-def _now_ms() -> int:
-    import time
-
-    return time.time_ns() // 1_000_000

@@ -1,7 +1,7 @@
-"""How guard speaks to people: times, names and paths as they are shown, and the refusal.
+"""How guard writes to people: times, names, paths and reservations in words.
 
-Whatever others wrote (names, reasons, patterns, paths) is escaped before a terminal sees it. Loaded by the hook:
-imports nothing heavy.
+Names, reasons, patterns and paths that others wrote are escaped before a terminal gets them. The hook loads this
+module, so it imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from guard.model import Conflict, GuardError, Reservation
 
 PATHS_SHOWN = 20
-"""Paths listed for one reservation; how many more there are is said."""
+"""How many paths are listed for one reservation; one more line counts the others."""
 
 PROGRAMS = ("claude", "codex", "copilot", "gemini", "opencode", "mcp")
-"""Coding agents whose sessions are holders, named "PROGRAM-SESSION"; "mcp" names processes of ``guard mcp``."""
+"""Holders that are sessions of these coding agents have names like "PROGRAM-SESSION". "mcp" is for ``guard mcp``."""
 
 REASON_SHOWN = 200
-"""Characters of a reason that a message shows."""
+"""How many characters of a reason a message shows."""
 
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./_-")
 
 
 def safe(text: str | bytes) -> str:
-    """Text for a terminal: control and format characters, bidi marks and what is not UTF-8 come escaped."""
+    """Text that a terminal may get: control characters, format characters and bytes that are not UTF-8 are escaped."""
     if isinstance(text, bytes):
         text = text.decode("utf-8", "surrogateescape")
     if text.isprintable():
@@ -45,7 +45,7 @@ def _escape(letter: str) -> str:
 
 
 def clock(at: int, *, now: int) -> str:
-    """A time, given in Unix ms, as local clock time; with the day when that is not today."""
+    """A time as local clock time, with the day if it is not today. ``at`` and ``now`` are in Unix ms."""
     then, today = time.localtime(at / 1000), time.localtime(now / 1000)
     shape = "%H:%M" if then[:3] == today[:3] else "%a %d %b %H:%M" if then[0] == today[0] else "%d %b %Y %H:%M"
     return time.strftime(shape, then)
@@ -65,12 +65,12 @@ def length(ms: int) -> str:
 
 
 def clipped(text: str) -> str:
-    """A text that others wrote, safe to show, and at most :data:`REASON_SHOWN` characters of it."""
+    """At most :data:`REASON_SHOWN` characters of a text that others wrote, escaped as by :func:`safe`."""
     return safe(text if len(text) <= REASON_SHOWN else text[: REASON_SHOWN - 1] + "…")
 
 
 def until(row: Reservation, *, now: int) -> str:
-    """Until when a reservation holds, as clock time and as what remains."""
+    """Until when a reservation holds: the clock time, and how long that is from ``now`` (Unix ms)."""
     if row.expires_at is None:
         return "with no readable expiry, so it counts as active"
     return f"until {clock(row.expires_at, now=now)} (in {length(row.expires_at - now)})"
@@ -84,7 +84,10 @@ def pattern(row: Reservation) -> str:
 
 
 def held(row: Reservation, *, now: int, among: Iterable[str] = ()) -> str:
-    """Who holds what, until when and why, in one line; ``among`` are the holders that must not look alike."""
+    """Who holds what, until when and why, in one line.
+
+    ``now`` is in Unix ms. ``among`` are other holders that are shown; see :func:`shown_name`.
+    """
     kind = "" if row.exclusive else ", shared"
     reason = f": {clipped(row.reason)}" if row.reason else ""
     fault = f" [{safe(row.fault)}]" if row.fault else ""
@@ -92,7 +95,10 @@ def held(row: Reservation, *, now: int, among: Iterable[str] = ()) -> str:
 
 
 def notice(row: Reservation, *, now: int) -> str:
-    """What a former holder is told, once: who ended the reservation, when and why, and how to get it back."""
+    """The message to a former holder: who ended the reservation, when and why, and how to reserve it again.
+
+    ``now`` is in Unix ms.
+    """
     when = "" if row.ended_at is None else f" at {clock(row.ended_at, now=now)}"
     if row.end == "broken":
         who = safe(shown_name(row.ended_by, [row.holder])) if row.ended_by else "somebody"
@@ -104,7 +110,7 @@ def notice(row: Reservation, *, now: int) -> str:
 
 
 def quoted(path: bytes) -> str:
-    """A path as a word of a shell command, in quotes where a shell needs them."""
+    """A path as a word of a shell command, with quotes if a shell needs them. Unprintable bytes are escaped."""
     text = safe(path)
     if text and not text.startswith("-") and all(letter in _PLAIN for letter in text):
         return text
@@ -146,12 +152,12 @@ def shown_name(holder: str, among: Iterable[str]) -> str:
 
 
 def _is_session(text: str) -> bool:
-    """Is it an id that a program made up: at least eight letters and digits in all, with hyphens between them?"""
+    """Is this an id that a program made? Such an id has at least eight letters, digits and hyphens, and a digit."""
     return len(text) >= 8 and text.isascii() and text.replace("-", "").isalnum() and any(map(str.isdigit, text))
 
 
 def by_reservation(conflicts: Sequence[Conflict]) -> list[tuple[Reservation, list[Conflict]]]:
-    """Conflicts grouped by the reservation in the way, in the order they came."""
+    """Each reservation with its conflicts, in the order in which they first come."""
     groups: dict[int, tuple[Reservation, list[Conflict]]] = {}
     for conflict in conflicts:
         groups.setdefault(conflict.reservation.id, (conflict.reservation, []))[1].append(conflict)
@@ -159,7 +165,7 @@ def by_reservation(conflicts: Sequence[Conflict]) -> list[tuple[Reservation, lis
 
 
 def conflicts_in_words(conflicts: Sequence[Conflict], *, now: int) -> list[str]:
-    """Every reservation in the way, with the paths it covers."""
+    """Lines that name every reservation in the way and the paths that it covers. ``now`` is in Unix ms."""
     lines = []
     for row, group in by_reservation(conflicts):
         lines.append(f"  #{row.id} {held(row, now=now)}")
@@ -171,17 +177,22 @@ def conflicts_in_words(conflicts: Sequence[Conflict], *, now: int) -> list[str]:
 
 
 def of_commit(conflict: Conflict) -> str:
-    """In which pushed commit a path was changed, in brackets; "" for a path of the index."""
+    """The pushed commit that changed the path, in brackets; "" for a path of the index."""
     if not conflict.commit:
         return ""
     deed = "discards commit" if conflict.discarded else "commit"
-    # A commit's time is in whole seconds: within the same second nobody knows which came first.
+    # A commit's time is in whole seconds, so within one second it is not known which came first.
     older = conflict.at is not None and conflict.at + 1000 <= conflict.reservation.created_at
     return f" ({deed} {conflict.commit[:12]}{', made before the reservation' if older else ''})"
 
 
-def unjudged(error: GuardError, *, verb: str, passes: str) -> str:
-    """What is said when guard cannot tell; ``passes`` says why it lets through all the same, "" when it does not."""
+def unjudged_text(error: GuardError, *, verb: str, passes: str, ways: Sequence[str] = ()) -> str:
+    """The message when there is no verdict.
+
+    ``verb`` is "commit", "merge" or "push". ``passes`` says why the change goes through all the same, "" when it is
+    stopped. Then ``ways`` are the last lines, which name ways past guard; by default those of a repository with a work
+    tree.
+    """
     lines = [
         f"guard: cannot tell whether this {verb} touches a path that somebody has reserved.",
         f"  why:    {safe(error.what)}",
@@ -191,13 +202,18 @@ def unjudged(error: GuardError, *, verb: str, passes: str) -> str:
     if passes:
         lines.append(f"guard: NOT JUDGED, and let through: {passes}.")
     else:
-        lines.append(f"  around: GUARD_SKIP=1 git {verb} … (once, unjudged)")
-        lines.append("  out:    guard uninstall (in this repository, until guard install)")
+        around = f"  around: GUARD_SKIP=1 git {verb} … (once, unjudged)"
+        lines += ways or [around, "  out:    guard uninstall (in this repository, until guard install)"]
     return "\n".join(lines)
 
 
-def said(error: GuardError) -> int:
-    """Says an error and what to type next; returns its exit code."""
+def unknown_text(name: str, value: str, *, source: str, use: str) -> str:
+    """The message for a value that guard does not know, of a setting for which block is the safe one."""
+    return f"guard: unknown {name} '{safe(value[:40])}' (from {source}), treated as block: use {use}."
+
+
+def print_error(error: GuardError) -> int:
+    """Prints an error and the command to type next; returns the error's exit code."""
     to_stderr(f"guard: {safe(error.what)}" + (f"\n  next: {safe(error.hint)}" if error.hint else ""))
     return error.code
 
@@ -206,14 +222,14 @@ _before_lines: list[str] = []
 
 
 def begin_lines_with(prefix: str) -> None:
-    """From now on, each line for people begins so: some servers show no others to whoever pushes."""
+    """From now on every line of :func:`to_stderr` begins with this. Some servers show no other lines to a pusher."""
     _before_lines[:] = [prefix]
 
 
 def to_stderr(text: str) -> None:
-    """Writes a message for people, in the encoding of standard error; what that cannot hold is escaped.
+    """Writes a message to standard error, in its encoding; characters that the encoding lacks are escaped.
 
-    Never fails, because there is nobody left who could be told.
+    Never raises, because there is no other place to report a failure.
     """
     for prefix in _before_lines:
         text = "\n".join(prefix + line for line in text.split("\n"))

@@ -151,13 +151,13 @@ LINES = st.lists(st.one_of(st.tuples(REF, OID, REF, OID).map(b" ".join), st.bina
 @given(LINES)
 def test_any_line_of_a_push_is_read_or_refused(lines: list[bytes]) -> None:
     try:
-        refs = changes.pushed_refs(b"\n".join(lines))
+        updates = changes.pushed_refs(b"\n".join(lines))
     except git.GitError as error:
         assert "no ref update" in error.what
     else:
-        for ref in refs:
-            assert len(ref.local_oid) in (40, 64)
-            assert len(ref.remote_oid) in (40, 64)
+        for update in updates:
+            assert len(update.new) in (40, 64)
+            assert len(update.old) in (40, 64)
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -12,7 +12,7 @@ from guard.model import Conflict, GuardError, Reservation
 from guard.refusal import LINES_MAX, LeaveOut, Situation, collapsed, dropped_text, pathspec, refusal_text
 from guard.repo.changes import OneSided
 from guard.stores.kinds import KINDS
-from guard.words import notice, pasted, shown_name, unjudged
+from guard.words import notice, pasted, shown_name, unjudged_text
 
 NOW = 1_700_000_000_000  # 22:13:20 on 14 November 2023, UTC
 MINUTE = 60_000
@@ -193,7 +193,7 @@ guard: commit refused: it changes 1 path that is reserved by alice.
         """\
 guard: this merge takes one side of a path reserved by alice, and so drops a change.
   it drops what Alice A. changed in src/auth/x.py (git show 0123456789ab)
-  It is not refused, but recorded (guard log). Meant? If not, ask before you push it.""",
+  It is not refused, but recorded (guard log). If you did not mean that, ask the holder before you push.""",
     ),
     "a lease that expired": (
         notice(row(end="expired", ended_at=NOW - MINUTE), now=NOW),
@@ -208,7 +208,7 @@ guard: this merge takes one side of a path reserved by alice, and so drops a cha
         "guard: carol broke your reservation #1 of /src/auth at 22:12, and gave no reason",
     ),
     "no answer": (
-        unjudged(GuardError("the store /s is empty", hint="rm /s"), verb="commit", passes=""),
+        unjudged_text(GuardError("the store /s is empty", hint="rm /s"), verb="commit", passes=""),
         """\
 guard: cannot tell whether this commit touches a path that somebody has reserved.
   why:    the store /s is empty
@@ -217,7 +217,7 @@ guard: cannot tell whether this commit touches a path that somebody has reserved
   out:    guard uninstall (in this repository, until guard install)""",
     ),
     "no answer, and let through": (
-        unjudged(GuardError("git failed"), verb="push", passes="GUARD_SKIP is set"),
+        unjudged_text(GuardError("git failed"), verb="push", passes="GUARD_SKIP is set"),
         """\
 guard: cannot tell whether this push touches a path that somebody has reserved.
   why:    git failed

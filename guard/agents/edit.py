@@ -143,11 +143,11 @@ def _reserve(world: World, path: bytes) -> tuple[Reservation | None, list[Confli
 def decide(world: World, conflicts: Sequence[Conflict], *, what: str) -> tuple[bool, str]:
     """Is it refused, and what is said? The mode and GUARD_SKIP count as in git's hooks, and the log remembers."""
     from guard.agents.words import edit_refusal
-    from guard.repo.settings import skipped, softened
+    from guard.repo.settings import skip_variable, softened_mode
 
     kind = world.store.kind
-    mode = softened(world.settings.mode, world.environment, by=kind.mode_variable)
-    skip = skipped(world.environment, also=kind.skip_variables)
+    mode = softened_mode(world.settings.mode, world.environment, by=kind.mode_variable)
+    skip = skip_variable(world.environment, also=kind.skip_variables)
     event = BYPASSED if skip else WARNED if mode.value == "warn" else REFUSED
     rows = list({conflict.reservation.id: conflict.reservation for conflict in conflicts}.values())
     top = world.place.top or b""

@@ -140,9 +140,9 @@ def _undecided(
 def _lets_pass(environment: Mapping[bytes, bytes]) -> str:
     """What lets an edit pass that could not be judged, in words; "" if nothing does."""
     from guard.repo.git import config
-    from guard.repo.settings import judging, skipped
+    from guard.repo.settings import judging, skip_variable
 
-    variable = skipped(environment)
+    variable = skip_variable(environment)
     if variable:
         return f"{variable} is set"
     try:

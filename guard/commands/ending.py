@@ -8,7 +8,7 @@ import os
 import sys
 
 from guard.model import EXIT_DONE, EXIT_REFUSED, EXIT_UNKNOWN, GuardError, unexpected
-from guard.words import said, to_stderr
+from guard.words import print_error, to_stderr
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def end_with(command: Callable[[], int | None]) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whoever read us has enough
         code = EXIT_DONE
     except OSError as error:
-        code = said(_failed(error))
+        code = print_error(_failed(error))
     except Exception as error:
         code = _say(unexpected(error))
     _leave(code or EXIT_DONE)
@@ -47,7 +47,7 @@ def _say(error: GuardError) -> int:
     """Says an error: as JSON on stdout when that is asked for, else to people; returns its exit code."""
     words = sys.argv[1:]
     if "--json" not in words[: words.index("--") if "--" in words else len(words)]:
-        return said(error)
+        return print_error(error)
     from guard.commands import render
 
     shown = {"what": error.what, "next": error.hint or None, "code": error.code}
@@ -77,7 +77,7 @@ def _leave(code: int) -> NoReturn:
     except (OSError, ValueError) as error:
         if code in (EXIT_DONE, EXIT_REFUSED):  # otherwise the first failure has been told, and this one follows from it
             failure = error if isinstance(error, OSError) else OSError(errno.EBADF, os.strerror(errno.EBADF))
-            code = said(_failed(failure))
+            code = print_error(_failed(failure))
     try:
         sys.stderr.flush()
     except (OSError, ValueError):

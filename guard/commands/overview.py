@@ -14,7 +14,7 @@ from guard.model import EXIT_DONE, EXIT_REFUSED, EXIT_UNKNOWN, GuardError
 from guard.record import Record
 from guard.repo.diverted import diversions
 from guard.repo.secrets import without_password
-from guard.repo.settings import softened
+from guard.repo.settings import softened_mode
 from guard.words import length, pattern, safe
 from guard.work import relatives
 from guard.work.here import now_ms, why_unreadable
@@ -86,7 +86,7 @@ def _look(reply: Reply) -> _Seen:
         return seen._replace(
             rows=snapshot.reservations,
             generation=snapshot.generation,
-            mode=softened(seen.mode, here.environment, by=here.store.kind.mode_variable),
+            mode=softened_mode(seen.mode, here.environment, by=here.store.kind.mode_variable),
             remarks=(*here.store.remarks(here.project), *relatives.remarks(here, here.store, ask=True)),
             nothing=here.store.why_nothing_counts(here.project),
         )

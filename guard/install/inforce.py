@@ -424,7 +424,7 @@ def _mode_problems(world: World, notes: list[str]) -> list[Problem]:
         found = settings.read(standpoint.environment(), world.entries, world.place, default_store=os.sep)
     except GuardError as error:
         return problems or [Problem("settings", error.what, error.hint)]
-    if settings.skipped(standpoint.environment()):
+    if settings.skip_variable(standpoint.environment()):
         notes.append("GUARD_SKIP is set: hooks started from here refuse nothing")
     if not found.blocks_on_error():
         notes.append(f"what cannot be judged is let through: guard.onError is allow ({found.on_error.source})")

@@ -11,25 +11,32 @@ from guard.repo.tracking import as_glob, is_tracking, tracking
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from guard.repo.place import Place
 
 
-class PushedRef(Record):
-    """A line of what git tells a pre-push hook (githooks(5)). An oid of only zeros means there is none."""
+EVERY_REF = (b"refs/*",)
+"""The globs of all refs of a repository."""
 
-    local: bytes
-    local_oid: bytes
-    remote: bytes
-    remote_oid: bytes
+
+class RefUpdate(Record):
+    """One ref that a push updates (githooks(5), pre-push and pre-receive).
+
+    ``ref`` is its full name in the repository that is pushed to. ``old`` and ``new`` are the hex oids that it has
+    before and after the push. An oid of only zeros means that there is none: the ref is made, or it is deleted.
+    """
+
+    ref: bytes
+    old: bytes
+    new: bytes
 
 
 def of_commit(place: Place) -> list[Change]:
-    """What a commit changes relative to HEAD, from the index git handed to the hook.
+    """What a commit changes relative to HEAD, from the index that git gave to the hook.
 
-    While a merge is being concluded, only paths that differ from every parent: carrying in others' work is not
-    editing it.
+    While a merge is being concluded, only the paths that differ from every parent count: who merges the work of others
+    does not edit it.
     """
     return _from_parents(_parents(place, {}))
 
@@ -40,15 +47,15 @@ def of_merge(place: Place, environment: Mapping[bytes, bytes]) -> list[Change]:
 
 
 def merge_heads(place: Place, environment: Mapping[bytes, bytes]) -> list[bytes]:
-    """What is being merged into HEAD, as hex oids of commits; none when no merge is under way.
+    """What is being merged into HEAD, as hex oids of commits; [] when no merge is under way.
 
     MERGE_HEAD lists them once git has recorded the merge. Before that, git merge names them in GITHEAD_OID variables.
-    A commit that HEAD contains, or that another one contains, is left out: nothing of it can be carried in, and git
-    merge would not merge it. So a MERGE_HEAD that somebody wrote by hand excuses nothing that HEAD had before.
+    A commit that HEAD contains, or that another one contains, is left out: it brings nothing new, and git merge would
+    not merge it. So a MERGE_HEAD that somebody wrote by hand excuses nothing that HEAD had before.
     """
     oids = _recorded(place)
     if not oids:
-        # Run in a hook of another repository's merge, we are told of its heads too.
+        # A hook of another repository's merge may have started this git: its variables name commits of that one too.
         names = (name.removeprefix(b"GITHEAD_") for name in environment if name.startswith(b"GITHEAD_"))
         oids = [oid for oid in names if published.is_oid(oid)]
     named = git.commits_here(oids) if oids and git.has_head() else []
@@ -76,9 +83,9 @@ def _parents(place: Place, environment: Mapping[bytes, bytes]) -> list[bytes]:
 
 
 class OneSided(Record):
-    """A path that a merge takes from some parents, though another had changed it since they parted.
+    """A path that a merge takes from one parent, although the other side has changed it since the two parted.
 
-    ``commit`` is the last commit of the other side that changed the path, ``author`` who wrote it.
+    ``commit`` is the hex oid of the last commit of the other side that changed the path, ``author`` its author's name.
     """
 
     path: bytes
@@ -87,7 +94,7 @@ class OneSided(Record):
 
 
 def taken_from_one_side(place: Place, environment: Mapping[bytes, bytes]) -> list[bytes]:
-    """In a merge: the paths in which the result is some parent's, and differs from another's."""
+    """In a merge: the paths that the result takes from one parent, and in which it differs from another one."""
     parents = _parents(place, environment)
     if len(parents) == 1:
         return []
@@ -96,10 +103,12 @@ def taken_from_one_side(place: Place, environment: Mapping[bytes, bytes]) -> lis
     return sorted(differing[0].union(*differing[1:]) - everywhere)
 
 
-def dropped(place: Place, environment: Mapping[bytes, bytes], paths: Collection[bytes]) -> list[OneSided]:
-    """Those of ``paths``, as :func:`taken_from_one_side` gives them, in which a change of some parent is lost.
+def dropped_changes(place: Place, environment: Mapping[bytes, bytes], paths: Collection[bytes]) -> list[OneSided]:
+    """Those of ``paths`` in which the merge loses a change of some parent; ``paths`` are some that
+    :func:`taken_from_one_side` gives.
 
-    It is lost where the result is another parent's, and since those two parted this one has changed the path.
+    A change is lost when one parent has changed the path since it parted from another parent, and the result has the
+    version of that other parent.
     """
     parents = _parents(place, environment)
     differing = {parent: set(paths) & set(git.staged(parent)) for parent in parents}
@@ -116,60 +125,84 @@ def dropped(place: Place, environment: Mapping[bytes, bytes], paths: Collection[
 
 
 def of_push(lines: bytes, place: Place, entries: Sequence[git.Configured]) -> list[Change]:
-    """What a push changes, commit by commit, from git's lines to the hook; ``entries`` are git's configuration.
+    """What a push changes, commit by commit. ``lines`` is what git tells the hook; ``entries`` are git's configuration.
 
-    Judged are the commits that are sent and not yet published, and those that a forced update discards. Published
-    is what the remote says it has, what a ref has that tracks a remote, and what :func:`published.elsewhere` finds.
+    The commits count that are sent and not published yet, and those that a forced update discards. A commit is
+    published when the remote says that it has it, when a ref that tracks a remote reaches it, or when
+    :func:`published.elsewhere` finds it.
     """
-    refs = [ref for ref in pushed_refs(lines) if not is_zero(ref.local_oid)]
-    if not refs:
+    sent = [update for update in pushed_refs(lines) if not is_zero(update.new)]
+    if not sent:
         return []
-    trees, refs = _without_commits(refs)
-    tips = [ref.local_oid for ref in refs if not is_zero(ref.local_oid)]
-    replaced = [ref.remote_oid for ref in refs if not is_zero(ref.remote_oid)]
+    trees, updates = _without_commits(sent)
+    tips = _new_tips(updates)
+    replaced = [update.old for update in updates if not is_zero(update.old)]
     destinations = tracking(entries, place)
     globs = list(map(as_glob, destinations))
     new = git.history(tips, without=[*replaced, *published.elsewhere(place)], tracking=globs)
-    changes = [
-        Change(path, commit.oid, commit.at, submodule=path in commit.submodules)
-        for commit in new
-        for path in commit.paths
-    ]
-    changes += [Change(path) for tree in trees for path in _of_tree(tree, globs)]
-    return changes + [
-        Change(path, commit.oid, commit.at, discarded=True, submodule=path in commit.submodules)
-        for commit in _discarded(refs, tips, destinations)
-        for path in commit.paths
-    ]
+    lost = _discarded(updates, tips, lambda: _kept_by_remotes(updates, destinations))
+    return [*_changes_of(new), *_changes_of_trees(trees, globs), *_changes_of(lost, discarded=True)]
 
 
-def _without_commits(refs: list[PushedRef]) -> tuple[list[bytes], list[PushedRef]]:
-    """The trees that are sent by themselves, in tags, and the refs that send commits.
+def of_received(updates: list[RefUpdate]) -> list[Change]:
+    """What a push changes in the repository that receives it, commit by commit.
 
-    A ref that takes a commit's place with a tree or a blob stays, with the zero oid for what is sent: it discards. A
-    blob that is sent by itself has no path, so it changes none. Branches hold commits alone: git-update-ref(1).
+    The commits count that no ref of this repository reaches, and those that a forced update takes away; so do trees
+    that are sent by themselves, in tags. A deleted ref changes nothing. The number of processes grows with the number
+    of trees alone, not with that of commits or refs.
     """
-    odd = [ref for ref in refs if not ref.remote.startswith(b"refs/heads/")]
-    kinds = git.kinds(oid for ref in odd for oid in (ref.local_oid, ref.remote_oid) if not is_zero(oid))
+    sent = [update for update in updates if not is_zero(update.new)]
+    if not sent:
+        return []
+    trees, kept = _without_commits(sent)
+    tips = _new_tips(kept)
+    new = git.history(tips, without=(), tracking=EVERY_REF, strict=True) if tips else []
+    lost = _discarded(kept, tips, lambda: _kept_by_other_refs(kept), strict=True)
+    return [*_changes_of_trees(trees, EVERY_REF), *_changes_of(new), *_changes_of(lost, discarded=True)]
+
+
+def _changes_of(commits: Iterable[git.Commit], *, discarded: bool = False) -> list[Change]:
+    return [
+        Change(path, commit.oid, commit.at, discarded=discarded, submodule=path in commit.submodules)
+        for commit in commits
+        for path in commit.paths
+    ]
+
+
+def _changes_of_trees(trees: Iterable[bytes], globs: Sequence[bytes]) -> list[Change]:
+    return [Change(path) for tree in trees for path in _of_tree(tree, globs)]
+
+
+def _new_tips(updates: Iterable[RefUpdate]) -> list[bytes]:
+    return [update.new for update in updates if not is_zero(update.new)]
+
+
+def _without_commits(updates: list[RefUpdate]) -> tuple[list[bytes], list[RefUpdate]]:
+    """The trees that are sent by themselves, in tags, and the updates that send or discard commits.
+
+    A ref may get a tree or a blob in place of a commit. Its update stays, with the zero oid as the new one, because it
+    discards that commit. A blob that is sent by itself has no path, so it changes none. Branches can hold only commits:
+    git-update-ref(1).
+    """
+    odd = [update for update in updates if not update.ref.startswith(b"refs/heads/")]
+    kinds = git.kinds(oid for update in odd for oid in (update.new, update.old) if not is_zero(oid))
     trees, kept = [], []
-    for ref in refs:
-        kind, oid = kinds.get(ref.local_oid, (b"commit", b""))
+    for update in updates:
+        kind, oid = kinds.get(update.new, (b"commit", b""))
         if kind == b"tree":
             trees.append(oid)
-        if kinds.get(ref.remote_oid, (b"commit", b""))[0] != b"commit":
-            ref = ref._replace(remote_oid=b"0" * len(ref.remote_oid))
+        if kinds.get(update.old, (b"commit", b""))[0] != b"commit":
+            update = update._replace(old=b"0" * len(update.old))
         if kind != b"commit":
-            ref = ref._replace(local_oid=b"0" * len(ref.local_oid))
-        kept.append(ref)
-    return list(dict.fromkeys(trees)), [
-        ref for ref in kept if not is_zero(ref.local_oid) or not is_zero(ref.remote_oid)
-    ]
+            update = update._replace(new=b"0" * len(update.new))
+        kept.append(update)
+    return list(dict.fromkeys(trees)), [each for each in kept if not (is_zero(each.new) and is_zero(each.old))]
 
 
 def _of_tree(tree: bytes, globs: Sequence[bytes]) -> list[bytes]:
-    """The paths that a tree which is sent by itself changes: those in which it differs from every published tip.
+    """The paths that a tree changes when it is sent by itself: those in which it differs from every published tip.
 
-    None when it is the tree of a published commit. ``globs`` match the refs that track remotes.
+    [] when it is the tree of a published commit. ``globs`` match the refs that say what is published.
     """
     published_trees = git.trees_of(globs, every=True)
     if tree in published_trees:
@@ -177,129 +210,102 @@ def _of_tree(tree: bytes, globs: Sequence[bytes]) -> list[bytes]:
     return git.differing_from_all(tree, git.trees_of(globs, every=False) or [git.empty_tree()])
 
 
-EVERY_REF = (b"refs/*",)
-"""The globs of all refs of a repository."""
+def _discarded(
+    updates: list[RefUpdate], tips: list[bytes], kept: Callable[[], list[bytes]], *, strict: bool = False
+) -> list[git.Commit]:
+    """The commits that forced updates take away: the old value of a ref reaches them, and none of ``tips`` does.
 
-
-class ReceivedRef(Record):
-    """A line of what git tells a pre-receive hook (githooks(5)). An oid of only zeros means there is none."""
-
-    old: bytes
-    new: bytes
-    name: bytes
-
-
-def received_refs(lines: bytes) -> list[ReceivedRef]:
-    """The lines "old new ref". Raises :class:`git.GitError` for a line that is not of that form."""
-    refs = []
-    for line in lines.removesuffix(b"\n").split(b"\n") if lines else ():
-        words = line.split(b" ", 2)
-        if len(words) != 3 or not (published.is_oid(words[0]) and published.is_oid(words[1])):
-            raise git.GitError(f"git told the pre-receive hook a line that is no ref update: {line[:200]!r}")
-        refs.append(ReceivedRef(*words))
-    return refs
-
-
-def of_received(refs: list[ReceivedRef]) -> list[Change]:
-    """What a push changes in the repository that receives it, commit by commit.
-
-    Judged are the commits that no ref of this repository reaches, those that a forced update takes away, and trees
-    that are sent by themselves, in tags. A ref that is deleted is nothing to judge. The number of processes depends
-    neither on that of commits nor on that of refs, but on that of trees.
-    """
-    sent = [PushedRef(ref.name, ref.new, ref.name, ref.old) for ref in refs if not is_zero(ref.new)]
-    if not sent:
-        return []
-    trees, kept = _without_commits(sent)
-    tips = [ref.local_oid for ref in kept if not is_zero(ref.local_oid)]
-    new = git.history(tips, without=(), tracking=EVERY_REF, strict=True) if tips else []
-    parts = [(commit, False) for commit in new] + [(commit, True) for commit in _taken_away(kept, tips)]
-    return [Change(path) for tree in trees for path in _of_tree(tree, EVERY_REF)] + [
-        Change(path, commit.oid, commit.at, discarded=discarded, submodule=path in commit.submodules)
-        for commit, discarded in parts
-        for path in commit.paths
-    ]
-
-
-def _taken_away(refs: list[PushedRef], tips: list[bytes]) -> list[git.Commit]:
-    """The commits that updates take away: the old value of a ref reaches them, no new one does, and no other ref."""
-    updated = [ref for ref in refs if not is_zero(ref.remote_oid)]
-    # With "..." git finds where the two parted, also when commits have impossible times.
-    both = [
-        ref.remote_oid if is_zero(ref.local_oid) else b"%b...%b" % (ref.local_oid, ref.remote_oid) for ref in updated
-    ]
-    if not both or not git.history(both, without=tips, strict=True):
-        return []
-    names = {ref.remote for ref in updated}
-    kept = [oid for oid, name in git.refs_below("refs/") if name not in names]
-    return git.history(both, without=[*tips, *kept], strict=True)
-
-
-def _discarded(refs: list[PushedRef], tips: list[bytes], destinations: Sequence[bytes]) -> list[git.Commit]:
-    """The commits that forced updates take away, and that no other remote-tracking ref is known to keep.
-
-    A ref that tracks an updated one does not count, whatever its remote is called: ``refs/remotes/origin/main`` for
-    ``refs/heads/main``. Nor does ``refs/remotes/origin/HEAD``, which stands for another one of them.
+    ``kept`` lists the oids that keep their commits. It is called only when something may be taken away. ``strict`` is
+    as for :func:`git.history`.
     """
     # With "..." git finds where the two parted, also when commits have impossible times.
-    both = [
-        ref.remote_oid if is_zero(ref.local_oid) else b"%b...%b" % (ref.local_oid, ref.remote_oid)
-        for ref in refs
-        if not is_zero(ref.remote_oid)
+    pairs = [
+        update.old if is_zero(update.new) else b"%b...%b" % (update.new, update.old)
+        for update in updates
+        if not is_zero(update.old)
     ]
-    if not both or not git.history(both, without=tips):
+    if not pairs or not git.history(pairs, without=tips, strict=strict):
         return []
-    updated = [b"/" + ref.remote.removeprefix(b"refs/heads/") for ref in refs if not is_zero(ref.remote_oid)]
-    updated.append(b"/HEAD")
-    others = [(oid, name) for oid, name in git.remote_refs() if not name.endswith(tuple(updated))]
-    kept = [oid for oid, name in others if is_tracking(name, destinations)]
-    return git.history(both, without=[*tips, *kept])
+    return git.history(pairs, without=[*tips, *kept()], strict=strict)
+
+
+def _kept_by_remotes(updates: list[RefUpdate], destinations: Sequence[bytes]) -> list[bytes]:
+    """The oids of the refs that track remotes, without those that track an updated ref.
+
+    ``refs/remotes/origin/main`` tracks ``refs/heads/main``, whatever its remote is called. ``refs/remotes/origin/HEAD``
+    does not count either, for it stands for another one of them.
+    """
+    left_out = (*(b"/" + each.ref.removeprefix(b"refs/heads/") for each in updates if not is_zero(each.old)), b"/HEAD")
+    others = [(oid, name) for oid, name in git.remote_refs() if not name.endswith(left_out)]
+    return [oid for oid, name in others if is_tracking(name, destinations)]
+
+
+def _kept_by_other_refs(updates: list[RefUpdate]) -> list[bytes]:
+    """The oids of all refs of this repository that the push does not update."""
+    updated = {update.ref for update in updates if not is_zero(update.old)}
+    return [oid for oid, name in git.refs_below("refs/") if name not in updated]
 
 
 def pushed_by_manager(environment: Mapping[bytes, bytes]) -> bytes:
-    """What pre-commit and prek tell of a push, as a line that git would have written; b"" when they tell nothing.
+    """What pre-commit and prek tell about a push, as the line that git would have written; b"" when they tell nothing.
 
-    They read git's lines themselves and leave variables, for the first ref alone (https://pre-commit.com, "pre-push").
+    They read git's lines themselves, and set variables for the first ref alone (https://pre-commit.com, "pre-push").
     PRE_COMMIT_FROM_REF is missing when the whole history is new to the remote.
     """
 
-    def told(name: bytes) -> bytes:
+    def variable(name: bytes) -> bytes:
         return environment.get(b"PRE_COMMIT_" + name, b"")
 
-    tip, known = told(b"TO_REF") or told(b"LOCAL_BRANCH"), told(b"FROM_REF")
+    tip, known = variable(b"TO_REF") or variable(b"LOCAL_BRANCH"), variable(b"FROM_REF")
     if not tip:
         return b""
     oids = git.run(["rev-parse", "--end-of-options", tip, *([known] if known else [])]).split()[-2 if known else -1 :]
     oid, remote_oid = (*oids, b"0" * len(oids[0]))[:2]
-    return b"%b %b %b %b\n" % (told(b"LOCAL_BRANCH") or tip, oid, told(b"REMOTE_BRANCH") or tip, remote_oid)
+    return b"%b %b %b %b\n" % (variable(b"LOCAL_BRANCH") or tip, oid, variable(b"REMOTE_BRANCH") or tip, remote_oid)
 
 
 def between(old: str, new: str) -> list[Change]:
-    """What differs between two commits or trees."""
+    """What differs between two commits or trees, each given as a revision (gitrevisions(7))."""
     return [Change(path) for path in git.between(old, new)]
 
 
-def pushed_refs(lines: bytes) -> list[PushedRef]:
-    """The lines "local-ref local-oid remote-ref remote-oid"; a local ref given as an expression may hold spaces.
+def pushed_refs(lines: bytes) -> list[RefUpdate]:
+    """Reads what git tells a pre-push hook: "local-ref local-oid remote-ref remote-oid" on each line (githooks(5)).
 
-    Raises :class:`git.GitError` for a line that is not of that form.
+    A local ref that was given as an expression may have spaces in it. Raises :class:`git.GitError` for a line of
+    another form.
     """
-    refs = []
+    found = _words(lines, lambda line: line.rsplit(b" ", 3), count=4, oids=(1, 3), event="pre-push")
+    return [RefUpdate(ref, old, new) for _, new, ref, old in found]
+
+
+def received_refs(lines: bytes) -> list[RefUpdate]:
+    """Reads what git tells a pre-receive hook: "old new ref" on each line (githooks(5)).
+
+    Raises :class:`git.GitError` for a line of another form.
+    """
+    found = _words(lines, lambda line: line.split(b" ", 2), count=3, oids=(0, 1), event="pre-receive")
+    return [RefUpdate(ref, old, new) for old, new, ref in found]
+
+
+def _words(
+    lines: bytes, split: Callable[[bytes], list[bytes]], *, count: int, oids: tuple[int, int], event: str
+) -> Iterator[list[bytes]]:
+    """The words of each line. There must be ``count`` of them, and full oids at the two places ``oids``."""
     for line in lines.removesuffix(b"\n").split(b"\n") if lines else ():
-        words = line.rsplit(b" ", 3)
-        if len(words) != 4 or not (published.is_oid(words[1]) and published.is_oid(words[3])):
-            raise git.GitError(f"git told the pre-push hook a line that is no ref update: {line[:200]!r}")
-        refs.append(PushedRef(*words))
-    return refs
+        words = split(line)
+        if len(words) != count or not all(published.is_oid(words[place]) for place in oids):
+            raise git.GitError(f"git told the {event} hook a line that is no ref update: {line[:200]!r}")
+        yield words
 
 
 def is_zero(oid: bytes) -> bool:
-    """The oid that stands for "none": 40 zeros, or 64 in a SHA-256 repository."""
+    """Is this the oid that stands for "none": 40 zeros, or 64 in a SHA-256 repository?"""
     return not oid.strip(b"0")
 
 
 def _recorded(place: Place) -> list[bytes]:
-    """What MERGE_HEAD says."""
+    """The hex oids in MERGE_HEAD; [] when there is no such file."""
     try:
         with open(os.path.join(place.git_dir, b"MERGE_HEAD"), "rb") as file:
             return file.read().split()

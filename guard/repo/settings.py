@@ -56,8 +56,8 @@ __all__ = [
     "patience_s",
     "principal",
     "read",
-    "skipped",
-    "softened",
+    "skip_variable",
+    "softened_mode",
     "ttl",
 ]
 
@@ -254,7 +254,7 @@ def _first(
     return default
 
 
-def skipped(environment: Mapping[bytes, bytes], *, also: Sequence[bytes] = ()) -> str:
+def skip_variable(environment: Mapping[bytes, bytes], *, also: Sequence[bytes] = ()) -> str:
     """The variable that asks guard to let one change through; "" if none does.
 
     ``also``: the variables of the store's kind that ask for the same.
@@ -264,7 +264,7 @@ def skipped(environment: Mapping[bytes, bytes], *, also: Sequence[bytes] = ()) -
     return next((name.decode() for name in also if environment.get(name, b"").strip().lower() in _YES), "")
 
 
-def softened(mode: Setting, environment: Mapping[bytes, bytes], *, by: bytes) -> Setting:
+def softened_mode(mode: Setting, environment: Mapping[bytes, bytes], *, by: bytes) -> Setting:
     """The mode, where a variable of the store's kind may turn block into warn unless GUARD_MODE is set.
 
     ``by`` is the variable's name, b"" when the kind has none.

@@ -255,13 +255,13 @@ def check_changed(here: Here) -> Checked:
 
 def passes_because(here: Here) -> str:
     """Why a hook would let a conflict pass now, in words; "" when it would refuse."""
-    from guard.repo.settings import skipped, softened
+    from guard.repo.settings import skip_variable, softened_mode
 
     kind, mode = here.store.kind, here.settings.mode
-    variable = skipped(here.environment, also=kind.skip_variables)
+    variable = skip_variable(here.environment, also=kind.skip_variables)
     if variable:
         return f"{variable} is set"
-    mode = softened(mode, here.environment, by=kind.mode_variable)
+    mode = softened_mode(mode, here.environment, by=kind.mode_variable)
     return f"the mode is {mode.value}, from {mode.source}" if mode.value in ("warn", "off") else ""
 
 
