@@ -1,7 +1,8 @@
-"""Which stores on servers this account has allowed: the addresses that a repository's own configuration may name.
+"""Which PostgreSQL stores may a repository's own configuration name?
 
-A hook connects to a store with this account's credentials. So an address that stands in a repository, where its author
-or whoever unpacked it may have put it, counts only when the account has said so once: ``guard store allow ADDRESS``.
+A hook connects to a store with this account's credentials, and somebody else may have written a repository's
+configuration. So an address that only a repository names counts when this account has allowed it once:
+``guard store allow ADDRESS``.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _NAME = "allowed-stores"
 
 
 def path_of(environment: Mapping[bytes, bytes]) -> str:
-    """The file with one allowed address in each line, in the account's own directory."""
+    """The path of the file that lists the allowed addresses, one in each line; it is in the account's own directory."""
     return os.path.join(os.path.dirname(store_path(environment)), _NAME)
 
 
@@ -57,4 +58,4 @@ def _read(path: str) -> list[str]:
         with open(path, "rb") as file:
             return [os.fsdecode(line) for line in file.read().split(b"\n") if line]
     except OSError:
-        return []  # nothing was allowed, or nobody can tell: then nothing is
+        return []  # without a file that can be read, nothing is allowed

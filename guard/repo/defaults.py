@@ -1,7 +1,7 @@
-"""Where the store is when nobody says otherwise: where ``guard install`` noted it, else in the account's own directory.
+"""Where the store is when no setting names one: where ``guard install`` noted it, else in the account's own directory.
 
-The note stands in the common git directory, so that every worktree, account, container and value of HOME finds the
-same store, or finds out that it cannot reach it.
+The note is in the common git directory. So every worktree, account, container and value of HOME finds the same store,
+or an error says that it cannot be reached.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ if TYPE_CHECKING:
 STORE_NOTE = b"store"
 """The file in the common directory's guard/ with two lines: the store's address, and the name of its kind."""
 NOTE = b"default-store"
-"""What earlier versions wrote: the default path in the first line."""
+"""The file that earlier versions wrote; its first line is the default path."""
 PROJECT_NOTE = b"project"
-"""One line: the project that ``guard install`` found for this repository."""
+"""The file with one line: the project that ``guard install`` found for this repository."""
 HOST_NOTE = b"host"
-"""Two lines: what names this machine, and its host name when guard was installed."""
+"""The file with two lines: what identifies this machine, and the host name that it had when guard was installed."""
 
 
 class Note(Record):
-    """Where ``guard install`` found or made this repository's store. ``kind`` is "" when an old note does not say."""
+    """Where ``guard install`` found or made this repository's store. ``kind`` is "" in a note of an earlier version."""
 
     address: str
     kind: str
 
 
 def store_path(environment: Mapping[bytes, bytes]) -> str:
-    """The account's own place for a store: one file in the platform's directory for the account's data.
+    """The absolute path of the account's own store: one file in the platform's directory for the account's data.
 
-    That is $XDG_DATA_HOME, else ~/.local/share (XDG Base Directory Specification); on macOS, where platformdirs names
-    it, it is ~/Library/Application Support. platformdirs is not asked elsewhere, for its import takes twice as long
-    as a Python start, and it reads this process's environment instead of the caller's.
+    The directory is $XDG_DATA_HOME, else ~/.local/share (XDG Base Directory Specification). On macOS it is
+    ~/Library/Application Support, and platformdirs finds it. Elsewhere platformdirs is not used: its import takes twice
+    as long as a start of Python, and it reads the environment of this process instead of ``environment``.
     """
     if sys.platform == "darwin":
         from platformdirs import user_data_dir
@@ -64,9 +64,10 @@ def read_note(own_dir: bytes) -> Note | None:
 
 
 def write_note(own_dir: bytes, note: Note) -> bool:
-    """Notes where the store is, for every account that may read the repository; True when that changed something.
+    """Notes where the store is; returns whether the note has changed.
 
-    A password in the address is left out. Raises :class:`OSError`.
+    Every account that may read the repository may read the note, so a password in the address is left out. Raises
+    :class:`OSError`.
     """
     from guard.repo.secrets import bare_of_password
 
@@ -75,7 +76,7 @@ def write_note(own_dir: bytes, note: Note) -> bool:
 
 
 def read_host(own_dir: bytes) -> str:
-    """The host's name that was noted at install, if guard was installed on this very machine; else ""."""
+    """The host name that ``guard install`` noted on this machine; "" if it ran on another machine or noted none."""
     try:
         with open(os.path.join(own_dir, HOST_NOTE), "rb") as file:
             machine, name, *_ = os.fsdecode(file.read()).split("\n")
@@ -92,9 +93,9 @@ def write_host(own_dir: bytes, name: str) -> None:
 
 
 def _machine() -> str:
-    """What names this machine, whatever it is called (machine-id(5)); "" when nothing does.
+    """What identifies this machine, also after its host name has changed (machine-id(5)); "" where nothing does.
 
-    A Mac keeps no such file, and is seldom seen from another one through the same directory.
+    macOS has no such file. All Macs count as one machine, because two of them seldom use one repository's directory.
     """
     if sys.platform == "darwin":
         return "darwin"
@@ -123,7 +124,7 @@ def _write(path: bytes, lines: list[str]) -> bool:
 
 
 def note(environment: Mapping[bytes, bytes]) -> bytes:
-    """What earlier versions read: the account's default path, then the variables that it was computed from."""
+    """The contents of the note that earlier versions read: the default path, and the variables that decide it."""
     lines = [
         os.fsencode(store_path(environment)),
         environment.get(b"HOME", b""),

@@ -1,8 +1,8 @@
-"""Does this command look at other reservations than this repository's files say?
+"""Does this command use another project or another store than this repository's own?
 
-A variable such as GUARD_PROJECT, ``git -c guard.db=…``, another HOME or another GIT_CONFIG_GLOBAL may name another
-project or another store than the one that ``guard install`` noted. Such a setting counts, but not in silence: what is
-reserved in the usual place is not looked at then.
+A variable such as GUARD_PROJECT, an option such as ``git -c guard.db=…``, another HOME or another GIT_CONFIG_GLOBAL may
+name another project or store than ``guard install`` noted. Such a setting counts. But guard then ignores the
+reservations that this repository usually looks at, so it prints a warning.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _OF_PROCESS = (b"command",)
 
 
 class Diversion(Record):
-    """One setting that leads elsewhere: ``what`` is "project" or "store", ``usual`` the value that holds otherwise."""
+    """A setting that names another project or store. ``what`` is "project" or "store", ``usual`` its usual value."""
 
     what: str
     setting: Setting
     usual: str
 
     def sentence(self) -> str:
-        """What is so, for a warning."""
+        """The warning: which setting names what, what that means, and the command that repairs it."""
         from guard.repo.secrets import bare_of_password
 
         key = "guard.db" if self.what == "store" else "guard.project"
@@ -59,11 +59,11 @@ class Diversion(Record):
 def diversions(
     settings: Settings, environment: Mapping[bytes, bytes], entries: Sequence[Configured], place: Place
 ) -> list[Diversion]:
-    """The settings that lead elsewhere; [] where store and project are those of this repository's files.
+    """The settings that name another project or store than this repository's own; [] when there are none.
 
-    ``settings`` were read from ``environment`` and ``entries``. What somebody configured in the repository itself is
-    the usual value, else what ``guard install`` noted, else what holds without this process's variables and options.
-    Reads two small files at most.
+    ``settings`` were read from ``environment`` and ``entries``. The usual value is the one in the repository's own
+    configuration, else the one that ``guard install`` noted, else the one that holds without the variables and options
+    of this process. Reads at most two small files.
     """
     found = []
     project = _usual_project(settings, environment, entries, place)
@@ -101,7 +101,7 @@ def _usual_store(
 
 
 def _configured(entries: Sequence[Configured], key: bytes) -> bytes:
-    """What the repository's own files say; b"" when they say nothing."""
+    """The value in the repository's own configuration; b"" when it has none."""
     values = [entry.value for entry in entries if entry.key == key and entry.scope in _OF_REPOSITORY]
     return (values[-1] or b"") if values else b""
 
@@ -111,7 +111,7 @@ def _is_of_process(setting: Setting) -> bool:
 
 
 def _without_process(environment: Mapping[bytes, bytes], entries: Sequence[Configured], place: Place) -> Settings:
-    """The settings as they would be without variables of guard's and without options to this one command."""
+    """The settings as they would be without guard's variables and without the options of this one command."""
     from guard.repo.settings import read
 
     plain = {name: value for name, value in environment.items() if name not in (b"GUARD_DB", b"GUARD_PROJECT")}
@@ -119,7 +119,7 @@ def _without_process(environment: Mapping[bytes, bytes], entries: Sequence[Confi
 
 
 def _is_same_place(one: str, other: str) -> bool:
-    """Do two addresses name one store? Notes hold no password; links and ``..`` in a path do not count."""
+    """Do two addresses name one store? Passwords, and symbolic links and ``..`` in a path, make no difference."""
     if "://" in one or "://" in other:
         from guard.repo.secrets import bare_of_password
 

@@ -1,6 +1,7 @@
-"""The fence (``guard.only``): the patterns that a worktree's holder may change, and what a commit has outside of them.
+"""The fence (``guard.only``): which changes of a worktree's holder lie outside of the patterns that they may change?
 
-The reverse of a reservation: it stops nobody else. Each value is a pattern relative to the repository's top.
+A fence binds only the holder in whose worktree it is set. Each of its values is a pattern relative to the repository's
+top.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ def outside(changes: Iterable[Change], only: Iterable[Setting], *, fold: bool) -
 
 
 def leaves(names: Iterable[tuple[bytes, bytes | None]], only: Iterable[Setting], *, fold: bool) -> list[bool]:
-    """For each name that is asked about, whether a change of it can leave the fence; False when there is no fence.
+    """For each name: can a change of it leave the fence? Always False when there is no fence.
 
-    A name is a path, or with a pattern beside it everything that the pattern covers. Raises
-    :class:`guard.model.UsageError` for a value of the fence that is no pattern.
+    A name is a path and None, or a path and a pattern; the second form stands for everything that the pattern covers.
+    Raises :class:`guard.model.UsageError` for a value of the fence that is no pattern.
     """
     settings, asked = list(only), list(names)
     if not settings:
@@ -52,11 +53,11 @@ def leaves(names: Iterable[tuple[bytes, bytes | None]], only: Iterable[Setting],
 
 
 _SOME_NAME = b"\x01any name\x01"
-"""A name that no pattern can mean, because guard refuses control characters in patterns: only wildcards cover it."""
+"""A name that only wildcards cover: guard refuses control characters in patterns, so no pattern can name it."""
 
 
 def _below(directory: bytes) -> bytes:
-    """A path that is covered only by what covers everything in the directory."""
+    """A path in the directory that a pattern covers only when it covers everything in the directory."""
     return directory + b"/" + _SOME_NAME if directory else _SOME_NAME
 
 
@@ -73,7 +74,7 @@ def _union(patterns: Iterable[bytes], *, fold: bool) -> Union:
 
 
 def refusal_text(paths: list[bytes], only: Iterable[Setting], *, verb: str, refused: bool = True) -> str:
-    """What somebody sees whose commit, merge or push leaves the fence."""
+    """The message for a commit, merge or push that leaves the fence; ``verb`` is one of these three words."""
     from guard.words import quoted, safe
 
     settings = list(only)

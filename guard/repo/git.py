@@ -1,7 +1,7 @@
-"""The one module that asks git. A function is a question with a plain answer.
+"""The one module that runs git. Each function is a question with a plain answer.
 
-Processes are started by :func:`guard.system.run`, not by :mod:`subprocess`, whose import takes longer than a bare start
-of Python: the hook's refresh must stay below four of those.
+It does not use :mod:`subprocess`, whose import takes longer than a bare start of Python, but :mod:`guard.system`. The
+hook's refresh must take less time than four such starts.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 LISTING = ("--no-renames", "--no-ext-diff", "--name-only", "-z", "--no-relative", "--ignore-submodules=none")
-"""How every list of changed paths is asked for: both sides of a rename, submodule pointers too, no quoting."""
-
+"""The options for every list of changed paths: both sides of a rename, submodule pointers too, no quoting."""
 
 RAW = (*(word for word in LISTING if word != "--name-only"), "--raw")
-"""The same with modes: ":MODE… OID… STATUS" before each path (git-diff-tree(1), RAW OUTPUT FORMAT)."""
+"""The same for a list with modes: ":MODE… OID… STATUS" before each path (git-diff-tree(1), RAW OUTPUT FORMAT)."""
 _SUBMODULE = b"160000"
 
 
@@ -38,8 +37,8 @@ class GitError(GuardError):
 class Configured:
     """One entry of git's configuration: its scope ("local", "global", …), the file it stands in, key and value.
 
-    ``origin`` is b"" for an entry that stands in no file; ``value`` is None for a key written without ``=``,
-    which git reads as true.
+    ``origin`` is b"" for an entry that is in no file. ``value`` is None for a key without ``=``, which git reads as
+    true.
     """
 
     __slots__ = ("key", "origin", "scope", "value")
@@ -52,9 +51,9 @@ class Configured:
 
 
 class Commit(Record):
-    """A commit: its hex oid, when it was made (the committer's time, Unix ms in whole seconds), what it changed.
+    """A commit: its hex oid, when it was made (the committer's time in Unix ms, whole seconds), what it changed.
 
-    ``submodules`` are those of its paths that are pointers of submodules, before or after.
+    ``submodules`` are those of its paths that are pointers of submodules, before the change or after it.
     """
 
     oid: str
@@ -99,8 +98,9 @@ def begin(
     environment: Mapping[bytes, bytes] | None = None,
     accept: tuple[int, ...] = (0,),
 ) -> Callable[[], tuple[int, bytes]]:
-    """Starts git and returns at once; what is returned waits for git's end, answers as :func:`answer`, and is called
-    once. Raises :class:`GitError` when git cannot be started.
+    """Starts git and returns a function that waits for its end and returns what :func:`answer` returns.
+
+    Call that function exactly once. Raises :class:`GitError` when git cannot be started.
     """
     start = standpoint.directory()  # git takes several -C, each relative to the one before it: git(1)
     elsewhere = [word for each in (start, directory) if each is not None for word in ("-C", each)]
@@ -122,7 +122,7 @@ def _ended(
     try:
         try:
             status = system.wait_for(process)
-        except BaseException:  # a time limit has passed: git must not go on working for nobody
+        except BaseException:  # a time limit has passed, and nobody waits for git's answer any more
             system.stop(process)
             raise
         if status not in accept:
@@ -136,11 +136,11 @@ def _ended(
 
 
 def quiet(environment: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
-    """An environment in which git writes nothing but its answer, and reads names alike wherever it runs.
+    """The environment, changed so that git writes only its answer and asks nothing.
 
-    Tracing may be sent to stdout, among the paths (git(1), GIT_TRACE; trace2.normalTarget in a configuration, which
-    the variables overrule), git folds case by the locale, and a question for a password would wait for ever.
-    ``quiet_git`` in hooks/guard sets the same.
+    Traces could be written to stdout, between the paths (git(1), GIT_TRACE, and trace2.normalTarget in a configuration,
+    which these variables overrule). git compares names without case by the locale, so the locale is fixed. A question
+    for a password would wait for ever. ``quiet_git`` in hooks/guard does the same.
     """
     seen = {name: value for name, value in environment.items() if not name.startswith(b"GIT_TRACE")}
     off = {b"GIT_TRACE2": b"0", b"GIT_TRACE2_EVENT": b"0", b"GIT_TRACE2_PERF": b"0"}
@@ -149,7 +149,7 @@ def quiet(environment: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
 
 def config() -> list[Configured]:
     """All of git's configuration as it holds here, in the order in which later entries win (git-config(1))."""
-    # GIT_CONFIG diverts git config to another file, and no other command: git-config(1).
+    # GIT_CONFIG sends git config to another file, but no other command of git: git-config(1).
     environment = {name: value for name, value in standpoint.environment().items() if name != b"GIT_CONFIG"}
     words = run(["config", "--list", "-z", "--show-scope", "--show-origin"], environment=environment).split(b"\0")
     entries = []
@@ -161,10 +161,10 @@ def config() -> list[Configured]:
 
 
 def without_filters() -> list[str]:
-    """Options before a git command with which it runs no filter that the configuration names (gitattributes(5)).
+    """The options that keep a git command from running filters, which the configuration names (gitattributes(5)).
 
-    ``git status`` would run one to compare a file's contents. Without it a file that was touched may look changed.
-    Raises :class:`GitError` for a filter whose name no option can carry.
+    ``git status`` runs filters to compare the contents of files. Without them, a file with a new time but the old
+    contents may look changed. Raises :class:`GitError` for a filter with a name that no option can have in it.
     """
     keys = [entry.key for entry in config() if entry.key.startswith(b"filter.")]
     names = dict.fromkeys(os.fsdecode(key[len(b"filter.") :].rpartition(b".")[0]) for key in keys)
@@ -178,25 +178,25 @@ def without_filters() -> list[str]:
 
 
 def has_head() -> bool:
-    """False on an unborn branch."""
+    """Does HEAD name a commit? It does not on an unborn branch."""
     return answer(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"], accept=(0, 1))[0] == 0
 
 
 def empty_tree() -> bytes:
-    """The hex oid of the empty tree in this repository's hash."""
+    """The hex oid of the empty tree, in the hash function of this repository."""
     return run(["hash-object", "-t", "tree", "--stdin"]).strip()
 
 
 def commits_here(oids: Iterable[bytes]) -> list[bytes]:
-    """Those of the oids that are commits of this repository."""
+    """Those of the hex oids that are commits in this repository."""
     asked = b"".join(b"%b\n" % oid for oid in oids)
     return run(["rev-list", "--no-walk=unsorted", "--ignore-missing", "--stdin"], stdin=asked).split()
 
 
 def kinds(oids: Iterable[bytes]) -> dict[bytes, tuple[bytes, bytes]]:
-    """For each oid that is known here what it is, or what the tag stands for that it is, and the oid of that.
+    """The kind and the oid of the object that each oid leads to, after tags are peeled (gitglossary(7), "peel").
 
-    The kinds are b"commit", b"tree" and b"blob" (gitglossary(7), "peel").
+    Oids are hex. The kinds are b"commit", b"tree" and b"blob". Objects that are not in this repository are left out.
     """
     asked = list(dict.fromkeys(oids))
     if not asked:
@@ -209,7 +209,7 @@ def kinds(oids: Iterable[bytes]) -> dict[bytes, tuple[bytes, bytes]]:
 
 
 def trees_of(globs: Sequence[bytes], *, every: bool) -> list[bytes]:
-    """The trees of the refs that match globs, or with ``every`` those of their whole history; each once."""
+    """The hex oids of the trees of all refs that match globs, each once; with ``every``, of their whole history."""
     if not globs:
         return []
     walk = [] if every else ["--no-walk=unsorted"]
@@ -217,7 +217,7 @@ def trees_of(globs: Sequence[bytes], *, every: bool) -> list[bytes]:
 
 
 def differing_from_all(tree: bytes, others: Sequence[bytes]) -> list[bytes]:
-    """The paths in which a tree differs from every one of the others. All are hex oids. One process."""
+    """The paths in which a tree differs from every one of the others, sorted. Trees are hex oids; one process."""
     flags = ("-c", "core.fsmonitor=", "diff-tree", "-r", "--stdin", *LISTING)
     listed = _listed(flags, stdin=b"".join(b"%b %b\n" % (other, tree) for other in others))
     # Before the paths of each pair git writes the pair again, with a line feed at its end: git-diff-tree(1), --stdin.
@@ -232,15 +232,15 @@ def differing_from_all(tree: bytes, others: Sequence[bytes]) -> list[bytes]:
 
 
 def staged(against: bytes | str) -> list[bytes]:
-    """Paths in which the index differs from a tree-ish: deletions, modes, types and submodule pointers too.
+    """The paths in which the index differs from a tree-ish, with deletions, modes, types and submodule pointers.
 
-    The index is the one git handed us in GIT_INDEX_FILE (git-commit's ``-a`` and ``FILE`` use another).
+    The index is the one that git names in GIT_INDEX_FILE: ``git commit -a`` and ``git commit FILE`` use others.
     """
     return begin_staged(against)()
 
 
 def staged_submodules(against: bytes | str) -> dict[bytes, bool]:
-    """The paths that :func:`staged` lists, each with whether it is the pointer of a submodule, before or after."""
+    """The paths that :func:`staged` lists, each with True if it is a submodule's pointer, before or after."""
     index = ("-c", "core.fsmonitor=", "diff-index", "--cached", "--ita-invisible-in-index")
     words = _listed([*index, *RAW, against, "--"]).split(b"\0")
     pairs = zip(words[::2], words[1::2], strict=False)  # the last word is empty
@@ -248,22 +248,22 @@ def staged_submodules(against: bytes | str) -> dict[bytes, bool]:
 
 
 def begin_staged(against: bytes | str) -> Callable[[], list[bytes]]:
-    """As :func:`staged`, but git only starts to list them; what is returned waits for its end, and is called once."""
-    # The index alone is looked at: no need to ask a file system monitor, or to start its daemon.
+    """As :func:`staged`, but returns at once, with a function that waits for git's end. Call it exactly once."""
+    # Only the index is read, so no file system monitor is asked, and its daemon is not started.
     index = ("-c", "core.fsmonitor=", "diff-index", "--cached", "--ita-invisible-in-index")
     listed = begin([*index, *LISTING, against, "--"], environment=_real())
     return lambda: _names(listed()[1])
 
 
 def staged_renames() -> list[tuple[bytes, bytes]]:
-    """(old path, new path) of every rename that git sees between HEAD and the index."""
+    """The old path and the new path of every rename that git finds between HEAD and the index."""
     index = ("-c", "core.fsmonitor=", "diff-index", "--cached", "--ita-invisible-in-index", "--no-ext-diff", "-z")
     words = _listed([*index, "--find-renames", "--diff-filter=R", "--name-status", "HEAD", "--"]).split(b"\0")
     return list(zip(words[1::3], words[2::3], strict=False))
 
 
 def unstaged() -> list[bytes]:
-    """Tracked paths whose file in the work tree differs from the index."""
+    """The tracked paths whose files in the work tree differ from the index."""
     return _names(_listed(["-c", "core.fsmonitor=", "diff-files", *LISTING, "--"]))
 
 
@@ -273,20 +273,19 @@ def merge_base(one: bytes, other: bytes) -> bytes:
 
 
 def between(old: bytes | str, new: bytes | str) -> list[bytes]:
-    """Paths in which two tree-ishes differ."""
+    """The paths in which two tree-ishes differ."""
     return _names(_listed(["-c", "core.fsmonitor=", "diff-tree", "-r", *LISTING, old, new, "--"]))
 
 
 def history(
     tips: Iterable[bytes], *, without: Iterable[bytes], tracking: Iterable[bytes] = (), strict: bool = False
 ) -> list[Commit]:
-    """The commits that ``tips`` reach and ``without`` do not, newest first; both are hex oids. One process.
+    """The commits that ``tips`` reach and ``without`` do not, newest first. Starts one process.
 
-    A tip may also be "OID...OID" (gitrevisions(7)): what either reaches and not both.
-
-    ``tracking``: what the refs reach that match one of these globs is left out too. An oid that is unknown here is
-    passed over; with ``strict`` it is an error. A merge counts for the paths in which it differs from all its parents
-    (git-diff-tree(1), -c), a root commit for all of its paths.
+    Both are hex oids. A tip may also be "OID...OID" (gitrevisions(7)): the commits that only one of the two reaches.
+    Commits are also left out that a ref reaches which matches one of the globs in ``tracking``. An oid that is not in
+    this repository is passed over; with ``strict``, it raises :class:`GitError`. A merge has the paths in which it
+    differs from all its parents (git-diff-tree(1), -c), a root commit has all its paths.
     """
     asked = b"".join([b"%b\n" % oid for oid in tips] + [b"^%b\n" % oid for oid in without])
     flags = ("--no-color", "--no-show-signature", "--no-notes", "--encoding=UTF-8", "--format=/%H %ct", "-c")
@@ -297,14 +296,14 @@ def history(
 
 
 def last_changes(base: bytes, tip: bytes, paths: Collection[bytes]) -> dict[bytes, tuple[str, str]]:
-    """For each path the last commit that changed it after ``base`` on the way to ``tip``: its hex oid and author."""
+    """For each path, the hex oid and the author of the last commit between ``base`` and ``tip`` that changed it."""
     if not paths:
         return {}
     flags = ("--no-color", "--no-show-signature", "--no-notes", "--encoding=UTF-8", "--format=/%H %an", "-m")
     log: list[bytes | str] = ["log", *flags, *LISTING, b"%b..%b" % (base, tip), "--"]
     commit = author = ""
     found: dict[bytes, tuple[str, str]] = {}
-    # The paths are looked up here, not given to git: they may be more than a command line takes.
+    # git lists all paths, and they are looked up here: all of ``paths`` might not fit into a command line.
     for word in _listed(log).split(b"\0"):
         if word.startswith(b"/"):
             commit, _, author = word[1:].decode("utf-8", "replace").partition(" ")
@@ -321,25 +320,25 @@ def remote_refs() -> list[tuple[bytes, bytes]]:
 
 
 def refs_below(prefix: str) -> list[tuple[bytes, bytes]]:
-    """Every ref whose full name begins so, as (hex oid, full name)."""
+    """Every ref whose full name begins with ``prefix``, as (hex oid, full name)."""
     lines = run(["for-each-ref", "--format=%(objectname) %(refname)", prefix]).splitlines()
     return [(oid, name) for oid, _, name in (line.partition(b" ") for line in lines)]
 
 
 def _listed(arguments: Sequence[bytes | str], *, stdin: bytes = b"") -> bytes:
-    """Asks for changed paths of the commits as they are: no replaced object and no graft stands in for one."""
+    """Runs git on the commits as they really are, without replacement objects and grafts; returns what it wrote."""
     return run(arguments, stdin=stdin, environment=_real())
 
 
 def _real() -> dict[bytes, bytes]:
-    """The environment in which git reads the commits as they are."""
+    """The environment in which git uses no replacement objects (git-replace(1)) and no grafts."""
     return {**standpoint.environment(), b"GIT_NO_REPLACE_OBJECTS": b"1", b"GIT_GRAFT_FILE": os.devnull.encode()}
 
 
 def _commits(listed: bytes) -> list[Commit]:
-    """Reads a log of "/oid time", which no path begins like, each followed by the commit's paths with their modes.
+    """Reads a log: "/OID TIME" for each commit, then its paths, each after its modes. A path never begins with "/".
 
-    A NUL ends every word. Before the first mode git leaves a line feed, or for a merge an empty word.
+    A NUL ends every word. Before the first modes, git writes a line feed, or for a merge an empty word.
     """
     commits: list[Commit] = []
     words = iter(listed.split(b"\0"))

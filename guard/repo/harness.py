@@ -1,4 +1,4 @@
-"""Which of several coding agents' programs is the innermost? Asked only where more than one has set its variable."""
+"""Which of several coding agents' programs started this process? Asked only when more than one has set its variable."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 PROCESSES_MAX = 64
-"""How many processes above this one are looked at."""
+"""How many parent processes are looked at."""
 
 
 def innermost(names: Sequence[bytes], environment: Mapping[bytes, bytes], *, process: int | None = None) -> bytes:
-    """The variable that was set last on the way from the first program to this process; in doubt the first name.
+    """The variable of the innermost program, that is, the one that was set last; in doubt the first of ``names``.
 
-    A program sets its variable for what it starts, not for itself, and what it starts inherits those of the programs
-    around it. So, going up from ``process`` (this one's parent), the first process that lacks a variable is the
-    program that sets it. Linux tells of a process's environment in /proc/PID/environ (proc(5)); elsewhere, and where
-    it may not be read, the order of ``names`` decides.
+    A program sets its variable for the processes that it starts, but not for itself, and they inherit the variables of
+    the programs around it. So the first process that lacks a variable, going from ``process`` (by default the parent of
+    this one) to its parents, is the program that sets this variable. Linux shows a process's environment in
+    /proc/PID/environ (proc(5)). On other systems, and where that file may not be read, the order of ``names`` decides.
     """
     parent = os.getppid() if process is None else process
     for _ in range(PROCESSES_MAX):

@@ -1,4 +1,4 @@
-"""What is in the index: which paths there are, how they are spelled, where submodules stand. Asked by commands."""
+"""What is in the index: its paths, their spelling, and its submodules. Commands use it; the fast hook does not."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _PATHSPEC_VARIABLES = (
 
 
 class Index:
-    """The index of one worktree. Each list is read when it is first asked for: one ``git ls-files`` for it.
+    """The index of one worktree. Each list is read when it is first used, with one ``git ls-files``.
 
-    Paths are relative to the top. A bare repository has no index: then every list is empty.
+    Paths are relative to the top. A bare repository has no index, so every list is empty there.
     """
 
     def __init__(self, place: Place, environment: Mapping[bytes, bytes]) -> None:
@@ -39,7 +39,7 @@ class Index:
 
     @cached_property
     def submodules(self) -> list[bytes]:
-        """Where submodules stand, as far as ``.gitmodules`` is there to tell of any."""
+        """The paths of the submodules, sorted; [] when there is no file ``.gitmodules``."""
         top = self._place.top
         if top is None or not os.path.lexists(os.path.join(top, b".gitmodules")):
             return []
@@ -48,7 +48,7 @@ class Index:
 
     @cached_property
     def _spellings(self) -> dict[str, bytes]:
-        """Each path of the index, and each directory above one, by what it is when case and composition are dropped."""
+        """The paths of the index and the directories above them, by the key that :func:`same_name` gives to each."""
         spellings: dict[str, bytes] = {}
         for name in self.names:
             at = len(name)
@@ -58,7 +58,7 @@ class Index:
         return spellings
 
     def has(self, path: bytes) -> bool:
-        """Is there such a path in the index, or anything below it?"""
+        """Is this path in the index, or a path below it?"""
         at = bisect_left(self.names, path)
         if self.names[at : at + 1] == [path]:
             return True
@@ -66,10 +66,10 @@ class Index:
         return any(name.startswith(path + b"/") for name in self.names[at : at + 1])
 
     def spelled(self, path: bytes) -> bytes:
-        """A path with as many of its leading names as the index knows spelled as they are there.
+        """The path in the spelling of the index, as far as the index has its leading names.
 
-        For a file system that takes names which differ in case for the same one (core.ignoreCase in git-config(1)):
-        git then goes on using the spelling of the index.
+        For file systems on which names that differ only in case are the same name (core.ignoreCase in git-config(1)).
+        git keeps the spelling of the index there.
         """
         names = path.split(b"/")
         for count in range(len(names), 0, -1):
@@ -79,12 +79,12 @@ class Index:
         return path
 
     def matching(self, specs: Sequence[bytes], *, untracked: bool) -> list[bytes]:
-        """Paths that a pathspec matches; ``untracked``: those that git would add, else those in the index."""
+        """The paths in the index that the pathspecs match; with ``untracked``, instead, those that git would add."""
         kind = ("--others", "--exclude-standard") if untracked else ("--cached",)
         return self.listed(*kind, "--", *specs)
 
     def changed(self) -> list[bytes]:
-        """Paths that differ from HEAD in the index or the work tree, and new ones that git does not ignore."""
+        """The paths that differ from HEAD in the index or the work tree, and new ones that git does not ignore."""
         asked = ["status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=none"]
         entries = self._asked([*git.without_filters(), *asked]).split(b"\0")
         return sorted({entry[3:] for entry in entries if len(entry) > 3})
@@ -108,7 +108,7 @@ _ESCAPES = {b"a": 7, b"b": 8, b"t": 9, b"n": 10, b"v": 11, b"f": 12, b"r": 13, b
 
 
 def unquoted(name: bytes) -> bytes:
-    """A path as git prints it, without the quotes and escapes that it puts around an unusual one."""
+    """The path that git printed, without the quotes and escapes that git gives to an unusual one (core.quotePath)."""
     import re
 
     if len(name) < 2 or not (name.startswith(b'"') and name.endswith(b'"')):
@@ -121,14 +121,17 @@ def unquoted(name: bytes) -> bytes:
 
 
 def same_name(path: bytes) -> str:
-    """What two names have in common that a case-insensitive, normalizing file system takes for the same one."""
+    """A key that is equal for two names which a case-insensitive, normalizing file system takes for one."""
     import unicodedata
 
     return unicodedata.normalize("NFC", path.decode("utf-8", "surrogateescape")).casefold()
 
 
 def composed(path: bytes) -> bytes:
-    """A name as git stores it where core.precomposeUnicode is true: in NFC (git-config(1)); not UTF-8: as it is."""
+    """The name in Unicode's form NFC, as git stores it where core.precomposeUnicode is true (git-config(1)).
+
+    A name that is not UTF-8 is returned as it is.
+    """
     if path.isascii():
         return path
     import unicodedata
@@ -140,7 +143,7 @@ def composed(path: bytes) -> bytes:
 
 
 def specs(patterns: Iterable[bytes], *, fold: bool) -> list[bytes]:
-    """Pathspecs that match what stored patterns cover (gitglossary(7), pathspec): the match, and all below it."""
+    """The pathspecs that match everything that stored patterns cover (gitglossary(7), pathspec)."""
     magic = b":(top,glob,icase)" if fold else b":(top,glob)"
     found = []
     for pattern in patterns:

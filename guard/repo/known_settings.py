@@ -1,7 +1,7 @@
-"""Every setting that guard knows: its key in git's configuration, its variables, its default, and what it may be.
+"""Every setting that guard knows: its key in git's configuration, its variables, its default, and its values.
 
-This table drives what is read (:mod:`guard.repo.settings`), what ``guard status`` reports as wrong, and the page
-``guard help settings``. Loaded by the hook's refresh: imports nothing heavy.
+:mod:`guard.repo.settings` reads by this table, ``guard status`` reports wrong values by it, and the page ``guard help
+settings`` shows it. The hook's refresh loads this module, so it imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from guard.repo.git import Configured
 
 NAME_MAX = 255
-"""How long a name of a holder or a project may be, in bytes."""
+"""The length of the longest name of a holder or a project, in bytes."""
 MODES = ("block", "warn", "off")
 SCHEMES = ("postgresql://", "postgres://")
 """A store's address begins with one of these, or is an absolute path."""
@@ -27,10 +27,10 @@ _UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 8
 class Known(Record):
     """A setting.
 
-    ``key`` is its name in git's configuration ("" when it has none there), ``variables`` are its environment
-    variables, the first one that is set wins. ``default`` is in words when it is computed. ``fault`` takes a value
-    and returns what is wrong with it, "" when nothing is. ``several``: every value in git's configuration counts, not
-    only the last one.
+    ``key`` is its name in git's configuration, "" when it has none there. ``variables`` are its environment variables;
+    the first one that is set wins. ``default`` is the default value, or says in words how it is found. ``fault`` takes
+    a value and returns what is wrong with it, "" when nothing is. ``sentence`` says what the setting does. ``several``
+    tells that every value in git's configuration counts, not only the last one.
     """
 
     key: str
@@ -42,7 +42,7 @@ class Known(Record):
 
 
 def name_fault(text: str) -> str:
-    """What is wrong with the name of a holder or a project."""
+    """What is wrong with the name of a holder or a project; "" when nothing is."""
     if len(text.encode("utf-8", "surrogateescape")) > NAME_MAX:
         return f"is longer than {NAME_MAX} bytes"
     if not text.strip():
@@ -53,7 +53,7 @@ def name_fault(text: str) -> str:
 
 
 def store_fault(text: str) -> str:
-    """What is wrong with a store's address; ``~`` and ``~/`` are the home directory, as in a shell."""
+    """What is wrong with a store's address; "" when nothing is. It may begin with ``~``, as in a shell."""
     if "\0" in text or "\n" in text:
         return "has a NUL or a newline in it"
     if text.startswith(("/", "~", *SCHEMES)):
@@ -64,12 +64,12 @@ def store_fault(text: str) -> str:
 
 
 def duration_fault(text: str) -> str:
-    """What is wrong with a length of time such as 90m, 1h30m, 2d or 45s."""
+    """What is wrong with a length of time such as 90m, 1h30m, 2d or 45s; "" when nothing is."""
     return "" if _milliseconds(text) is not None else "is not a duration: write it like 90m, 1h30m, 8h or 2d"
 
 
 def ttl_fault(text: str) -> str:
-    """What is wrong with the length of a lease."""
+    """What is wrong with the length of a lease; "" when nothing is."""
     length = _milliseconds(text)
     if length is None:
         return duration_fault(text)
@@ -136,14 +136,14 @@ MODE = Known(
     ("GUARD_MODE",),
     "block",
     _one_of(*MODES),
-    "What happens on a conflict: block refuses, warn only says it, off judges nothing.",
+    "What happens on a conflict: block refuses the change, warn lets it pass with a warning; off judges nothing.",
 )
 ON_ERROR = Known(
     "guard.onError",
     ("GUARD_ON_ERROR",),
     "block",
     _one_of("block", "allow"),
-    "What happens when guard cannot tell: block refuses, allow lets it through and says so.",
+    "What happens when guard cannot tell: block refuses the change, allow lets it pass with a warning.",
 )
 TTL = Known("guard.ttl", ("GUARD_TTL",), "1h", ttl_fault, "How long a new reservation lasts, from 1m to 30d.")
 RETENTION = Known("guard.retention", (), "30d", duration_fault, "How long ended reservations and the log are kept.")
@@ -159,7 +159,8 @@ AUTO_RESERVE = Known(
     (),
     "off",
     _auto_reserve_fault,
-    "When a coding agent edits a free file, reserve that file for so long (15m is a good value); off does not.",
+    "When a coding agent edits a free file, guard reserves that file for this long (15m is a good value), or does not"
+    " (off).",
 )
 ONLY = Known(
     "guard.only",
@@ -175,8 +176,8 @@ OFFLINE = Known(
     (),
     "none",
     duration_fault,
-    "While the server of a PostgreSQL store is out of reach, commits (never pushes) are judged for so long by what was"
-    " reserved when it was last asked; guard says so each time.",
+    "While the server of a PostgreSQL store is out of reach, commits (never pushes) are judged for this long by what"
+    " was reserved when the server last answered; each one gets a warning.",
 )
 PUSHER = Known(
     "guard.pusher",
@@ -193,8 +194,12 @@ PRINCIPAL = Known(
     "On a server: an account and host (alice@laptop) from which this pusher reserves.",
     several=True,
 )
-SKIP = Known("", ("GUARD_SKIP",), "0", _anything, "1 goes once past guard; this is said, and recorded in the log.")
-TRACE = Known("", ("GUARD_TRACE",), "0", _anything, "1, or a file: explains step by step how a verdict was reached.")
+SKIP = Known(
+    "", ("GUARD_SKIP",), "0", _anything, "1 lets one commit or push pass, with a message and an entry in the log."
+)
+TRACE = Known(
+    "", ("GUARD_TRACE",), "0", _anything, "1, or the path of a file: explains step by step how a verdict was reached."
+)
 
 TABLE = (
     *(HOLDER, STORE, PROJECT, MODE, ON_ERROR, TTL, RETENTION, PATIENCE),
@@ -206,8 +211,8 @@ TABLE = (
 class Fault(Record):
     """A setting that is wrong or unknown.
 
-    ``what`` is a sentence; ``repair`` is a command; ``serious`` is False for a key that guard does not know, which
-    may be another version's.
+    ``what`` is a sentence, ``repair`` a command ("" when there is none). ``serious`` is False for a key that guard does
+    not know, because it may be another version's.
     """
 
     what: str
@@ -216,10 +221,10 @@ class Fault(Record):
 
 
 def faults(environment: Mapping[bytes, bytes], entries: Sequence[Configured]) -> list[Fault]:
-    """Every value that guard cannot use and every key that it does not know, in the environment and in git's settings.
+    """Every value that guard cannot use, and every key that it does not know, in the environment and git's settings.
 
-    A value that another one overrides is looked at as well: it will count when the other one goes. Passwords in
-    addresses are not shown.
+    Values that another one overrides are checked, too, because they count when the other one is removed. Passwords in
+    addresses are hidden.
     """
     found = [_entry_fault(entry) for entry in entries if entry.key.startswith(b"guard.")]
     found += exposed_passwords(entries)
@@ -228,7 +233,7 @@ def faults(environment: Mapping[bytes, bytes], entries: Sequence[Configured]) ->
 
 
 def exposed_passwords(entries: Sequence[Configured]) -> list[Fault]:
-    """Passwords in git's configuration, whose files are copied and shown around. The answer does not hold them."""
+    """A fault for each password in git's configuration, whose files others may read. The passwords are left out."""
     from guard.repo.secrets import bare_of_password
     from guard.words import quoted
 
@@ -249,7 +254,10 @@ def exposed_passwords(entries: Sequence[Configured]) -> list[Fault]:
 
 
 def known_for(key: str) -> Known | None:
-    """The setting of a key as git prints it: section and name in lower case, a subsection as it was written."""
+    """The setting with this key; None if guard knows no such setting.
+
+    ``key`` is as git prints it: section and name in lower case, a subsection as it was written.
+    """
     section, _, name = key.rpartition(".")
     for known in TABLE:
         if known.key.lower() == key or (known is PRINCIPAL and name == "principal" and "." in section):
@@ -322,7 +330,10 @@ def _quoted(key: str) -> str:
 
 
 def duration(text: str, *, what: str = "the duration") -> int:
-    """Milliseconds of a duration such as 90m, 1h30m, 2d or 45s. Raises :class:`UsageError`."""
+    """The milliseconds in a duration such as 90m, 1h30m, 2d or 45s; ``what`` names it in an error.
+
+    Raises :class:`UsageError` for another text.
+    """
     length = _milliseconds(text)
     if length is None:
         raise UsageError(f"{what} is not a duration: {text[:40]!r}", hint="write it like 90m, 1h30m, 8h or 2d")
@@ -330,7 +341,11 @@ def duration(text: str, *, what: str = "the duration") -> int:
 
 
 def ttl(text: str, *, what: str = "the time to live") -> int:
-    """Milliseconds of a lease's length, 1 minute to 30 days. Raises :class:`UsageError`."""
+    """The milliseconds in a lease's length; ``what`` names it in an error.
+
+    Raises :class:`UsageError` for a text that is no duration, and for a lease shorter than 1 minute or longer than 30
+    days.
+    """
     length = duration(text, what=what)
     if not TTL_MIN_MS <= length <= TTL_MAX_MS:
         raise UsageError(f"{what} is out of bounds: {text!r}", hint="a lease lasts from 1m to 30d")

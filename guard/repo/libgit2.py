@@ -1,9 +1,9 @@
-"""What libgit2 answers in this process, for commands that would otherwise wait for git.
+"""Answers from libgit2 in this process, for commands that would otherwise start git and wait for it.
 
-libgit2 does not open every repository that git opens (SHA-256 and reftable, for instance), and it does not know every
-variable and setting that steers git. Where it might answer otherwise than git, a function here answers None, and git
-must be asked; :func:`tracked` asks git itself. Hooks do not load this module: pygit2 takes ten times as long to import
-as Python takes to start.
+libgit2 cannot open every repository that git opens (SHA-256 and reftable, for instance), and it does not know every
+variable and setting of git. Where its answer might differ from git's, a function here returns None, and the caller asks
+git; :func:`tracked` asks git itself. Hooks do not load this module, because the import of pygit2 takes ten times as
+long as a start of Python.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ _KEY = re.compile(rb"([A-Za-z0-9-]+)(\..*)?\.([A-Za-z][A-Za-z0-9-]*)", re.DOTALL
 def discover(environment: Mapping[bytes, bytes], directory: bytes) -> Place | None:
     """The repository around an absolute directory, as :func:`guard.repo.place.discover` finds it.
 
-    None outside of one, in a bare one, inside a git directory, and wherever libgit2 does not answer as git would.
+    None outside of a repository, in a bare one, inside a git directory, and where libgit2 might answer otherwise than
+    git.
     """
     if is_steered(environment):
         return None
@@ -70,9 +71,9 @@ def discover(environment: Mapping[bytes, bytes], directory: bytes) -> Place | No
 
 
 def is_steered(environment: Mapping[bytes, bytes]) -> bool:
-    """Does a variable send git to another place than libgit2 would look at?
+    """Does a variable send git to another place than the one that libgit2 looks at?
 
-    libgit2 reads HOME of the process, once, so an environment with another one is not its business.
+    libgit2 reads HOME once, from the process. So the answer is yes, too, for an environment with another HOME.
     """
     elsewhere = environment.get(b"HOME") != os.environb.get(b"HOME")
     return elsewhere or any(name in environment for name in _STEERING)
@@ -86,10 +87,10 @@ def _is_below(path: bytes, directory: bytes) -> bool:
 
 
 def config(environment: Mapping[bytes, bytes], place: Place) -> list[Configured] | None:
-    """git's configuration, as :func:`guard.repo.git.config` lists it; None where git must be asked.
+    """git's configuration, as :func:`guard.repo.git.config` lists it; None when git must be asked.
 
-    libgit2 parses each file that git-config(1) names, and this function decides which those are. Whatever includes
-    another file is left to git.
+    This function decides which files git reads (git-config(1)), and libgit2 parses each of them. When a file includes
+    another one, git must be asked.
     """
     if is_steered(environment):
         return None
@@ -109,7 +110,7 @@ def config(environment: Mapping[bytes, bytes], place: Place) -> list[Configured]
 
 
 def _files(environment: Mapping[bytes, bytes], place: Place) -> list[tuple[bytes, bytes]] | None:
-    """The files that git reads, each with its scope, in git's order; None where that cannot be told."""
+    """The scopes and paths of the files that git reads, in git's order; None when that cannot be found out."""
     home, files = environment.get(b"HOME", b""), []
     if environment.get(b"GIT_CONFIG_NOSYSTEM", b"").lower() in (b"", b"0", b"false", b"no", b"off"):
         system = environment.get(b"GIT_CONFIG_SYSTEM") or _system_file()
@@ -129,9 +130,9 @@ _system_files: dict[tuple[str, int], bytes | None] = {}
 
 
 def _system_file() -> bytes | None:
-    """The system's file of configuration, whose name was fixed when git was built; None where it cannot be told.
+    """The path of the system's configuration, which was fixed when git was built; None when git does not tell it.
 
-    Asked once for each git that PATH leads to: no commit can change the answer.
+    Each git that PATH leads to is asked only once, because its answer cannot change.
     """
     import shutil
 
@@ -150,7 +151,10 @@ def _system_file() -> bytes | None:
 
 
 def _older_system_file(environment: Mapping[bytes, bytes]) -> bytes | None:
-    """The same for a git that does not tell by ``git var``: it names the file as the origin, or as what is missing."""
+    """As :func:`_system_file`, for a git without ``git var GIT_CONFIG_SYSTEM``.
+
+    Such a git names the file as the origin of its entries, or in its message that the file is missing.
+    """
     asked = ["config", "--system", "--list", "-z", "--show-origin"]
     try:
         listed = git.run(asked, environment=environment)
@@ -161,7 +165,7 @@ def _older_system_file(environment: Mapping[bytes, bytes]) -> bytes | None:
 
 
 def _pairs(environment: Mapping[bytes, bytes]) -> list[Configured] | None:
-    """What GIT_CONFIG_COUNT and its pairs set (git-config(1)); None for anything that git might refuse."""
+    """The entries that GIT_CONFIG_COUNT and its variables set (git-config(1)); None when git might refuse them."""
     count = environment.get(b"GIT_CONFIG_COUNT", b"")
     if not count:
         return []
@@ -179,7 +183,7 @@ def _pairs(environment: Mapping[bytes, bytes]) -> list[Configured] | None:
 
 
 def _parsed(scope: bytes, file: bytes) -> list[Configured] | None:
-    """The entries of one file, in its order; [] where there is none, None where libgit2 cannot read it."""
+    """The entries of one file, in its order; [] when there is no such file, None when libgit2 cannot read it."""
     import pygit2
 
     if not os.path.exists(file):
@@ -203,9 +207,9 @@ def _is_set(entries: Iterable[Configured], key: bytes) -> bool:
 def staged(environment: Mapping[bytes, bytes], place: Place, *, fold: bool) -> list[bytes] | None:
     """The paths that the next commit changes, as :func:`guard.repo.changes.of_commit` finds them, sorted.
 
-    While a merge is being concluded these are the paths that differ from every parent. None where git must be asked:
-    before the first commit, where names are compared without case, where entries of the index may have flags that
-    git-add(1) (``--intent-to-add``) or a sparse checkout sets, and where libgit2 cannot read the repository.
+    While a merge is being concluded, these are the paths that differ from every parent. None when git must be asked:
+    before the first commit; when names are compared without case (``fold``); when entries of the index may have the
+    flags of ``git add --intent-to-add`` or of a sparse checkout; and when libgit2 cannot read the repository.
     """
     if is_steered(environment) or fold or _may_have_flags(place):
         return None
@@ -226,10 +230,10 @@ def staged(environment: Mapping[bytes, bytes], place: Place, *, fold: bool) -> l
 
 
 def _may_have_flags(place: Place) -> bool:
-    """Can entries of the index have extended flags? In version 2 of its format they cannot (git's index-format.txt).
+    """Can entries of the index have extended flags? In version 2 of the format they cannot (git's index-format.txt).
 
-    git does not commit an entry that is only meant to be added; libgit2 lists it and does not tell it from an empty
-    file.
+    An entry of ``git add --intent-to-add`` has such a flag. git does not commit that entry, but libgit2 lists it as an
+    empty file.
     """
     try:
         with open(os.path.join(place.git_dir, b"index"), "rb") as file:

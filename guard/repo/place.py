@@ -1,4 +1,4 @@
-"""Where am I: which repository, which worktree, which directory in it?"""
+"""Which repository, which worktree, and which directory in it does a command or a hook work in?"""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 class Place(Record):
     """A repository as seen from one of its worktrees; all paths are absolute.
 
-    ``git_dir`` belongs to this worktree, ``common_dir`` to all of them (gitrepository-layout(5)). ``top`` is None
-    where there is no work tree; ``bare`` tells that there shall be none. ``prefix`` is the current directory below
-    ``top``, without slashes at its ends.
+    ``git_dir`` belongs to this worktree, ``common_dir`` to all of them (gitrepository-layout(5)). ``top`` is the top of
+    the work tree, None where there is none. ``bare`` tells that the repository is meant to have none. ``prefix`` is the
+    current directory relative to ``top``, without slashes at its ends.
     """
 
     git_dir: bytes
@@ -28,7 +28,7 @@ class Place(Record):
 
     @property
     def own_dir(self) -> bytes:
-        """Where guard keeps what belongs to the whole repository."""
+        """The directory in which guard keeps what belongs to the whole repository."""
         return os.path.join(self.common_dir, b"guard")
 
     @property
@@ -39,24 +39,23 @@ class Place(Record):
 
     @property
     def unions_dir(self) -> bytes:
-        """Where the unions of this worktree are published."""
+        """The directory in which the unions of this worktree are published."""
         return os.path.join(self.git_dir, b"guard", b"unions")
 
 
 def discover() -> Place:
-    """The repository around whoever asks (:mod:`guard.repo.standpoint`), found as git finds it: GIT_DIR and its kin
-    count.
+    """The repository around the standpoint (:mod:`guard.repo.standpoint`), as git finds it: GIT_DIR and the like count.
 
-    Raises :class:`UsageError` outside one.
+    Raises :class:`UsageError` outside of a repository.
     """
-    from guard.repo import git, standpoint  # a coding agent's hook finds its place without them
+    from guard.repo import git, standpoint  # a coding agent's hook does not need them, and must be fast
 
     questions = ("--is-bare-repository", "--absolute-git-dir", "--git-common-dir", "--show-prefix", "--show-toplevel")
     try:
         # Where there is no work tree, the last question fails after the others were answered.
         status, said = git.answer(["rev-parse", *questions], accept=(0, 128))
         if status == 128 and said.count(b"\n") < 3:
-            git.run(["rev-parse", "--git-dir"])  # fails too, and says why
+            git.run(["rev-parse", "--git-dir"])  # this fails, too, and its error says why
     except git.GitError as error:
         if error.status != 128:
             raise
@@ -76,7 +75,7 @@ def discover() -> Place:
 
 
 def in_hook() -> Place:
-    """The repository that called a hook, without asking git: githooks(5) says where a hook is started."""
+    """The repository whose hook this process is. git is not asked: githooks(5) says where it starts hooks."""
     from guard.repo import standpoint
 
     git_dir = standpoint.absolute(standpoint.environment().get(b"GIT_DIR") or b".git")
@@ -90,9 +89,9 @@ def in_hook() -> Place:
 
 
 def common_dir_of(path: bytes) -> bytes | None:
-    """The common git directory of a repository at a path, found as git finds a local remote; None when none is there.
+    """The common git directory of the repository at a path, found as git finds a local remote; None if there is none.
 
-    git tries "/.git", the path itself, "PATH.git/.git" and "PATH.git" (git's path.c, enter_repo).
+    git tries "PATH/.git", "PATH", "PATH.git/.git" and "PATH.git", in this order (git's path.c, enter_repo).
     """
     for each in (os.path.join(path, b".git"), path, os.path.join(path + b".git", b".git"), path + b".git"):
         directory = each

@@ -1,8 +1,8 @@
-"""Which project is this: what do clones have in common?
+"""Which project does a repository belong to? Clones of one remote get the same name.
 
-The remote's host and path, however they are written (git-clone(1), GIT URLS); for a remote that is a repository on
-this machine, that repository's own project; without a remote, the common git directory. Loaded only where no project
-is configured, which ``guard install`` does once.
+The name is the remote's host and path, in whichever form its address is written (git-clone(1), GIT URLS). When the
+remote is a repository on this machine, its own project is taken. Without a remote, the name is the common git
+directory. This module is loaded only when no project is configured; ``guard install`` configures one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Resolve = Callable[[str], str]
 
 CHAIN_MAX = 16
-"""How many local repositories are followed, each being the remote of the one before."""
+"""How many local repositories are followed at most, each of which is the remote of the one before."""
 
 _SAME_HOST = {
     "ssh.github.com": "github.com",  # ssh over port 443
@@ -33,7 +33,7 @@ _SAME_HOST = {
     "vs-ssh.visualstudio.com": "dev.azure.com",
 }
 _ANY_CASE = ("github", "gitlab", "bitbucket", "gitea", "codeberg", "azure")
-"""Servers on which a path in another case is the same repository, by a label of their host's name."""
+"""Labels of host names of servers on which the case of a path does not count."""
 _BITBUCKET_SSH = "7999"
 
 
@@ -55,22 +55,23 @@ class Address(Record):
 
 
 def as_is(host: str) -> str:
-    """Resolves no alias: for callers that may not start ssh, every host is what it is called."""
+    """The host as it is written. For callers that may not start ssh, which would resolve aliases."""
     return host
 
 
 def project_of_place(entries: Sequence[Configured], place: Place, *, resolve: Resolve = as_is) -> Named:
-    """The project of a repository by its remote called origin, else its only one, else by its common git directory.
+    """The project of a repository: by its remote called origin, else by its only remote, else by its git directory.
 
-    ``entries`` is git's configuration there; ``resolve`` turns an alias of ssh's into a host's name.
+    ``entries`` is git's configuration there. ``resolve`` returns the host name for an alias in ssh's configuration.
     """
     return _project(entries, place.common_dir, place.top, entries, resolve, {place.common_dir})
 
 
 def project_of_repository(path: bytes, entries: Sequence[Configured], *, resolve: Resolve = as_is) -> str:
-    """The project that a repository at a path on this machine would get now, whatever is configured there.
+    """The project that a repository on this machine would get now, if none were configured there.
 
-    "" when there is none. ``entries`` gives the ``url.<base>.insteadOf`` of this account.
+    "" when no repository is at the absolute ``path``. ``entries`` are git's configuration, for this account's
+    ``url.<base>.insteadOf``.
     """
     there = common_dir_of(path) if os.path.isabs(path) else None
     if there is None:
@@ -79,17 +80,17 @@ def project_of_repository(path: bytes, entries: Sequence[Configured], *, resolve
 
 
 def bare_remote(entries: Sequence[Configured]) -> str:
-    """The address of the remote that names the project, as configured, without a password; "" when there is none."""
+    """The configured address of the remote that names the project, without a password; "" when there is none."""
     from guard.repo.secrets import bare_of_password
 
     return bare_of_password(remote_of(entries)[1].decode("utf-8", "surrogateescape"))
 
 
 def project_of(url: bytes, *, resolve: Resolve = as_is) -> str:
-    """A remote's address as host/owner/name: without scheme, user, password, port, ``www.`` and ``.git``.
+    """A remote's address as "HOST/OWNER/NAME", without scheme, user, password, port, ``www.`` and ``.git``.
 
-    So two clones share reservations, however each of them was made. The address of a repository on this machine stays
-    a path, even if nothing is there.
+    So two clones share reservations even when they use different forms of the address. The address of a repository on
+    this machine stays a path, also when nothing is there.
     """
     address = parse(url.decode("utf-8", "backslashreplace"))
     if not address.host:
@@ -118,7 +119,7 @@ def parse(text: str) -> Address:
 def remote_of(entries: Sequence[Configured]) -> tuple[str, bytes]:
     """The name and address of the remote called origin, else of the only one; ("", b"") when there is none.
 
-    A remote's first address counts; an empty value takes those before it away (git-config(1), remote.<name>.url).
+    A remote's first address counts; an empty value removes those before it (git-config(1), remote.<name>.url).
     """
     urls: dict[bytes, list[bytes]] = {}
     for entry in entries:
@@ -145,10 +146,10 @@ def unshortened(url: bytes, entries: Sequence[Configured]) -> bytes:
 
 
 def ssh_host(alias: str) -> str:
-    """The host that an alias in ssh's configuration stands for (``ssh -G``, ssh(1)); the alias when there is no answer.
+    """The host that an alias in ssh's configuration stands for (``ssh -G``, ssh(1)); the alias when ssh does not tell.
 
-    Asks for three seconds at most, connects to nowhere, and is for commands alone, never for hooks. A name that an
-    address gives instead of a number stays: clones that come by another way have the name.
+    Waits for at most three seconds and does not connect. Hooks never call it. When ssh turns a name with a dot into an
+    IP address, the name is returned, because clones with another form of the address have that name.
     """
     import subprocess
 
@@ -188,7 +189,7 @@ def _project(
     if there is None:
         return Named(project_of(path), f"the remote {name}")
     if there in seen or len(seen) >= CHAIN_MAX:
-        # Where repositories are each other's remotes, the first one in order stands for all of them.
+        # Repositories are each other's remotes: the first path in alphabetical order names all of them.
         return Named(_bare(safe(min(seen)), keep=True), "the first of the repositories that are each other's remote")
     source = f"the remote {name}, a repository on this machine"
     theirs = _read_config(there)
@@ -206,12 +207,12 @@ def _local_path(url: bytes, address: Address, start: bytes) -> bytes:
 
 
 def _top_of(common_dir: bytes) -> bytes | None:
-    """The work tree that a git directory belongs to, None for a bare one: a relative remote starts there."""
+    """The top of the work tree that a git directory belongs to, None for a bare one. Relative remotes start there."""
     return os.path.dirname(common_dir) if os.path.basename(common_dir) == b".git" else None
 
 
 def _read_config(common_dir: bytes) -> list[Configured]:
-    """What a repository's own file of configuration says; nothing when it cannot be read."""
+    """The entries of a repository's own configuration file; [] when it cannot be read."""
     from guard.repo import git
 
     try:
@@ -272,7 +273,7 @@ def _split_scp(text: str) -> tuple[str, str]:
 
 
 def _split_port(host: str) -> tuple[str, str]:
-    """A host without brackets and its port: "h:22", "[::1]:22", and "[h:22]" of the scp form."""
+    """The host without brackets, and the port: of "h:22", of "[::1]:22", and of "[h:22]" in the scp form."""
     if not host.startswith("["):
         name, _, port = host.partition(":")
         return name, port
@@ -284,7 +285,7 @@ def _split_port(host: str) -> tuple[str, str]:
 
 
 def _host(name: str) -> str:
-    """A host's name in one spelling: lower case, ASCII, no ``www.``, no dot at its end, no ssh host of a forge."""
+    """A host name in one spelling: lower case, ASCII, without ``www.`` and a last dot, and a forge's usual host."""
     if name.startswith("["):
         return name
     name = name.rstrip(".")
@@ -323,8 +324,10 @@ def _plain_path(host: str, address: Address) -> str:
 
 
 def _clean(path: str) -> str:
-    """A path on a server without slashes at its start, without ``.`` and ``..``, and without "~/" for the account's
-    home directory, where the scp form begins."""
+    """A path on a server without slashes at its start, without ``.`` and ``..``, and without a leading "~/".
+
+    "~/" is the account's home directory, in which paths of the scp form begin anyway.
+    """
     names: list[str] = []
     for name in path.split("/"):
         if name == ".." and names:
@@ -335,7 +338,7 @@ def _clean(path: str) -> str:
 
 
 def _bare(path: str, *, keep: bool = False) -> str:
-    """A path without the ".git" that git adds to a name; ``keep``: a ".git" that is a whole name stays."""
+    """A path without the ".git" that git adds to a name. With ``keep``, a name that is only ".git" stays."""
     path = path.rstrip("/") or path[:1]
     if os.path.basename(path) == ".git":
         return path if keep else os.path.dirname(path)
@@ -343,7 +346,7 @@ def _bare(path: str, *, keep: bool = False) -> str:
 
 
 def _known_form(host: str, address: Address) -> str:
-    """The one name of a repository that its server knows under several addresses; "" for any other repository."""
+    """The one name of a repository for which its server has several addresses; "" for any other repository."""
     names = _clean(address.path).split("/")
     if host == "dev.azure.com" or host.endswith(".visualstudio.com"):
         return _azure(host, address.user, names)
@@ -376,7 +379,10 @@ def _azure(host: str, user: str, names: list[str]) -> str:
 
 
 def _bitbucket_server(host: str, names: list[str]) -> str:
-    """Bitbucket Data Center: "/scm/PROJECT/REPOSITORY" over HTTP, below a context path perhaps, "/PROJECT/…" by ssh."""
+    """The name of a Bitbucket Data Center repository; "" for another path. ssh has "/PROJECT/REPOSITORY".
+
+    HTTP has "/scm/PROJECT/REPOSITORY" or "/projects/PROJECT/repos/REPOSITORY", perhaps below a context path.
+    """
     if len(names) >= 3 and names[-3] == "scm":
         return f"{host}/{_bare('/'.join(names[-2:])).lower()}"
     if len(names) >= 4 and names[-4] in ("projects", "users") and names[-2] == "repos":

@@ -1,7 +1,7 @@
-"""Which commits have been published, so that a push does not make them public for the first time?
+"""Which commits have been published before, so that a push of them is nothing new?
 
-Remote-tracking refs say most of it (:mod:`guard.repo.tracking`). This module reads the two files that say the
-rest: FETCH_HEAD, for what was fetched without a tracking ref, and ``shallow``, for where history was cut off.
+Remote-tracking refs show most of them (:mod:`guard.repo.tracking`). This module reads two files that show the others:
+FETCH_HEAD lists what was fetched without a tracking ref, and ``shallow`` lists where the history was cut off.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _KINDS = (b"branch '", b"tag '", b"remote-tracking branch '", b"'")
 
 
 def elsewhere(place: Place) -> list[bytes]:
-    """Hex oids of commits that came from another repository: they and all that they descend from are published.
+    """Hex oids of commits that came from another repository. They and all their ancestors are published.
 
-    They are what the last ``git fetch`` or ``git pull`` brought (gitrepository-layout(5), FETCH_HEAD), and the
-    boundary of a shallow clone. An oid may be unknown here: both files may be older than a ``git gc``.
+    They are the ones that the last ``git fetch`` or ``git pull`` brought (gitrepository-layout(5), FETCH_HEAD), and the
+    boundary of a shallow clone. An oid may be missing in this repository, because ``git gc`` may have removed it.
     """
     lines = _lines(os.path.join(place.git_dir, b"FETCH_HEAD"))
     found = fetched(lines, is_here=lambda url: _is_here(url, place))
@@ -31,8 +31,9 @@ def elsewhere(place: Place) -> list[bytes]:
 def fetched(lines: list[bytes], *, is_here: Callable[[bytes], bool]) -> list[bytes]:
     """The oids in lines of FETCH_HEAD that came from another repository.
 
-    A line is "oid TAB [not-for-merge] TAB note", and the note is "KIND 'NAME' of URL", or a URL alone when HEAD was
-    fetched. A name holds no space, so the first "' of " ends it. A line of another form says nothing.
+    A line is "OID TAB [not-for-merge] TAB NOTE". The note is "KIND 'NAME' of URL", or only a URL when HEAD was fetched.
+    A name has no space, so the first "' of " ends it. Lines of another form are passed over. ``is_here`` tells whether
+    a URL names this very repository.
     """
     found = []
     for line in lines:
@@ -52,9 +53,9 @@ def is_oid(word: bytes) -> bool:
 
 
 def _is_here(url: bytes, place: Place) -> bool:
-    """Does the URL in FETCH_HEAD name this very repository? git leaves a ".git" at the end of the URL out.
+    """Does the URL in FETCH_HEAD name this very repository? git writes the URL without a ".git" at its end.
 
-    A linked worktree's ``.git`` is a file: whose it is is not looked up, and it counts as this repository.
+    The ``.git`` of a linked worktree is a file. It counts as this repository; it is not read.
     """
     path = url.removeprefix(b"file://")
     for end in (b"", b".git", b"/.git", b".git/.git"):
@@ -67,7 +68,7 @@ def _is_here(url: bytes, place: Place) -> bool:
 
 
 def _lines(path: bytes) -> list[bytes]:
-    """The lines of a file; none when there is no such file."""
+    """The lines of a file; [] when there is no such file."""
     try:
         with open(path, "rb") as file:
             return file.read().splitlines()

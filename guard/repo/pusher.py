@@ -1,11 +1,12 @@
 """On a server: who pushes, and which reservations are theirs?
 
-A hook of a repository that is pushed to knows an account, or the name that a forge gives it; reservations are held by
-names that nobody can prove. What both have in common is the principal: the account and host that a reservation was
-made from. A reservation is a pusher's when its principal is one of the pusher's.
+The hook of a repository that is pushed to knows an account, or a name that a forge gives it. Reservations are held by
+names that nobody can prove. The principal connects the two: it is the account and host that a reservation was made
+from. A reservation belongs to a pusher when its principal is one of the pusher's principals.
 
-Which variables say who pushes is documented by Gitea and Forgejo ("Git hooks"), GitLab ("Git server hooks"), GitHub
-Enterprise Server ("Creating a pre-receive hook script"), gitolite ("environment variables") and git-http-backend(1).
+These documents say which variables name the pusher: those of Gitea and Forgejo ("Git hooks"), GitLab ("Git server
+hooks"), GitHub Enterprise Server ("Creating a pre-receive hook script"), gitolite ("environment variables"), and
+git-http-backend(1).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ OPTION = "guard.holder"
 
 
 class Forge(Record):
-    """A program that hosts repositories. ``marks`` are variables that it sets for a hook, ``names`` says who pushes."""
+    """A program that hosts repositories. ``names`` is the variable that names the pusher; it also sets ``marks``."""
 
     title: str
     names: bytes
@@ -39,15 +40,16 @@ FORGES = (
     Forge("gitolite", b"GL_USER", (b"GL_BINDIR", b"GL_LIBDIR")),
     Forge("the web server", b"REMOTE_USER", (b"GATEWAY_INTERFACE", b"REQUEST_METHOD", b"REMOTE_ADDR")),
 )
-"""In the order in which they are asked. git-daemon(1) sets REMOTE_ADDR too, and lets nobody say who they are."""
+"""The forges in the order in which they are looked for. git-daemon(1) sets REMOTE_ADDR, too, but names no pusher."""
 
 
 class Pusher(Record):
-    """``name`` is "" when nobody can tell who pushes: then nothing is theirs. ``source`` says what gave the name, and
-    ``forge`` whether that is a program with a web interface.
+    """Somebody who pushes.
 
-    ``principals`` are the accounts and hosts, or database roles, that belong to the pusher. ``holder`` is the one that
-    the pusher acts as, None when every holder of these principals counts.
+    ``name`` is "" when it is not known who pushes; then no reservation is theirs. ``source`` says in words what gave
+    the name, and ``forge`` whether that is a program with a web interface. ``principals`` are the accounts and hosts
+    ("user@host"), or database roles, that belong to the pusher. ``holder`` is the one holder that the pusher acts as,
+    None when all holders with these principals count.
     """
 
     name: str
@@ -57,7 +59,7 @@ class Pusher(Record):
     forge: bool = False
 
     def owns(self, row: Reservation, *, role: str = "") -> bool:
-        """Was the reservation made by this pusher? ``role`` is the database role that wrote it, where that is known."""
+        """Does the reservation belong to this pusher? ``role`` is the database role that wrote it, "" if unknown."""
         if self.holder is not None and row.holder != self.holder:
             return False
         return row.principal in self.principals or (bool(role) and role in self.principals)
@@ -66,10 +68,10 @@ class Pusher(Record):
 def find(
     environment: Mapping[bytes, bytes], entries: Sequence[Configured], *, account: str, hosts: Sequence[str]
 ) -> Pusher:
-    """Who pushes, for a hook that runs as ``account``; ``hosts`` are the names of this host.
+    """Who pushes, as the hook sees it. It runs as ``account``, and ``hosts`` are the names of this host.
 
     ``entries`` is git's configuration of the repository that is pushed to. Raises :class:`GuardError` when the push
-    options contradict each other.
+    options name no holder, or two.
     """
     name, source, forge = _named(environment, entries)
     own: list[str] = []
@@ -82,8 +84,9 @@ def find(
 
 
 def _named(environment: Mapping[bytes, bytes], entries: Sequence[Configured]) -> tuple[str, str, bool]:
-    """The name that a variable gives, the variable in words, and whether a forge sets it; ("", "", False) where no
-    variable is to be asked.
+    """The pusher's name from a variable, the variable in words, and whether a forge sets it.
+
+    ("", "", False) when there is no such variable.
     """
     variables = [entry.value for entry in entries if entry.key == b"guard.pusher" and entry.value]
     if variables:
@@ -97,7 +100,7 @@ def _named(environment: Mapping[bytes, bytes], entries: Sequence[Configured]) ->
 
 
 def push_options(environment: Mapping[bytes, bytes]) -> list[str]:
-    """What was given to git push with -o (githooks(5), GIT_PUSH_OPTION_COUNT)."""
+    """The options that ``git push -o`` gave (githooks(5), GIT_PUSH_OPTION_COUNT)."""
     count = environment.get(b"GIT_PUSH_OPTION_COUNT", b"")
     numbers = range(int(count)) if count.isdigit() and len(count) < 6 else ()
     return [_text(environment.get(b"GIT_PUSH_OPTION_%d" % number, b"")) for number in numbers]

@@ -9,21 +9,21 @@ _SECRET = ("password", "sslpassword", "passwd", "pass", "pwd", "token", "secret"
 def without_password(text: str) -> str:
     """The same text with ``***`` in place of every password that an address in it may hold.
 
-    Hides what stands between ":" and "@" in "SCHEME://USER:PASSWORD@HOST" (RFC 3986, 3.2.1), also where a password
-    with an unescaped "/" or "@" in it makes the address invalid, and the values of "password=" and its kind, in a
-    query ("?password=") and in libpq's "key=value" form (PostgreSQL, 34.1.1, connection strings). When in doubt it
-    hides too much.
+    Hides what stands between ":" and "@" in "SCHEME://USER:PASSWORD@HOST" (RFC 3986, 3.2.1), also when an unescaped "/"
+    or "@" in the password makes the address invalid. Hides the values of "password=" and similar keywords, in a query
+    ("?password=") and in libpq's "key=value" form (PostgreSQL, 34.1.1, connection strings). When in doubt, it hides too
+    much.
     """
     return _hide_parameters(_hide_userinfo(text))
 
 
 def bare_of_password(text: str) -> str:
-    """The same address without the password, so that it can still be used: for notes on disk, and to compare.
+    """The same address without the password. It can still be used, written to notes on disk, and compared.
 
     ``text`` is a path or "SCHEME://USER:PASSWORD@HOST/…?password=…". It is read as libpq reads it (PostgreSQL, 34.1.1,
-    connection URIs): the user and the password end at the first "@", which stands before the first "/". So the bare
-    address leads where the whole one leads, and is_allowed() can trust it. Where another "@" shows that a password has
-    an unescaped "@" or "/" in it, ``***`` stands in its place: that is hidden, and equal to no address that works.
+    connection URIs): the user and the password end at the first "@", which stands before the first "/". So the result
+    leads to the same server, and guard.repo.allowed can compare it. When another "@" shows that a password has an
+    unescaped "@" or "/" in it, ``***`` replaces the password; such an address equals no address that works.
     """
     scheme, mark, rest = text.partition("://")
     if not mark:
@@ -41,7 +41,7 @@ def bare_of_password(text: str) -> str:
 
 
 def _user_and_rest(rest: str) -> tuple[str, str]:
-    """The user with its "@", "" for none, and what follows the user and the password, as libpq splits them."""
+    """The user with its "@" ("" if there is none), and what follows the user and the password, as libpq splits them."""
     at = rest.find("@")
     slash = rest.find("/")
     if at < 0 or 0 <= slash < at:
@@ -50,7 +50,7 @@ def _user_and_rest(rest: str) -> tuple[str, str]:
 
 
 def _are_hosts(place: str) -> bool:
-    """Is what stands before the first "/" a list of hosts, whose ports are numbers?"""
+    """Is the part before the first "/" a list of hosts in which every port is a number?"""
     for host in place.partition("/")[0].split(","):
         port = host.rpartition("]")[2].partition(":")[2]
         if "@" in host or (port and not port.isdecimal()):
@@ -59,7 +59,7 @@ def _are_hosts(place: str) -> bool:
 
 
 def _keyword(parameter: str) -> str:
-    """The keyword of a query's parameter, in lower case; libpq decodes its percent signs."""
+    """The keyword of a query's parameter in lower case, with percent signs decoded as libpq does it."""
     keyword = parameter.partition("=")[0]
     if "%" in keyword:
         from urllib.parse import unquote

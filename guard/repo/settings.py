@@ -1,8 +1,8 @@
-"""What was set, and where: option, environment, git config, default.
+"""Which value has each setting, and where does it come from: option, environment, git's configuration, or default?
 
-The answers here decide who the holder is, which store and project are meant, and what happens on a conflict.
-:data:`KEY_VARIABLES` and :attr:`Settings.watched` name everything they were read from, so that a published
-union can tell when they no longer hold.
+The settings decide who the holder is, which store and project are used, and what happens on a conflict.
+:data:`KEY_VARIABLES` and :attr:`Settings.watched` name everything that they were read from. A published union compares
+these to find out whether its settings still hold.
 """
 
 from __future__ import annotations
@@ -65,21 +65,21 @@ DEFAULT = "the default"
 NOTED = "guard install, which noted it in this repository"
 BY_ENVIRONMENT = "the environment variable "
 TYPED = "the command line"
-"""Where a setting comes from, in words."""
+"""In messages: where a setting comes from. The name of a variable follows :data:`BY_ENVIRONMENT`."""
 
 TRACKED_NAME = b".guardconfig"
 """The file at the top of a work tree with settings for everybody who clones it: :mod:`guard.repo.tracked`."""
 TRACKED = b"tracked"
-"""Stands for that file where git names the scope of an entry ("local", "global", …)."""
+"""The scope of that file's entries, as "local" and "global" are scopes of git's own files."""
 
 _YES = (b"1", b"true", b"t", b"yes", b"y")
 _ADVISORY = (b"warn", b"advisory", b"adv")
 
 
 class Setting(Record):
-    """A value and, in words, where it comes from; ``scope`` is git's when that is git's configuration.
+    """A value and, in words, its source. ``scope`` is git's word for the file ("local", …), "" for another source.
 
-    ``secret`` is a store's address with its password, "" when it has none; ``value`` may be shown.
+    ``secret`` is a store's address with its password, "" when it has none; ``value`` never has the password.
     """
 
     value: str
@@ -89,7 +89,7 @@ class Setting(Record):
 
     @property
     def is_own(self) -> bool:
-        """Did the account itself set it, or type it, rather than something in the repository?"""
+        """Did this account set or type the value? False when it comes from something in the repository."""
         return (
             self.source == TYPED
             or self.scope in ("global", "system", "command")
@@ -98,13 +98,13 @@ class Setting(Record):
 
 
 class Settings(Record):
-    """Everything that was set, unchecked where only some commands need it.
+    """All settings. Some values are checked only by the commands that use them.
 
-    ``store`` is an absolute path, or the address of a server without its password. ``fold`` tells whether this
-    repository takes names that differ in case for the same one (core.ignoreCase). ``watched`` are the files the
-    settings were read from, or would be if they existed. ``only`` are the patterns of the fence, none when there is
-    none. ``offline``: how long commits are judged by what was known while a store's server is out of reach, "" for not
-    at all.
+    ``store`` is an absolute path, or the address of a server without its password. ``fold`` tells whether names that
+    differ only in case are the same name in this repository (core.ignoreCase). ``watched`` are the absolute paths of
+    all files that settings are read from, whether they exist or not. ``only`` are the patterns of the fence, () without
+    a fence. ``offline`` is how long commits may be judged by what was known while a store's server is out of reach; ""
+    means that they may not.
     """
 
     holder: Setting
@@ -120,15 +120,15 @@ class Settings(Record):
     offline: Setting = Setting("", DEFAULT)
 
     def checked_holder(self) -> str:
-        """The holder's name. Raises :class:`UsageError` when nobody could be called that."""
+        """The holder's name. Raises :class:`UsageError` when it cannot be a name."""
         return _name(self.holder, what="the holder's name", hint="git config guard.agent NAME")
 
     def checked_project(self) -> str:
-        """The project's name. Raises :class:`UsageError` when no project could be called that."""
+        """The project's name. Raises :class:`UsageError` when it cannot be a name."""
         return _name(self.project, what="the project's name", hint="git config guard.project NAME")
 
     def blocks_on_error(self) -> bool:
-        """True unless guard.onError says to let through what could not be judged; an unknown word blocks."""
+        """Is a change stopped that could not be judged? It is, unless guard.onError is "allow"."""
         return self.on_error.value != "allow"
 
     def ttl_ms(self) -> int:
@@ -148,13 +148,13 @@ def read(
     default_store: str | None = None,
     resolve: Callable[[str], str] | None = None,
 ) -> Settings:
-    """Everything that is set for one place, from the environment, git's configuration and ``.guardconfig``.
+    """All settings for one place, from the environment, git's configuration (``entries``) and ``.guardconfig``.
 
-    ``default_store`` is used where nothing else names a store; None stands for what guard install noted in this
-    repository, else for the account's own place. ``resolve`` turns an alias of ssh's in a remote's address into the
-    host's name; without it no program is started for that.
+    ``default_store`` is used when nothing else names a store. None stands for the store that ``guard install`` noted in
+    this repository, else for the account's own one. ``resolve`` returns the host name for an alias of ssh's in a
+    remote's address; without it, aliases are not resolved and no program is started.
 
-    Raises :class:`UsageError` when the store's path is not absolute; all else is checked when it is used.
+    Raises :class:`UsageError` when the store's address cannot be one. Other values are checked when they are used.
     """
     entries = [*_shared_entries(place), *entries]
     config = {entry.key: entry for entry in entries}  # later entries win, as in git
@@ -180,12 +180,12 @@ def read(
 
 
 def tracked_file(place: Place) -> bytes | None:
-    """Where :data:`TRACKED_NAME` is, or would be; None in a bare repository, which has no work tree."""
+    """The path of :data:`TRACKED_NAME`, whether the file exists or not; None in a repository without a work tree."""
     return None if place.top is None else os.path.join(place.top, TRACKED_NAME)
 
 
 def _shared_entries(place: Place) -> tuple[Configured, ...]:
-    """What the repository sets for everybody who clones it; most repositories set nothing."""
+    """The entries of :data:`TRACKED_NAME` that count; () in most repositories, which have no such file."""
     path = tracked_file(place)
     if path is None or not os.path.lexists(path):
         return ()
@@ -195,7 +195,7 @@ def _shared_entries(place: Place) -> tuple[Configured, ...]:
 
 
 def _fence(environment: Mapping[bytes, bytes], entries: Sequence[Configured]) -> tuple[Setting, ...]:
-    """The patterns of GUARD_ONLY, colons between them; else every value of guard.only."""
+    """The patterns in GUARD_ONLY, separated by colons; when it is not set, every value of guard.only."""
     named = environment.get(b"GUARD_ONLY")
     if named:
         return tuple(Setting(_text(part), "the environment variable GUARD_ONLY") for part in named.split(b":") if part)
@@ -207,7 +207,7 @@ def _fence(environment: Mapping[bytes, bytes], entries: Sequence[Configured]) ->
 
 
 def judging(environment: Mapping[bytes, bytes], entries: Sequence[Configured]) -> tuple[Setting, Setting]:
-    """The mode, and what to do on an error: all that is asked where the other settings cannot be read."""
+    """The settings guard.mode and guard.onError. They can be read when the other settings cannot."""
     config = {entry.key: entry for entry in entries}
     mode = _first(environment, config, MODE, Setting(MODE.default, DEFAULT))
     on_error = _first(environment, config, ON_ERROR, Setting(ON_ERROR.default, DEFAULT))
@@ -215,9 +215,9 @@ def judging(environment: Mapping[bytes, bytes], entries: Sequence[Configured]) -
 
 
 def patience_s(environment: Mapping[bytes, bytes], default_s: float) -> float:
-    """How long to wait for another program that has the store locked, in seconds: GUARD_PATIENCE, such as 30s.
+    """How many seconds to wait for another program that has the store locked: GUARD_PATIENCE, else ``default_s``.
 
-    A value that is no duration is ignored, because it must not stop anybody's commit; ``guard status`` reports it.
+    A value that is no duration is ignored, because it must not stop a commit; ``guard status`` reports it.
     """
     try:
         return duration(os.fsdecode(environment[PATIENCE.variables[0].encode()])) / 1000
@@ -255,9 +255,9 @@ def _first(
 
 
 def skip_variable(environment: Mapping[bytes, bytes], *, also: Sequence[bytes] = ()) -> str:
-    """The variable that asks guard to let one change through; "" if none does.
+    """The name of the variable that asks guard to let one change pass; "" if none does.
 
-    ``also``: the variables of the store's kind that ask for the same.
+    ``also`` are the variables of the store's kind that ask for the same.
     """
     if environment.get(b"GUARD_SKIP", b"") not in (b"", b"0"):
         return "GUARD_SKIP"
@@ -265,7 +265,7 @@ def skip_variable(environment: Mapping[bytes, bytes], *, also: Sequence[bytes] =
 
 
 def softened_mode(mode: Setting, environment: Mapping[bytes, bytes], *, by: bytes) -> Setting:
-    """The mode, where a variable of the store's kind may turn block into warn unless GUARD_MODE is set.
+    """The mode after a variable of the store's kind was read, which may turn block into warn if GUARD_MODE is not set.
 
     ``by`` is the variable's name, b"" when the kind has none.
     """
@@ -294,10 +294,10 @@ def _fallback_holder(environment: Mapping[bytes, bytes], config: Mapping[bytes, 
 
 
 def principal(own_dir: bytes = b"") -> str:
-    """The account and host this process runs as, "user@host": kept beside the holder, who is only a name.
+    """The account and the host of this process, as "user@host". It is stored beside the holder, which is only a name.
 
-    ``own_dir`` is the repository's guard directory, where ``guard install`` noted the host's name: on some systems
-    that name changes with the network.
+    ``own_dir`` is the repository's guard directory, in which ``guard install`` noted the host name, because on some
+    systems that name changes with the network.
     """
     return f"{system.account()}@{read_host(own_dir) or system.host()}"
 
@@ -319,8 +319,9 @@ def _named_project(
 
 
 def watched_files(environment: Mapping[bytes, bytes], entries: Sequence[Configured], place: Place) -> tuple[bytes, ...]:
-    """The files that settings are read from, existing or not: git's (git-config(1), FILES), those that they include,
-    and the tracked one.
+    """The absolute paths of all files that settings are read from, whether they exist or not.
+
+    These are git's files (git-config(1), FILES), the files that they include, and the tracked one.
     """
     home = environment.get(b"HOME", b"")
     xdg = environment.get(b"XDG_CONFIG_HOME") or (home + b"/.config" if home else b"")
@@ -347,7 +348,7 @@ def watched_files(environment: Mapping[bytes, bytes], entries: Sequence[Configur
 
 
 def _store(setting: Setting, environment: Mapping[bytes, bytes]) -> Setting:
-    """The store's address: an absolute path, with ``~`` expanded, or one that begins with one of :data:`SCHEMES`."""
+    """The setting with a checked address: an absolute path with ``~`` expanded, or one of :data:`SCHEMES`'."""
     text = setting.value
     wrong = store_fault(text)
     if not wrong and not text.startswith(SCHEMES):
@@ -372,7 +373,7 @@ def _store(setting: Setting, environment: Mapping[bytes, bytes]) -> Setting:
 
 
 def typed_store(address: str) -> Setting:
-    """A store's address as somebody typed it after a command. Raises :class:`UsageError` for what can be none."""
+    """The address of a PostgreSQL store that was typed after a command. Raises :class:`UsageError` for other words."""
     from guard.repo.secrets import bare_of_password, without_password
 
     if not address.startswith(SCHEMES) or store_fault(address):
@@ -385,7 +386,7 @@ def typed_store(address: str) -> Setting:
 
 
 def _expanded(path: str, environment: Mapping[bytes, bytes]) -> str:
-    """A path with ``~`` and ``~/`` as the environment's HOME, and ``~name`` as that account's home directory."""
+    """A path in which ``~`` is replaced by the environment's HOME, and ``~name`` by that account's home directory."""
     home = environment.get(b"HOME")
     if home and (path == "~" or path.startswith("~/")):
         return os.fsdecode(home) + path[1:]
@@ -393,7 +394,7 @@ def _expanded(path: str, environment: Mapping[bytes, bytes]) -> str:
 
 
 def _text(value: bytes) -> str:
-    """What was set, as text; bytes that are not UTF-8 come escaped, so that they can be stored and shown."""
+    """A value as text, in which bytes that are not UTF-8 are escaped, so that it can be stored and shown."""
     return value.decode("utf-8", "backslashreplace")
 
 

@@ -1,6 +1,6 @@
-"""In which situation was a commit or a merge refused, so that the next step can be one that works there?
+"""In which situation was a commit or a merge refused? The steps that guard suggests must work there.
 
-Asked only when something is refused.
+This module is used only when something is refused.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from guard.repo.place import Place
 
 FILE = b"left-out"
-"""In guard's directory of a worktree: the paths that the last refusal says how to leave out."""
+"""The file, in guard's directory of a worktree, with the paths that the last refusal tells how to leave out."""
 
 USUAL, ALL, ONLY = "usual", "all", "only"
 
 
 def index_of(environment: Mapping[bytes, bytes]) -> str:
-    """Which index git has handed to the hook (git-commit(1)).
+    """Which index git has given to the hook (git-commit(1)).
 
-    USUAL is the one that later commands see. ALL is ``index.lock``, which ``commit -a``, ``-i`` and ``-p`` make.
-    ONLY is ``next-index-PID.lock``, which ``commit FILE`` makes.
+    USUAL is the one that later commands use, too. ALL is ``index.lock``, which ``git commit -a``, ``-i`` and ``-p``
+    make. ONLY is ``next-index-PID.lock``, which ``git commit FILE`` makes.
     """
     name = os.path.basename(environment.get(b"GIT_INDEX_FILE", b""))
     if not name.endswith(b".lock"):
@@ -39,7 +39,10 @@ def index_of(environment: Mapping[bytes, bytes]) -> str:
 def of_commit(
     place: Place, environment: Mapping[bytes, bytes], changed: Sequence[Change], refused: Sequence[bytes], *, verb: str
 ) -> Situation:
-    """``changed`` is everything that was judged, ``refused`` the paths that others hold; ``verb`` commit or merge."""
+    """The situation of a refused commit or merge (``verb``).
+
+    ``changed`` are all changes that were judged, ``refused`` the paths that others hold.
+    """
     index = index_of(environment)
     heads = changes.merge_heads(place, environment)
     if heads:
@@ -54,7 +57,7 @@ def of_commit(
 
 
 def of_push() -> Situation:
-    """A pushed commit cannot be left out by a command that is right everywhere, so none is named."""
+    """The situation of a refused push. No command that leaves out a pushed commit is right everywhere."""
     return Situation("push", "git push …", "guard list --theirs")
 
 
@@ -73,7 +76,7 @@ def _in_commit(place: Place, index: str, changed: list[bytes], refused: Sequence
         return []
     if index == ONLY:
         return [LeaveOut("git commit", collapsed(rest, changed))]
-    # git commit -a takes every change; -i and -p leave some in the work tree, which must not slip in now.
+    # git commit -a takes every change. -i and -p leave some in the work tree; the suggested command must not add these.
     unstaged = set(git.unstaged()) - out
     if not unstaged:
         return [LeaveOut("git commit", collapsed(out, changed), exclude=True)]
@@ -89,10 +92,10 @@ def _is_stopped(place: Place) -> bool:
 
 
 def _in_merge(heads: Sequence[bytes], refused: Sequence[bytes]) -> list[LeaveOut]:
-    """What puts refused paths back to what the merge alone makes of them.
+    """The commands that give the refused paths the version that the merge alone would give them.
 
-    Where one side alone has changed a path, that is this side's version. Where both have, each version would drop
-    the other side's work, so there is nothing to suggest.
+    When only one side has changed a path, that is the version of this side. When both sides have changed one of the
+    paths, either version would drop the other side's work, so nothing is suggested.
     """
     base = git.merge_base(b"HEAD", heads[0])
     if len(heads) != 1 or not base:
@@ -110,7 +113,7 @@ def _in_merge(heads: Sequence[bytes], refused: Sequence[bytes]) -> list[LeaveOut
 
 
 def _written(place: Place, step: LeaveOut) -> bytes:
-    """The file that holds the step's paths as pathspecs; b"" when none is needed, or none can be written."""
+    """Writes the step's paths as pathspecs to a file; returns its path, b"" when none is needed or can be written."""
     if len(step.paths) <= PATHS_TYPED and all(pasted(path) for path in step.paths):
         return b""
     words = [pathspec(path, exclude=step.exclude) for path in step.paths]

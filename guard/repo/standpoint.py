@@ -1,8 +1,8 @@
-"""From where git is asked: in whose environment, and in which directory.
+"""The standpoint of a request: the environment and the directory in which git is asked.
 
-A process that answers one request uses its own. A long-lived one answers each request with
-``with asking_from(environment, directory):`` and changes neither its environment nor its directory. What is set holds
-for this thread (or task) alone.
+A process that answers one request uses its own environment and directory. A process that answers many uses ``with
+asking_from(environment, directory):`` for each of them, and never changes its own. A standpoint holds only for the
+thread or task that sets it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Standpoint(Record):
-    """``directory`` is an absolute path; None stands for the process's own directory."""
+    """An environment and an absolute path; None for ``directory`` stands for the process's own directory."""
 
     environment: Mapping[bytes, bytes]
     directory: bytes | None = None
@@ -31,34 +31,34 @@ _ahead_ms: ContextVar[int] = ContextVar("ahead_ms", default=0)
 
 
 def environment() -> Mapping[bytes, bytes]:
-    """The environment of whoever asks."""
+    """The environment of this request."""
     standpoint = _current.get()
     return os.environb if standpoint is None else standpoint.environment
 
 
 def directory() -> bytes | None:
-    """Where whoever asks stands; None for the process's own directory."""
+    """The directory of this request; None for the process's own directory."""
     standpoint = _current.get()
     return None if standpoint is None else standpoint.directory
 
 
 def now_ms() -> int:
-    """The time by the clock that decides here, in Unix ms: this machine's, or that of the server which was asked."""
+    """The time in Unix ms, by the clock of this machine, or of the server after :func:`follow_clock`."""
     return time.time_ns() // 1_000_000 + _ahead_ms.get()
 
 
 def follow_clock(ahead_ms: int) -> None:
-    """From now on :func:`now_ms` tells a server's time, which is so many ms ahead of this machine's."""
+    """From now on :func:`now_ms` returns a server's time, which is ``ahead_ms`` ahead of this machine's."""
     _ahead_ms.set(ahead_ms)
 
 
 def absolute(path: bytes) -> bytes:
-    """A path that is given relative to where whoever asks stands, as an absolute one; b"" is that place itself."""
+    """The absolute path for one that is relative to the directory of this request; b"" stands for that directory."""
     return os.path.abspath(os.path.join(directory() or os.getcwdb(), path))
 
 
 class asking_from:
-    """``with asking_from(environment, directory):`` every question to git in the block is asked from there."""
+    """``with asking_from(environment, directory):`` gives all questions in the block this standpoint."""
 
     def __init__(self, environment: Mapping[bytes, bytes], directory: bytes | None) -> None:
         self._standpoint = Standpoint(environment, directory)

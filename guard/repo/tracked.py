@@ -1,8 +1,8 @@
 """The settings that a repository shares with everybody who clones it: the file ``.guardconfig`` at its top.
 
-The file is committed, so whoever can push can change what it says. Only settings that are harmless in anybody's hands
-are read from it: never a path, an address or a command. It is written as git's own configuration is (git-config(1),
-SYNTAX), and every setting of the reader's own wins over it.
+The file is committed, so whoever can push can change it. Only settings that can do no harm are read from it: never a
+path, an address or a command. It has the form of git's own configuration (git-config(1), SYNTAX), and every setting of
+an account's own wins over it.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ KEYS = (b"guard.project", b"guard.ttl", b"guard.mode")
 """The settings that count in the file."""
 
 SWITCHED_OFF = "guard.mode=off"
-"""It never counts: whoever can push could switch guard off for everybody, and no hook would say a word."""
+"""This entry never counts: whoever can push could otherwise switch guard off for everybody, without any message."""
 
 SIZE_MAX = 64 * 1024
 """The size of the largest file that is read, in bytes."""
 
 
 class Tracked(Record):
-    """What the file says: the entries that count, the keys that do not, and why it cannot be read ("" when it can)."""
+    """What is in the file: the entries that count, the keys that do not, and why it cannot be read, "" if it can."""
 
     entries: tuple[Configured, ...] = ()
     refused: tuple[str, ...] = ()
@@ -37,7 +37,7 @@ class Tracked(Record):
 
 
 def read(place: Place) -> Tracked:
-    """What the file says; nothing when there is none. Never raises: a file that cannot be read counts for nothing."""
+    """The contents of the file, empty when there is none. Never raises: a file that cannot be read is ignored."""
     path = tracked_file(place)
     if path is None:
         return Tracked()
@@ -51,7 +51,7 @@ def read(place: Place) -> Tracked:
 
 
 def _parsed(path: bytes, contents: bytes) -> Tracked:
-    from guard.repo import git  # where there is no such file, nobody needs it
+    from guard.repo import git  # not needed when there is no such file
 
     try:
         listed = git.run(["config", "--file", "-", "--no-includes", "--list", "-z"], stdin=contents)
@@ -70,7 +70,7 @@ def _parsed(path: bytes, contents: bytes) -> Tracked:
 
 
 def _contents(path: bytes) -> bytes:
-    """The file's contents, b"" when there is none. Raises OSError, and ValueError for what is no small file."""
+    """The file's bytes, b"" when there is none. Raises OSError, and ValueError if it is not a small regular file."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:

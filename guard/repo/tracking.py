@@ -1,7 +1,7 @@
-"""Which refs below refs/remotes/ track what a remote has?
+"""Which refs below refs/remotes/ track a remote?
 
-Only those to which a configured remote is fetched (git-config(1), remote.<name>.fetch). Anybody may make a ref of
-another name with ``git update-ref``: it says nothing about what is published.
+Only the refs count into which a configured remote is fetched (git-config(1), remote.<name>.fetch). Everybody can make
+other refs there with ``git update-ref``; these do not show what is published.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ _KEYS = ((b"remote.", b".fetch"), (b"svn-remote.", (b".fetch", b".branches", b".
 def tracking(entries: Sequence[Configured], place: Place) -> tuple[bytes, ...]:
     """The destinations below refs/remotes/ of all remotes, such as ``refs/remotes/origin/*``.
 
-    A remote without an address, and one that is this very repository, are none: fetching from there publishes nothing.
+    A remote without an address and a remote that is this very repository do not count, because nothing is published
+    there.
     """
     found: dict[bytes, None] = {}
     elsewhere: dict[bytes, bool] = {}
@@ -42,7 +43,7 @@ def tracking(entries: Sequence[Configured], place: Place) -> tuple[bytes, ...]:
 
 
 def as_glob(ref: bytes) -> bytes:
-    """What to give to ``--glob=`` of git-rev-list(1), which takes a name without a wildcard for a directory."""
+    """The same ref for ``--glob=`` of git-rev-list(1), which would take a name without a wildcard for a directory."""
     return ref if b"*" in ref else ref[:-1] + b"[" + ref[-1:] + b"]"
 
 
@@ -56,7 +57,7 @@ def is_tracking(name: bytes, destinations: Iterable[bytes]) -> bool:
 
 
 def _is_elsewhere(name: bytes, entries: Sequence[Configured], place: Place) -> bool:
-    """Does a remote have an address, and another than this repository's? ``name`` is the key up to ``.url``."""
+    """Does a remote have an address that is not this repository? ``name`` is its key without ``.url``."""
     urls = [entry.value for entry in entries if entry.key == name + b".url" and entry.value]
     if any(entry.key.startswith(b"url.") for entry in entries):
         from guard.repo.project import unshortened

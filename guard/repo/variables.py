@@ -1,14 +1,14 @@
-"""The environment variables that decide settings, for those who only compare them: imports nothing."""
+"""The environment variables that decide settings. This module imports nothing, for callers that only compare them."""
 
 from __future__ import annotations
 
 SESSION_VARIABLES = (
-    b"CODEX_SESSION_ID",  # one for all of a session; a subagent of Codex has a CODEX_THREAD_ID of its own
+    b"CODEX_SESSION_ID",  # the same in a whole session; a subagent of Codex has its own CODEX_THREAD_ID
     b"CODEX_THREAD_ID",
     b"CLAUDE_CODE_SESSION_ID",
     b"COPILOT_AGENT_SESSION_ID",
 )
-"""Coding agents' programs set these for the commands that they start: a name for a holder who was given none."""
+"""Coding agents' programs set these for the commands that they start. They name the holder when nothing else does."""
 
 KEY_VARIABLES = (
     b"GUARD_AGENT",
