@@ -1,1 +1,1 @@
-"""Patterns: what was typed, what two of them share, what they match."""
+"""Patterns: how they are typed and stored, whether two of them can match one path, and which paths they match."""

@@ -1,10 +1,11 @@
-"""From what was typed to what is stored: gitignore globs, relative to the repository's top, never negated.
+"""Turns what was typed into a stored pattern, and reads stored patterns.
 
-A *stored* pattern begins with ``/`` or ``**/`` and means to guard what the same line means in a ``.gitignore`` at the
-repository's top (gitignore(5)): a path is covered when it, or a directory above it, matches. The grammar leaves out
-every form that git and pathspec read differently, with ``core.ignoreCase`` or without.
+A *stored* pattern is a gitignore glob relative to the repository's top, never negated. It begins with ``/`` or ``**/``,
+and has the meaning of the same line in a ``.gitignore`` at the top (gitignore(5)): it covers a path when it matches the
+path or a directory above it. The accepted grammar leaves out every form that git and pathspec read differently, with
+``core.ignoreCase`` or without.
 
-Patterns, paths and names are bytes. Loaded by the hook's refresh stage: imports nothing heavy.
+Patterns, paths and names are bytes. The hook's refresh loads this module, so it imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -47,11 +48,12 @@ _SIMPLE = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+@=
 """The bytes of most patterns: see :func:`is_simple`."""
 
 STARSTARS_MAX = 4
-"""How many ``**`` a pattern may have: each multiplies the ways in which a path may match."""
+"""How many ``**`` a pattern may have. Each of them multiplies the number of ways in which a path may match."""
 STARS_MAX = 3
-"""How many ``*`` a pattern may have beside the first of each name, for the same reason.
+"""How many ``*`` a pattern may have, not counting the first one of each name.
 
-git before 2.41 tries all those ways when a name does not match: with more, one pattern could stall every hook.
+git before 2.41 tries every way in which they may match before it decides that a name does not. With more of them, one
+pattern could make every hook wait for minutes.
 """
 
 STARSTAR = b"**"
@@ -64,7 +66,7 @@ ONE = -2
 
 if TYPE_CHECKING:
     Bracket = tuple[bool, tuple[tuple[int, int], ...]]
-    """The atom ``[…]``: is it negated, and the byte ranges (first, last) it lists."""
+    """The atom ``[…]``: whether it is negated, and the byte ranges (first, last) that it lists."""
     Atom = int | Bracket
 
 _BOM = b"\xef\xbb\xbf"
@@ -76,7 +78,7 @@ _NAME_MAX = 255
 
 
 class Malformed(Exception):
-    """A pattern lies outside of the accepted grammar: ``reason`` says why, ``hint`` what to type instead."""
+    """A pattern is not in the accepted grammar. ``reason`` says why, and ``hint`` what to type instead."""
 
     def __init__(self, reason: str, hint: str) -> None:
         super().__init__(reason)
@@ -90,16 +92,16 @@ class Malformed(Exception):
 def stored(typed: bytes, *, cwd: bytes, exists: Callable[[bytes], bool]) -> bytes:
     """The pattern to store for an argument of ``guard reserve``.
 
-    ``cwd`` is the current directory relative to the repository's top (b"" there), ``exists`` tells whether a path
-    relative to the top exists. An argument that names an existing path, or has no wildcard, is that path, literally:
-    it covers the file, or the directory and everything below. Anything else is a glob with gitignore's rules in
-    ``cwd``: without a slash, or with one only at its end, it matches at any depth below; otherwise from ``cwd`` on.
-    A leading ``/`` or ``:/`` means the top instead. A backslash takes the meaning off a wildcard, so ``a\\*b`` is the
-    file ``a*b``. ``.``, ``..`` and doubled slashes are resolved as in a path, without looking at symbolic links. The
-    top as a whole (``.`` there, ``/``, ``:/``) is ``/**``.
+    ``cwd`` is the current directory relative to the repository's top, b"" for the top. ``exists`` tells whether a path
+    relative to the top exists. An argument that names an existing path, or has no wildcard, is that path: it covers the
+    file, or the directory and everything below it. Any other argument is a glob with gitignore's rules in ``cwd``: it
+    matches at any depth below when it has no slash, or only one at its end, and otherwise from ``cwd`` on. With a
+    leading ``/`` or ``:/`` the top takes the place of ``cwd``. A backslash makes a wildcard an ordinary character, so
+    ``a\\*b`` is the file ``a*b``. ``.``, ``..`` and doubled slashes are resolved as in a path; symbolic links are not
+    followed. The whole repository (``.`` at the top, ``/``, ``:/``) is stored as ``/**``.
 
-    Raises UsageError, with a suggestion, for what would mean something else than was meant, or something else to git
-    than to pathspec. A leading ``#`` is no comment here, and a capital in brackets is stored as a range (``[A-A]``).
+    Raises UsageError, with a suggestion, for an argument that is probably a mistake, and for one that git and pathspec
+    read differently. A leading ``#`` does not make a comment. A capital in brackets is stored as a range (``[A-A]``).
     """
     try:
         return _stored(typed, cwd, exists)
@@ -149,9 +151,9 @@ def _check_stored(pattern: bytes) -> None:
 
 
 def _resolved(start: list[bytes], names: Iterable[bytes], *, strict: bool) -> list[bytes] | None:
-    """The names of a path from the top, without ``.``, ``..`` and empty ones.
+    """The names of a path from the top, without ``.``, ``..`` and empty names.
 
-    Outside of the repository: None, or Malformed when strict.
+    For a path outside of the repository, returns None, or raises Malformed when ``strict``.
     """
     path = list(start)
     for name in names:
@@ -203,7 +205,7 @@ def _negation(text: bytes) -> Malformed:
 
 
 def _check_lookalike(start: list[bytes], text: bytes, exists: Callable[[bytes], bool]) -> None:
-    """Refuses ``app/[slug]/*`` when there is a directory ``[slug]``: a set of letters would miss it, silently."""
+    """Refuses ``app/[slug]/*`` when there is a directory ``[slug]``, because the set of letters does not match it."""
     names = text.split(b"/")
     for count, name in enumerate(names[:-1], 1):
         if b"[" not in name or not _is_plain(name.replace(b"[", b"")):
@@ -218,7 +220,7 @@ def _check_lookalike(start: list[bytes], text: bytes, exists: Callable[[bytes], 
 
 
 def _resolved_glob(segs: list[bytes], typed: list[bytes]) -> list[bytes]:
-    """Segments from the top, as :func:`_resolved`, with runs of ``**`` made one."""
+    """The segments from the top, resolved as by :func:`_resolved`; several ``**`` in a row become one."""
     for segment in typed:
         if segment == b"..":
             if not segs:
@@ -242,9 +244,9 @@ def _assembled(segs: list[bytes], anchored: bool, depth: int, below: bool) -> by
 
 
 def canonical(segment: bytes) -> bytes:
-    """A typed segment with escapes only where they are needed, and brackets that mean the same ignoring case.
+    """A typed segment as it is stored: with only the needed escapes, and with brackets that also work without case.
 
-    Raises Malformed when it lies outside of the accepted grammar.
+    Raises Malformed when it is not in the accepted grammar.
     """
     if _is_plain(segment) or segment == STARSTAR:
         return segment
@@ -265,7 +267,7 @@ def literal(path: bytes) -> bytes:
 
 
 def fault(pattern: bytes) -> str:
-    """Why a stored pattern lies outside of the accepted grammar, "" when it lies in it."""
+    """Why a stored pattern is not in the accepted grammar; "" when it is."""
     if is_simple(pattern):
         return ""
     try:
@@ -276,9 +278,10 @@ def fault(pattern: bytes) -> str:
 
 
 def is_simple(pattern: bytes) -> bool:
-    """Is it an anchored path of plain names, with a ``*`` and a ``**`` at most? Most are, and this is fast to tell.
+    """Is it an anchored path of plain names, with at most one ``*`` and one ``**``? This is a fast test.
 
-    Such a pattern lies in the grammar, and its literal names end before the name with the first star.
+    Most patterns are simple. A simple pattern is in the grammar, and its literal names end before the name with the
+    first star.
     """
     return (
         pattern[:1] == b"/"
@@ -301,7 +304,7 @@ def _has_few_stars(pattern: bytes) -> bool:
 
 
 def _check(pattern: bytes) -> None:
-    """Raises Malformed unless the pattern lies in the accepted grammar."""
+    """Raises Malformed unless the pattern is in the accepted grammar."""
     if not pattern:
         raise Malformed("it is empty", "")
     if len(pattern) > LIMIT:
@@ -344,9 +347,9 @@ def _check_stars(segs: list[bytes]) -> None:
 
 
 def segments(pattern: bytes) -> tuple[list[bytes], bool]:
-    """A stored pattern's segments from the top, and whether it ends in ``/``: covers only what is below its match.
+    """The segments of a stored pattern from the top, and whether it covers only what is below its match (a last ``/``).
 
-    A pattern with no slash but at its end matches at any depth (gitignore(5)): it gets a leading ``**``.
+    A pattern whose only slash is at its end matches at any depth (gitignore(5)), so it gets a leading ``**``.
     """
     below = pattern.endswith(b"/")
     segs = (pattern[:-1] if below else pattern).split(b"/")
@@ -358,15 +361,18 @@ def segments(pattern: bytes) -> tuple[list[bytes], bool]:
 
 
 def atoms(segment: bytes) -> list[Atom]:
-    """What a segment other than ``**`` matches, byte by byte: a literal byte, STAR, ONE or a bracket.
+    """The atoms of a segment other than ``**``: each is a literal byte, STAR, ONE or a bracket.
 
-    Raises Malformed when it lies outside of the accepted grammar.
+    Raises Malformed when the segment is not in the accepted grammar.
     """
     return [atom for atom, _ in _scan(segment, strict=True)]
 
 
 def _scan(segment: bytes, *, strict: bool) -> list[tuple[Atom, bytes]]:
-    """The atoms of a segment, each with its text as it should be stored; strict: it must be stored so."""
+    """The atoms of a segment, each with the text that is stored for it.
+
+    With ``strict``, raises Malformed for a text that is not as it is stored.
+    """
     found: list[tuple[Atom, bytes]] = []
     at, end = 0, len(segment)
     while at < end:
@@ -393,7 +399,7 @@ def _scan_escape(segment: bytes, at: int) -> tuple[int, bytes]:
     if at == len(segment):
         raise Malformed("a name ends in a backslash", "type '\\\\' for a backslash, '/' between directories")
     if segment[at] not in _ESCAPABLE:
-        # `src\auth` is as likely a slip for `src/auth`; and git never matches `\A` when it ignores case.
+        # `src\auth` is probably a mistake for `src/auth`. Besides, git never matches `\A` when it ignores case.
         raise Malformed(
             "a backslash stands before an ordinary character",
             "type '\\\\' for a backslash, '/' between directories, or leave it out",
@@ -435,9 +441,10 @@ def _check_bracket(listed: bytes) -> None:
 
 
 def _ranges(listed: bytes) -> tuple[tuple[tuple[int, int], ...], bytes]:
-    """The ranges a bracket lists, and its text with single capitals as ranges.
+    """The ranges that a bracket lists, and its text with single capitals written as ranges.
 
-    Ignoring case, git lowers the name's letter but not the bracket's: ``[A]`` never matches, ``[A-A]`` does.
+    When git ignores case, it lowers the letter of the name but not that of the bracket. So ``[A]`` never matches then,
+    and ``[A-A]`` does.
     """
     ranges: list[tuple[int, int]] = []
     text = b""
@@ -460,9 +467,9 @@ def _ranges(listed: bytes) -> tuple[tuple[tuple[int, int], ...], bytes]:
 
 
 def prefix(pattern: bytes) -> bytes:
-    """The literal names a pattern begins with: every path it covers is this path or below it.
+    """The path of literal names that a pattern begins with: every path that it covers is this one or below it.
 
-    b"" when it may match anywhere. For any bytes, also outside of the grammar.
+    b"" when it may match anywhere. ``pattern`` may be any bytes, also outside of the grammar.
     """
     return b"/".join(_prefix_names(pattern))
 
@@ -484,21 +491,21 @@ def _prefix_names(pattern: bytes) -> list[bytes]:
 
 
 def _cut(pattern: bytes) -> bytes:
-    """The part of a pattern that both programs keep: at its end git drops spaces, pathspec all spaces of latin-1."""
+    """The pattern without the end that git or pathspec drops: git drops spaces, pathspec all white space of latin-1."""
     return pattern.rstrip(b" \x85\xa0" + _CONTROL)
 
 
 def is_literal(pattern: bytes) -> bool:
-    """Does it cover exactly one path, its :func:`prefix`, and everything below?"""
+    """Does the pattern cover exactly one path, its :func:`prefix`, and everything below that?"""
     segs, below = segments(pattern)
     return not below and all(map(_is_literal_segment, segs)) and fault(pattern) == ""
 
 
 def covering(pattern: bytes) -> bytes:
-    """A line in the accepted grammar that covers everything that the pattern could cover for git or for pathspec.
+    """A pattern in the accepted grammar that covers at least what git or pathspec could cover by ``pattern``.
 
     ``pattern`` may be any bytes, because another program may have written the row. A pattern in the grammar is returned
-    as it is. A line that matches nothing (blank, a comment, a negation) gives b"".
+    as it is. For a line that matches nothing (a blank line, a comment, a negation), returns b"".
     """
     if not fault(pattern):
         return pattern
@@ -516,11 +523,11 @@ def covering(pattern: bytes) -> bytes:
 
 
 def directory(pattern: bytes, *, fold: bool = False) -> bytes:
-    """The deepest directory whose ``.gitignore`` may hold the pattern as :func:`relative` words it.
+    """The deepest directory in whose ``.gitignore`` the pattern may stand, in the form that :func:`relative` gives it.
 
-    For a pattern in the grammar. Names that git would trip over in a work tree (``.git``, ``.gitignore``, longer than a
-    file name may be) end it early; and when git ignores case (``fold``), so does a name with letters, since git opens
-    the ``.gitignore`` under the changed path's own spelling.
+    ``pattern`` is in the grammar. The directory ends before a name with which git would fail in a work tree (``.git``,
+    ``.gitignore``, a name that is too long for a file). When git ignores case (``fold``), it also ends before a name
+    with letters, because git opens the ``.gitignore`` by the spelling of the changed path.
     """
     segs, _ = segments(pattern)
     names: list[bytes] = []
@@ -537,7 +544,7 @@ def directory(pattern: bytes, *, fold: bool = False) -> bytes:
 
 
 def relative(pattern: bytes, directory: bytes) -> bytes:
-    """The line for the pattern in the ``.gitignore`` of ``directory``: its :func:`directory`, or one above that."""
+    """The pattern as a line in the ``.gitignore`` of ``directory``, which is its :func:`directory` or one above it."""
     if not directory:
         return pattern
     segs, below = segments(pattern)
@@ -583,13 +590,13 @@ def _unescaped(segment: bytes) -> bytes:
 
 
 def _is_bare(text: bytes, at: int) -> bool:
-    """Is the byte there not escaped by a backslash?"""
+    """Is there no backslash that escapes the byte at ``at``?"""
     before = text[:at]
     return (len(before) - len(before.rstrip(b"\\"))) % 2 == 0
 
 
 def _shown(text: bytes) -> str:
-    """Text for a terminal: what is not printable is escaped, a long one is cut."""
+    """The text for a terminal: unprintable characters are escaped, and after 200 bytes it is cut."""
     shown = "".join(map(_shown_character, text[:200].decode("utf-8", "surrogateescape")))
     return shown + "…" if len(text) > 200 else shown
 

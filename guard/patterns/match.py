@@ -1,8 +1,8 @@
-"""Paths × reservations: which changed paths does a union of patterns cover, and which patterns are to blame?
+"""Which changed paths does a union of patterns cover, and which patterns cover them?
 
-pathspec translates a pattern into a regular expression, which is then made to read bytes as git does. Patterns are kept
-by the literal directory they begin with, so that a path meets only those it could match, and nothing is compiled
-before a path comes near it. Patterns and paths are bytes, relative to the repository's top.
+pathspec translates a pattern into a regular expression, which is then changed to read bytes as git does. Patterns are
+grouped by the literal directory that they begin with. So a path is compared only with patterns that may match it, and a
+pattern is compiled only when such a path comes. Patterns and paths are bytes, relative to the repository's top.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     Match = Callable[[bytes, int], object]
-    """Does a path match from an offset on? Truthy when it does."""
+    """A function of a path and an offset. Its result is true when the path matches from the offset on."""
     Tries = tuple[tuple[Match, int], ...]
-    """What to try on a path: a match, and the offset to give it."""
+    """What to try on a path: functions, each with the offset to give it."""
     Rule = tuple[tuple[bytes, ...], Tries]
-    """For the paths of one directory: the ends that settle it, and what else to try."""
+    """The rule for the paths of one directory: the endings that match, and what to try on the other paths."""
 
 __all__ = ["Union"]
 
@@ -31,16 +31,17 @@ _PLAIN = re.compile(rb"/((?:[^*?\[\\/\x00-\x1f\x7f]+/)*)([^*?\[\\/\x00-\x20\x7f]
 """The literal directories of an anchored pattern, and its last name if that is literal too."""
 
 _SUFFIX = re.compile(rb"\*[^*?\[\\]+")
-"""A name of which only the end is given."""
+"""A name of which only the end is given, such as ``*.py``."""
 
 _ALWAYS: Rule = (b"",), ()
 
 
 class Union:
-    """Patterns to be judged together; ``fold`` ignores the case of ASCII letters, as ``core.ignoreCase`` does.
+    """Several patterns together. ``fold`` ignores the case of ASCII letters, as ``core.ignoreCase`` does.
 
-    A pattern outside of the accepted grammar is judged as pathspec reads it, or, when pathspec cannot, by what it could
-    cover at most; a negated one, a comment or a blank line covers nothing. None of them changes what the others cover.
+    A pattern outside of the accepted grammar covers what pathspec says; when pathspec cannot read it, it covers
+    everything that it could mean. A negated pattern, a comment and a blank line cover nothing. No pattern changes what
+    the others cover.
     """
 
     def __init__(self, patterns: Iterable[bytes], *, fold: bool = False) -> None:
@@ -77,7 +78,7 @@ class Union:
         return found
 
     def attribute(self, path: bytes) -> list[int]:
-        """The indices of every pattern that covers the path or a directory above it, in order."""
+        """The indices of all patterns that cover the path or a directory above it, sorted."""
         if not self.matches(path):
             return []
         key = path.lower() if self._fold else path
@@ -90,7 +91,7 @@ class Union:
         return sorted(found)
 
     def _rule(self, directory: bytes) -> Rule:
-        """The rule of a directory, which adds its own patterns to the rule of the one above."""
+        """The rule for a directory: the rule of the directory above it, and what its own patterns add."""
         rule = self._rules.get(b"") or self._own_rule(b"")
         for at in [*_above(directory), directory][1:] if directory else ():
             known = self._rules.get(at)
@@ -114,7 +115,7 @@ class Union:
         tries = self._singles.get(index)
         if tries is None:
             suffix = _suffix(self._patterns[index], _depth(key))
-            if suffix:  # so many patterns are like this that a refusal need not load pathspec for them
+            if suffix:  # many patterns have this form, and a refusal by one of them need not load pathspec
                 start = len(key) + 1 if key else 0
                 tries = ((_any_name_ends(suffix.lower() if self._fold else suffix), start),)
             else:
@@ -125,7 +126,7 @@ class Union:
 
 
 def _key(pattern: bytes) -> tuple[bytes, bool]:
-    """The literal path at or below which lies everything that a pattern covers; True if that is all of it."""
+    """The literal path that a pattern begins with, and whether the pattern covers just this path and all below it."""
     plain = None if b"\\" in pattern else _PLAIN.match(pattern)
     if plain is None:
         return prefix(pattern), is_literal(pattern)
@@ -133,7 +134,7 @@ def _key(pattern: bytes) -> tuple[bytes, bool]:
 
 
 def _above(path: bytes) -> Iterator[bytes]:
-    """The directories above a path, from the top (b"") down."""
+    """The directories above a path; the top (b"") comes first."""
     yield b""
     at = path.find(b"/")
     while at >= 0:
@@ -146,7 +147,7 @@ def _depth(key: bytes) -> int:
 
 
 def _rule_of(patterns: Iterable[bytes], key: bytes, fold: bool) -> Rule:
-    """The rule for paths below ``key``, of patterns that begin with it, where no directory of theirs is covered."""
+    """The rule of the patterns that begin with ``key``, for paths below it of which no directory is covered."""
     depth = _depth(key)
     suffixes: list[bytes] = []
     readings = []
@@ -162,7 +163,7 @@ def _rule_of(patterns: Iterable[bytes], key: bytes, fold: bool) -> Rule:
 
 
 def _suffix(pattern: bytes, depth: int) -> bytes:
-    """``.py`` for a pattern that ends in ``**/*.py`` right after its literal names, else b""."""
+    """``.py`` for a pattern that has ``**/*.py`` right after its literal names; b"" for any other pattern."""
     segs, below = segments(pattern)
     if below or len(segs) != depth + 2 or segs[-2] != STARSTAR or not _SUFFIX.fullmatch(segs[-1]) or fault(pattern):
         return b""
@@ -170,12 +171,12 @@ def _suffix(pattern: bytes, depth: int) -> bytes:
 
 
 def _any_name_ends(suffix: bytes) -> Match:
-    """What ``**/*SUFFIX`` covers: a path with a name of that end, or what is below such a directory."""
+    """A match for ``**/*SUFFIX``: it covers a path in which some name has that end."""
     return lambda path, start: any(name.endswith(suffix) for name in path[start:].split(b"/"))
 
 
 class _Reading(Record):
-    """How one pattern is judged: by an expression, from below its literal names on, or by a match of whole paths."""
+    """How one pattern is compared: by an expression for what follows its literal names, or by ``whole``, for a path."""
 
     expression: bytes | None
     whole: Match | None = None
@@ -207,7 +208,7 @@ def _compiled(expression: bytes, fold: bool) -> Match:
 
 
 def _flags(fold: bool) -> int:
-    # Of bytes, re.IGNORECASE folds ASCII letters only, as git does.
+    # For bytes, re.IGNORECASE ignores the case of ASCII letters only, as git does.
     return re.DOTALL | (re.IGNORECASE if fold else 0)
 
 
@@ -215,14 +216,14 @@ def _flags(fold: bool) -> int:
 
 
 def _as_it_stands(pattern: bytes, fold: bool) -> Match | None:
-    """A matcher of whole paths for a pattern outside of the grammar, as pathspec reads it; None when it cannot."""
+    """A match of whole paths for a pattern outside of the grammar, as pathspec reads it; None when it cannot."""
     from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
     if len(pattern) > LIMIT or pattern.count(b"*") > STARS_MAX:
         return None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # re's, about sets it may read differently one day
+            warnings.simplefilter("ignore")  # re warns of sets that a later version may read differently
             expression, include = GitIgnoreSpecPattern.pattern_to_regex(pattern)
             return re.compile(expression, _flags(fold)).search if include and expression else None
     except (ValueError, re.error):
@@ -231,10 +232,10 @@ def _as_it_stands(pattern: bytes, fold: bool) -> Match | None:
 
 @lru_cache(maxsize=4096)
 def _expression(segs: tuple[bytes, ...], below: bool) -> bytes:
-    """The expression that matches, from its start, what a pattern of the grammar covers; b"" for every path.
+    """The expression that matches, from its start, what a pattern of the grammar covers; b"" matches every path.
 
-    pathspec is asked about everything below the pattern, since it would drop a last byte 0x85 or 0xA0, which read as
-    latin-1 is a space, and since its ``$`` also matches before a path's last newline.
+    pathspec is given the pattern for everything below it, for two reasons: it would drop a last byte 0x85 or 0xA0,
+    which is white space in latin-1, and its ``$`` also matches before a last newline in a path.
     """
     from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
@@ -253,16 +254,17 @@ def _expression(segs: tuple[bytes, ...], below: bool) -> bytes:
 
 
 _SET = re.compile(rb"\\.|\[\^/\]|(\[\^?\]?[^\]]*\])", re.DOTALL)
-"""In an expression from pathspec: an escape, what it makes of a wildcard, or a set."""
+"""Parts of an expression from pathspec: an escape, the translation of a wildcard, or a set."""
 _STAR = re.compile(rb"\[\^/\]\*((?:\\.|\(\?!/\)\[\^?\]?[^\]]*\]|\[\^/\](?!\*)|[^\[\\/()])*)(?=\[\^/\]\*)", re.DOTALL)
-"""A star and what follows in the name up to the next star."""
+"""A star, and the part of the name up to the next star."""
 
 
 def _as_git(expression: bytes) -> bytes:
-    """pathspec's expression, with sets such as ``[!a]`` or ``[+-9]`` that never match ``/`` (wildmatch.c).
+    """pathspec's expression, changed in two ways to match as git does.
 
-    It also keeps stars from being tried again in vain: what stands between two stars is matched at the first place that
-    fits, because that leaves the most room for the rest. Otherwise ``*?*?*?*x`` takes seconds on a long name.
+    Sets such as ``[!a]`` and ``[+-9]`` never match ``/`` (git's wildmatch.c). And the part between two stars matches
+    only at the first place where it fits, because that leaves the most room for the rest; otherwise ``*?*?*?*x`` would
+    take seconds on a long name.
     """
     strict = _SET.sub(lambda found: b"(?!/)" + found[1] if found[1] else found[0], expression)
     return _STAR.sub(rb"(?>[^/]*?\1)", strict)

@@ -1,8 +1,9 @@
-"""Can some path match both of two patterns? Decided exactly, with such a path as the proof.
+"""Can some path match both of two patterns? The answer is exact, and such a path can be given as the proof.
 
-A pattern covers what it matches and everything below (gitignore(5)), so it is a sequence of names after which anything
-may follow. Two sequences are walked together, each pair of positions at most once, and two names are compared byte by
-byte. Names are as git tracks them: not empty, not ``.``, not ``..``, of any bytes but NUL and ``/``.
+A pattern covers what it matches and everything below that (gitignore(5)). So it is a sequence of names, and anything
+may follow. Two sequences are walked together; each pair of positions is visited at most once, and two names are
+compared byte by byte. Names are as git tracks them: not empty, not ``.``, not ``..``, of any bytes except NUL and
+``/``.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ _ANY = (1 << 256) - 1 & ~(1 << 0) & ~(1 << ord("/"))
 _CAPITALS = (1 << 0x5B) - (1 << 0x41)
 _SMALL = _CAPITALS << 0x20
 _READABLE = b"abcdefghijklmnopqrstuvwxyz0123456789_-ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-"""The bytes that are preferred when an example of a common path is made."""
+"""The bytes that are preferred in an example of a common path."""
 
 
 class _Name(Record):
-    """What a name may be. Per place the bytes allowed, a bit mask of 256, or STAR; ``literal`` if it is just one name.
+    """The names that a segment allows: for each place STAR, or a mask with one bit for each byte that is allowed.
 
-    Ignoring case, a literal is in small letters.
+    ``literal`` is the name when only one is allowed, else None; in small letters when case is ignored.
     """
 
     literal: bytes | None
@@ -42,9 +43,9 @@ _ANY_NAME = _Name(None, (STAR,))
 
 
 class _Parsed(Record):
-    """The names of a pattern from the top, None for ``**``; ``literals`` are those it begins with.
+    """The names of a pattern from the top, None for ``**``. ``literals`` are the literal names that it begins with.
 
-    ``can_match`` is False when no path at all matches.
+    ``can_match`` is False when no path can match.
     """
 
     literals: tuple[bytes, ...]
@@ -55,7 +56,7 @@ class _Parsed(Record):
 def overlap(a: bytes, b: bytes, *, fold: bool = False) -> bool:
     """Does some path match both patterns? ``fold`` ignores the case of ASCII letters.
 
-    A pattern outside of the accepted grammar is taken for what it could cover at most.
+    For a pattern outside of the accepted grammar, everything that it could cover counts.
     """
     one, two = _parsed(a, fold), _parsed(b, fold)
     return _may_meet(one, two) and _walk(one.names, two.names) is not None
@@ -81,10 +82,10 @@ def _may_meet(one: _Parsed, two: _Parsed) -> bool:
 
 
 def _walk(one: Sequence[_Name | None], two: Sequence[_Name | None]) -> list[tuple[_Name, _Name]] | None:
-    """The pairs of names that a common path is made of, from the top; None when there is no common path.
+    """The pairs of names that make a common path, from the top; None when there is no common path.
 
-    In the place (i, j), the first i names of one and the first j names of the other are matched. When one of them has
-    ended, the rest of the other may follow, because a pattern also covers everything below what it matches.
+    At the position (i, j), the first i names of one and the first j names of the other are matched. When one of them is
+    at its end, the rest of the other may follow, because a pattern also covers everything below what it matches.
     """
     came_from: dict[tuple[int, int], tuple[int, int]] = {(0, 0): (0, 0)}
     todo = [(0, 0)]
@@ -127,7 +128,7 @@ def _steps(
 
 @lru_cache(maxsize=1 << 16)
 def _common_name(one: _Name, two: _Name) -> bytes | None:
-    """A name that both allow, if there is one."""
+    """A name that both allow; None if there is none."""
     if one.literal is not None and two.literal is not None:
         return one.literal if one.literal == two.literal else None
     if STAR in one.places and STAR in two.places:
@@ -142,7 +143,7 @@ def _common_name(one: _Name, two: _Name) -> bytes | None:
 
 
 def _both_open(one: tuple[int, ...], two: tuple[int, ...]) -> bytes | None:
-    """With a star in both, only what stands before the first and after the last star can clash."""
+    """A name that two segments with stars allow. Only the parts before the first and after the last star can differ."""
     head = _overlaid(_before_star(one), _before_star(two))
     tail = _overlaid(_before_star(one[::-1]), _before_star(two[::-1]))
     if head is None or tail is None:
@@ -162,23 +163,23 @@ def _inside_stars(places: tuple[int, ...]) -> list[int]:
 
 
 def _overlaid(one: tuple[int, ...], two: tuple[int, ...]) -> list[int] | None:
-    """Both compared from the first place on, then the rest of the longer one; None if two places clash."""
+    """The places of both, combined from the first one on, then the rest of the longer one; None if two places clash."""
     shared = [a & b for a, b in zip(one, two, strict=False)]
     return [*shared, *one[len(shared) :], *two[len(shared) :]] if all(shared) else None
 
 
 def _without_dots(places: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """The same places in variants that together match every name but ``.`` and ``..``; there is no star in them."""
+    """Variants of the places that together match all their names except ``.`` and ``..``. There is no star in them."""
     if len(places) > 2:
         return [places]
     return [(*places[:at], place & ~_DOT, *places[at + 1 :]) for at, place in enumerate(places) if place & ~_DOT]
 
 
 def _laid_over(places: tuple[int, ...], fixed: tuple[int, ...]) -> list[int] | None:
-    """The fixed places narrowed to what ``places`` allows, stars stretched to fit; None when they clash.
+    """The ``fixed`` places, limited to what ``places`` allows, in which a star takes any number; None when they clash.
 
-    When places clash after a star, the star takes in one more place. Only the latest star has to be tried again: what
-    stands before it was matched as early as possible, and that leaves the most room for the rest (as in wildmatch.c).
+    When places clash after a star, that star takes one more place. Only the latest star is tried again: the part before
+    it was matched as early as possible, and that leaves the most room for the rest (as in git's wildmatch.c).
     """
     laid: list[int] = []
     at = 0

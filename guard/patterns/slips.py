@@ -1,8 +1,8 @@
-"""Arguments that were typed by mistake, because no commit could ever touch what they name, and what to type instead.
+"""Finds arguments that were probably typed by mistake, and says what to type instead.
 
-gitignore(5) has no braces, no variables and no line numbers, and a shell splits words only where they are not quoted.
-Such an argument would be granted and would protect nothing, and nobody would notice. If a path of exactly that name
-exists, that path is meant. For a path that does not exist yet, a backslash before the sign says that it is meant.
+gitignore(5) has no braces, no variables and no line numbers, and a shell splits words only where they are not quoted. A
+reservation of such an argument would protect nothing, and nobody would notice. If a path of exactly that name exists,
+that path is meant. For a path that does not exist yet, a backslash before the sign says that the sign is meant.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     Exists = Callable[[bytes], bool]
-    """Does a path, as typed in the current directory, exist?"""
+    """Tells whether a path exists; it is relative to the current directory, as it was typed."""
 
 __all__ = ["alternatives", "check"]
 
 SHOWN = 6
-"""How many words a hint spells out."""
+"""How many words a hint names at most."""
 
 _LINE = re.compile(rb"(?P<file>.+?)(?::\d+(?:[-:,]\d+)*:?|:\d+:.*)", re.DOTALL)
 _PLACE = re.compile(rb"(?P<file>.+?)(?:#L\d+(?:-L?\d+)?|\(\d+(?:,\s*\d+)?\)|@\d+|::\w.*|:[A-Za-z_]\w*)", re.DOTALL)
@@ -37,7 +37,7 @@ _QUOTES = (b'"', b"'", b"`")
 
 
 def check(typed: bytes, exists: Exists) -> None:
-    """Raises :class:`Malformed` when the argument is one of the known slips, and says what to type instead."""
+    """Raises :class:`Malformed` when the argument is one of the known mistakes. Its hint says what to type instead."""
     if not typed or exists(typed):
         return
     for find in (_quotes, _spaces, _shell, _address, _lines, _braces, _words, _difference):
@@ -61,7 +61,7 @@ def _spaces(typed: bytes, exists: Exists) -> Malformed | None:
 
 
 def _shell(typed: bytes, exists: Exists) -> Malformed | None:
-    """Recognises signs that a shell would have replaced if they had not been quoted."""
+    """Finds signs that a shell replaces when they are not quoted."""
     if _HOME.match(typed):
         meant = quoted(b":/" + typed)
         return Malformed(
@@ -76,7 +76,7 @@ def _shell(typed: bytes, exists: Exists) -> Malformed | None:
 
 
 def _address(typed: bytes, exists: Exists) -> Malformed | None:
-    """Words of git's that name something else than a path."""
+    """Finds an address, git's pathspec magic, or a file in a revision."""
     if _URL.match(typed):
         return Malformed("it is an address, not a path", "guard reserve src   (a path below the repository's top)")
     magic = _MAGIC.match(typed)
@@ -115,7 +115,7 @@ def _braces(typed: bytes, exists: Exists) -> Malformed | None:
 
 
 def alternatives(typed: bytes) -> Iterator[bytes]:
-    """The words that a shell would make of braces (bash(1), Brace Expansion); the argument itself without any."""
+    """The words that bash makes of an argument with braces (bash(1), Brace Expansion); without any, the argument."""
     found = _first_braces(typed)
     if found is None:
         yield typed
@@ -126,7 +126,7 @@ def alternatives(typed: bytes) -> Iterator[bytes]:
 
 
 def _first_braces(typed: bytes) -> tuple[int, int, list[bytes]] | None:
-    """Where the first braces with a comma or a range begin and end, and what they list."""
+    """The first braces with a comma or a range in them: where they begin and end, and what they list. None if none."""
     for start in range(len(typed)):
         if typed[start : start + 1] != b"{" or _is_escaped(typed, start):
             continue
@@ -159,7 +159,7 @@ def _range(listed: bytes) -> list[bytes]:
 
 
 def _words(typed: bytes, exists: Exists) -> Malformed | None:
-    """Several paths in one argument: each of them is there, or is a pattern for what is there."""
+    """Finds several paths in one argument; each exists, or is a pattern that begins with an existing directory."""
     for between in (rb"(?<!\\),[ ]*", rb"(?<!\\);[ ]*", rb"(?<!\\)[ ]+", rb"(?<!\\):"):
         words = [word for word in re.split(between, typed) if word]
         if len(words) > 1 and all(_leads_somewhere(word, exists) for word in words):
@@ -173,7 +173,7 @@ def _words(typed: bytes, exists: Exists) -> Malformed | None:
 
 
 def _leads_somewhere(word: bytes, exists: Exists) -> bool:
-    """Is there such a path, or for a pattern or a new file a directory that it begins with?"""
+    """Does the path exist, or, for a pattern or a new file, the directory that it begins with?"""
     if exists(word):
         return True
     glob = _WILDCARD.search(word)
@@ -182,7 +182,7 @@ def _leads_somewhere(word: bytes, exists: Exists) -> bool:
 
 
 def _difference(typed: bytes, exists: Exists) -> Malformed | None:
-    """``a/src/x.py``, as a patch names it (diff.noprefix, diff.mnemonicPrefix in git-config(1))."""
+    """Finds ``a/src/x.py``, as a patch writes a path (diff.noprefix, diff.mnemonicPrefix in git-config(1))."""
     found = _DIFF.fullmatch(typed)
     if found is not None and not exists(typed[:1]) and exists(found["file"]):
         file = found["file"]
