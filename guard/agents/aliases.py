@@ -1,4 +1,4 @@
-"""What a git command stands for that is no command of git's own: an alias (git-config(1), alias.*)."""
+"""Replaces aliases in git commands by what they stand for (git-config(1), alias.*)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ reflog remote repack reset restore rev-list rev-parse revert rm shortlog show sh
 switch symbolic-ref tag update-index update-ref version worktree write-tree
 """
 KNOWN = frozenset(_KNOWN.split())
-"""Commands of git's own: git looks for no alias of that name (git(1))."""
+"""Git's own commands. git does not look for aliases with these names (git(1))."""
 
 
 def expanded(calls: Sequence[Git], cwd: bytes, environment: Mapping[bytes, bytes]) -> list[Git]:
@@ -55,7 +55,7 @@ def _expanded(
 
 
 def _meant(value: str, call: Git) -> list[Git]:
-    """The calls that an alias's value makes, with the words of the call behind it."""
+    """The calls that an alias's value makes, followed by the words of the call."""
     from guard.agents.shell import git_calls
 
     if value.startswith("!"):

@@ -1,8 +1,8 @@
-"""The exact bytes in which each program is answered.
+"""The exact bytes of the answers to each program.
 
-Every program allows when its hook times out, and most do when it fails. A wrong byte lets an edit pass in silence, so
-the answers are a table here, with a test for each cell. Nothing may be printed before the object, and Codex allows an
-object with a member that it does not know.
+Every program lets an edit pass when its hook times out, and most do when it fails. So one wrong byte would let an edit
+pass without a message. That is why the answers are a table here, with a test for each cell. Nothing may be printed
+before the object. Codex lets an edit pass when the object has a member that it does not know.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SILENCE = Answer()
 
 
 def refusal(program: Program, event: Event, reason: str) -> Answer:
-    """The tool must not run, and the model reads the reason."""
+    """The answer that keeps the tool from running and gives the reason to the model."""
     words = as_json(reason)
     err = (reason + "\n").encode("utf-8", "backslashreplace")
     if program.refusal == STDERR:
@@ -49,7 +49,7 @@ def refusal(program: Program, event: Event, reason: str) -> Answer:
 
 
 def context(event: Event, text: str) -> Answer:
-    """Text that the model reads beside the result of a tool, or when a session begins; the exit status is 0."""
+    """The answer that gives a text to the model, beside a tool's result or when a session begins; exit status 0."""
     if not text:
         return SILENCE
     words = as_json(text)
@@ -66,7 +66,7 @@ def context(event: Event, text: str) -> Answer:
 
 
 def rewritten(program: Program, event: Event, arguments: dict[str, Any]) -> Answer:
-    """The tool may run, with another input. No decision is given: the program asks its user as it always does."""
+    """The answer that gives the tool another input. It decides nothing, so the program asks its user as usual."""
     changed = as_json(arguments)
     if program.rewrites == "tool_input":
         name = as_json(event.name)
@@ -75,7 +75,7 @@ def rewritten(program: Program, event: Event, arguments: dict[str, Any]) -> Answ
 
 
 def as_json(value: Any) -> bytes:
-    """A value as ASCII JSON, without the import of :mod:`json`. What is not UTF-8 comes as U+FFFD."""
+    """A value as ASCII JSON, without the import of :mod:`json`. Bytes that are not UTF-8 become U+FFFD."""
     from _json import encode_basestring_ascii
 
     if isinstance(value, str):

@@ -1,9 +1,9 @@
 """Writes the file from which the stub takes guard's modules (:mod:`guard.agents.preload`).
 
-The file lies beside the stub. Its first line names the format and the very Python that compiled it, for another one
-would not understand the code. Then follow the code of the preloader and the table of modules, in the form of
-:mod:`marshal`; the code of each module is packed once more, so that only what is imported is unpacked. A file that is
-missing, of another Python, or older than guard's sources costs time and nothing else.
+The file is beside the stub. Its first line names the format and the Python that compiled it, because another Python
+cannot read the code. The code of the preloader and the table of modules follow, in the form of :mod:`marshal`. The code
+of each module is packed once more, so that only imported modules are unpacked. A file that is missing, of another
+Python, or older than guard's sources only costs time.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ MODULES = (
     *("guard.stores", "guard.stores.freshness"),
     *("guard.union", "guard.union.fast", "guard.union.patterns", "guard.union.published"),
 )
-"""What an edit loads of which it is proven that nobody holds the file. Everything else is imported in the ordinary way:
-a longer file takes longer to read, also where nothing of it is needed."""
+"""The modules that a hook loads for an edit of a file that nobody holds. Other modules are imported in the ordinary
+way, because a longer file takes longer to read in every hook."""
 
 
 def contents() -> bytes:
@@ -45,7 +45,7 @@ def contents() -> bytes:
 
 
 def first_line() -> bytes:
-    """What names the format and this Python."""
+    """The first line of the file, which names the format and this Python."""
     return b"%b%b\n" % (FORMAT, sys.version.replace("\n", " ").encode())
 
 
@@ -53,7 +53,7 @@ def _compiled(home: str, name: str) -> tuple[str, int, int, bool, bytes]:
     path = os.path.join(home, *name.split("."))
     package = os.path.isdir(path)
     source = os.path.join(path, "__init__.py") if package else path + ".py"
-    # The time is taken first: a source that is changed meanwhile is then younger than what is bundled.
+    # The time is taken first, so that a source that is changed meanwhile is younger than the time in the bundle.
     status = os.stat(source)
     with open(source, "rb") as file:
         code = compile(file.read(), source, "exec", dont_inherit=True, optimize=2)  # without docstrings

@@ -1,6 +1,6 @@
-"""What is changed in a work tree, and which of that do others hold?
+"""Which files are changed in a work tree, and which of them do others hold?
 
-git is asked with a time limit of its own: a work tree that takes long to look at must not stop a shell command.
+git gets its own time limit, because a large work tree must not keep a shell command from running.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from guard.repo.place import Place
 
 LIMIT = 0.6
-"""Which part of the deadline git may take."""
+"""The part of the hook's deadline that git may take (0.6 = 60 %)."""
 
 
 class TookLong(GuardError):
@@ -36,11 +36,12 @@ def changed(
     paths: Sequence[str] = (),
     filters: bool = True,
 ) -> list[bytes]:
-    """The changed paths of a work tree, relative to its top. ``paths`` are pathspecs relative to the top.
+    """The changed paths of a work tree, relative to its top; with ``untracked`` also the new files.
 
-    ``filters`` is False where the configuration is known to name none: then it need not be read.
+    ``paths`` are pathspecs relative to the top; without them, the whole work tree counts. ``filters`` is False when it
+    is known that the configuration names no filters; then it is not read.
 
-    Raises :class:`GuardError` if git fails, :class:`TookLong` if it takes too long.
+    Raises :class:`GuardError` if git fails, and :class:`TookLong` if it takes too long.
     """
     shown = "all" if untracked else "no"
     arguments = [
@@ -58,7 +59,7 @@ def changed(
 
 
 def held_by_others(world: World, paths: Sequence[bytes]) -> list[Conflict]:
-    """Which of the paths others hold exclusively. Raises :class:`GuardError`."""
+    """The conflicts of the paths with exclusive reservations of others. Raises :class:`GuardError`."""
     from guard.judge import conflicts
 
     if not paths:
@@ -68,12 +69,12 @@ def held_by_others(world: World, paths: Sequence[bytes]) -> list[Conflict]:
 
 
 def is_guarded(place: Place | None) -> bool:
-    """Is there a work tree in which guard is set up?"""
+    """Is this a work tree in which guard is set up?"""
     return place is not None and place.top is not None and is_set_up(place)
 
 
 def _git(place: Place, environment: Mapping[bytes, bytes], arguments: Sequence[bytes | str]) -> bytes:
-    """Runs git in a work tree, for a part of the deadline at most, and returns what it wrote."""
+    """Runs git in a work tree, for at most a part of the deadline, and returns what it wrote."""
     assert place.top is not None
     command = ["git", "-C", place.top, "-c", "core.quotePath=false", *arguments]
     env = {**environment, b"GIT_OPTIONAL_LOCKS": b"0", b"LC_ALL": b"C", b"GIT_TRACE": b"0", b"GIT_TRACE2": b"0"}

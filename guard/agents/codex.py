@@ -1,8 +1,9 @@
-"""Whether Codex has trusted guard's hooks: it runs only hooks that its user has trusted, and skips others in silence.
+"""Does Codex trust guard's hooks? It runs only hooks that its user has trusted, and skips others without a message.
 
-Codex itself is asked: ``codex app-server`` speaks JSON-RPC, one message a line. ``hooks/list`` tells each hook's key,
-hash and trust; ``config/batchWrite`` writes the trust where Codex keeps it (``hooks.state`` in its config.toml), as
-its own dialogue does. Seen with Codex CLI 0.169.0. Asked by commands alone: starting Codex takes a second or more.
+Codex itself is asked: ``codex app-server`` speaks JSON-RPC, one message on each line. ``hooks/list`` returns each
+hook's key, hash and trust. ``config/batchWrite`` writes the trust to the place where Codex keeps it (``hooks.state`` in
+its config.toml), as Codex's own dialogue does. This was seen with Codex CLI 0.169.0. Only commands use this module,
+because Codex takes a second or more to start.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LIMIT_S = 30.0
-"""How long Codex may take to answer."""
+"""How many seconds Codex may take to answer."""
 TRUSTED = ("trusted", "managed")
+"""The states of a hook that Codex runs."""
 
 
 class Hook(Record):
@@ -35,7 +37,7 @@ class Hook(Record):
 
 
 class Codex:
-    """A running ``codex app-server``, for a ``with`` block. Raises :class:`GuardError` for whatever goes wrong."""
+    """A running ``codex app-server``, for a ``with`` block. Raises :class:`GuardError` when something goes wrong."""
 
     def __init__(self, environment: Mapping[str, str], directory: str) -> None:
         self._environment = environment
@@ -103,7 +105,7 @@ class Codex:
 
 
 def hooks(codex: Codex, directory: str) -> list[Hook]:
-    """Guard's hooks among those that Codex would run for a session in a directory."""
+    """Guard's hooks among those that Codex has for a session in a directory."""
     found = codex.ask("hooks/list", {"cwds": [directory]})
     listed = [hook for place in found.get("data", []) for hook in place.get("hooks", [])]
     return [
@@ -114,13 +116,13 @@ def hooks(codex: Codex, directory: str) -> list[Hook]:
 
 
 def untrusted(environment: Mapping[str, str], directory: str) -> list[Hook]:
-    """Guard's hooks that Codex passes over. Raises :class:`GuardError` if Codex cannot be asked."""
+    """Guard's hooks that Codex skips. Raises :class:`GuardError` if Codex cannot be asked."""
     with Codex(environment, directory) as codex:
         return [hook for hook in hooks(codex, directory) if hook.trust not in TRUSTED]
 
 
 def trust(environment: Mapping[str, str], directory: str) -> int:
-    """Has Codex trust guard's hooks as they are now; returns how many it did not trust. Raises :class:`GuardError`."""
+    """Makes Codex trust guard's hooks as they are now; returns how many are new to it. Raises :class:`GuardError`."""
     with Codex(environment, directory) as codex:
         wanted = [hook for hook in hooks(codex, directory) if hook.trust not in TRUSTED]
         if wanted:
@@ -134,9 +136,9 @@ def trust(environment: Mapping[str, str], directory: str) -> int:
 
 
 def is_mentioned(environment: Mapping[str, str], path: str) -> bool:
-    """Does Codex's configuration name a trusted hook of this file? False proves that it has trusted none.
+    """Does Codex's configuration name a trusted hook of this file? False proves that Codex trusts none of its hooks.
 
-    True where the configuration cannot be read: nothing is proven then.
+    True when the configuration cannot be read, because then nothing is proven.
     """
     import tomllib
 

@@ -1,4 +1,4 @@
-"""Before and after a shell command: what it would throw away of others' work, and what it has changed of theirs."""
+"""Before a shell command: which work of others would it throw away? After it: which files of others has it changed?"""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 def refusal_of_command(
     command: str, cwd: bytes, environment: Mapping[bytes, bytes], *, git_hooks: bool
 ) -> tuple[str, str]:
-    """Why a shell command must not run, and a warning; each "" if there is none.
+    """Why a shell command must not run, and a warning; each is "" if there is none.
 
-    ``git_hooks``: git runs its hooks in this program's shell, so a commit or push is left to them.
-    Raises :class:`GuardError` if it cannot be told.
+    ``git_hooks`` tells that git runs its hooks in this program's shell; then these judge commits and pushes. Raises
+    :class:`GuardError` if no verdict can be reached.
     """
     if "g" not in command:
         return "", ""
@@ -96,12 +96,12 @@ def _decided(world: World, conflicts: Sequence[Conflict], what: str, *, throws_a
 
 
 def _directory(call: Git, cwd: bytes) -> bytes:
-    """Where git works; a directory that cannot be told is taken for the one that the command starts in."""
+    """The directory in which git works; the one in which the command starts, if that is not known."""
     return os.path.join(cwd, (call.directory or "").encode("utf-8", "surrogateescape"))
 
 
 def _from_top(place: Place, directory: bytes, paths: Sequence[str]) -> list[str]:
-    """Pathspecs relative to the top; none (everything) if one of them cannot be read."""
+    """The pathspecs relative to the top; [], which means everything, if one of them cannot be read."""
     from guard.agents.shell import UNKNOWN
 
     assert place.top is not None
@@ -111,7 +111,7 @@ def _from_top(place: Place, directory: bytes, paths: Sequence[str]) -> list[str]
     found = []
     for path in paths:
         if path.startswith((":(", ":!", ":^")):
-            return []  # what leaves paths out is not worked out: all are looked at
+            return []  # pathspecs that leave paths out are not worked out; all paths are looked at
         if path.startswith(":/"):
             found.append(path[2:] or ".")
             continue
@@ -123,16 +123,16 @@ def _from_top(place: Place, directory: bytes, paths: Sequence[str]) -> list[str]
     return [path for path in found if not path.startswith("../")] or ([] if not found else ["."])
 
 
-# The net
+# After a command: which files of others has it changed?
 
 BEFORE = b".before"
-"""What the name of the note ends with that is made before a command; it stands beside the session's."""
+"""The ending of the note that is made before a command. The note is beside that of the session."""
 
 
 def remember(file: bytes, cwd: bytes, environment: Mapping[bytes, bytes]) -> None:
-    """Before a command: notes which changed files others hold, so that they are not taken for the command's doing.
+    """Before a command: notes which files that others hold are changed already, so that the command is not blamed.
 
-    Never raises and never refuses: without the note, the net says less.
+    Never raises and never refuses. Without the note, nothing is reported after the command.
     """
     try:
         conflicts = _held(file, cwd, environment)
@@ -151,7 +151,7 @@ def remember(file: bytes, cwd: bytes, environment: Mapping[bytes, bytes]) -> Non
 
 
 def _held(file: bytes, cwd: bytes, environment: Mapping[bytes, bytes]) -> list[Conflict]:
-    """Changed files of the work tree around a directory that others hold. ``file`` is the note of the command."""
+    """The changed files, in the work tree around a directory, that others hold. ``file`` is the command's note."""
     place = around(os.path.realpath(cwd)) if os.path.isabs(cwd) else None
     if place is None or not is_guarded(place):
         return []
@@ -181,7 +181,7 @@ def _others_hold_something(world: World) -> bool:
 
 
 def _state(top: bytes, path: bytes) -> bytes:
-    """A path with what would differ if somebody wrote to it."""
+    """A path, and the file's time, size and inode, which differ after somebody writes to it."""
     try:
         status = os.lstat(os.path.join(top, path))
         return b"%b\0%d %d %d" % (path, status.st_mtime_ns, status.st_size, status.st_ino)
@@ -190,10 +190,10 @@ def _state(top: bytes, path: bytes) -> bytes:
 
 
 def told_after(file: bytes, cwd: bytes, environment: Mapping[bytes, bytes]) -> str:
-    """What the agent is told after a command: which files of others' it has changed, and how to undo that.
+    """The message to the agent after a command: which files of others it has changed, and how to undo that.
 
-    "" if there are none. A file that was changed before the command is never offered for restoring: it holds its
-    holder's work. Raises :class:`GuardError`.
+    "" if there are none. For a file that was changed before the command, no command that restores it is named, because
+    it has its holder's work in it. Raises :class:`GuardError`.
     """
     try:
         conflicts = _held(file, cwd, environment)
@@ -227,7 +227,7 @@ def _tracked(place: Place, environment: Mapping[bytes, bytes], new: Sequence[Con
 
 
 def _remembered(file: bytes) -> dict[bytes, bytes] | None:
-    """What was noted before the command; None if nothing was."""
+    """The states that were noted before the command, by path; None if there is no whole note."""
     try:
         with open(file, "rb") as opened:
             mark, *lines = opened.read().split(b"\0\0")

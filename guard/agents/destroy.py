@@ -1,7 +1,7 @@
-"""Which changes that nobody has committed yet would a git command throw away?
+"""Which uncommitted changes would a git command throw away?
 
-In a checkout that several agents share, "git stash" of one takes the work of all. Each verb is a row here; git's manual
-pages say what its options do.
+In a checkout that several agents share, one agent's "git stash" takes away the work of all. Each verb is a row in the
+table at the end; git's manual pages say what its options do.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class Loss(Record):
     """What a command would throw away: changes of tracked files, untracked files, or both, below ``paths``.
 
-    ``paths`` are pathspecs as typed; none means everywhere. ``directory`` is another work tree, "" for git's own.
+    ``paths`` are pathspecs as typed; () means everywhere. ``directory`` is another work tree, "" for the one that git
+    works in.
     """
 
     tracked: bool = True
@@ -28,13 +29,16 @@ class Loss(Record):
 
 
 def loss(call: Git, exists: Callable[[str], bool]) -> Loss | None:
-    """What the call would throw away; None if nothing that is not committed. ``exists``: is there such a path?"""
+    """What the call would throw away; None if it throws nothing away. ``exists`` tells whether a path exists."""
     judge = _VERBS.get(call.verb)
     return judge(list(call.words), exists) if judge else None
 
 
 def _split(words: list[str], with_value: tuple[str, ...] = ()) -> tuple[set[str], list[str], list[str] | None]:
-    """Options (short ones one by one), the other words, and what stands behind "--" (None without one)."""
+    """The options (short ones one by one), the other words, and the words after "--" (None without "--").
+
+    ``with_value`` are the options that take the next word as their value.
+    """
     options: set[str] = set()
     rest: list[str] = []
     behind = None
@@ -58,8 +62,11 @@ def _split(words: list[str], with_value: tuple[str, ...] = ()) -> tuple[set[str]
 
 
 def _has(options: set[str], *names: str) -> bool:
-    """Is one of the options given, perhaps abbreviated? git takes every beginning of a long option that is unique
-    (gitcli(7)); one that is not stops git, so it may count as well."""
+    """Is one of the options given, perhaps abbreviated?
+
+    git accepts every unique beginning of a long option (gitcli(7)). A beginning that is not unique counts, too: git
+    refuses it.
+    """
     return any(
         option == name
         or (name.startswith("--") and option.startswith("--") and len(option) > 2 and name.startswith(option))

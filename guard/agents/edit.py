@@ -1,4 +1,4 @@
-"""Before an edit: may these files be written, and whose are they then?"""
+"""Before an edit: may these files be written, and are they reserved by the edit?"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from guard.agents import notes, quick
 from guard.agents.locate import is_set_up, locate
 from guard.agents.quick import now_ms
 from guard.agents.world import AUTO_REASON, World
-from guard.model import Change, Conflict, GuardError
+from guard.model import Change, Conflict, GuardError, reservations_in
 from guard.repo import standpoint
 
 TYPE_CHECKING = False
@@ -19,16 +19,17 @@ if TYPE_CHECKING:
     from guard.model import Reservation
 
 BYPASSED, WARNED, REFUSED = "bypassed", "warned", "refused"
-"""How the log calls an edit of a reserved file that passed, that passed with a warning, and that was refused."""
+"""The log's words for an edit of a reserved file that passed, that passed with a warning, and that was refused."""
 
 
 def refusal_of_edit(
     paths: Iterable[bytes], cwd: bytes, environment: Mapping[bytes, bytes], note: bytes
 ) -> tuple[str, str]:
-    """Judges the files that a tool is about to write, and reserves free ones where that is set.
+    """Judges the files that a tool is about to write, and reserves free ones if guard.autoReserve is set.
 
-    Returns the reason for a refusal, "" if there is none, and a warning for the person, "" if there is none. ``note``
-    is the file in which the session's edits are noted. Raises :class:`GuardError` if no verdict can be reached.
+    Returns the reason for a refusal and a warning for the person; each is "" if there is none. ``paths`` are absolute
+    or relative to ``cwd``. ``note`` is the file in which the session's edits are noted. Raises :class:`GuardError` if
+    no verdict can be reached.
     """
     refusals: list[str] = []
     warnings: list[str] = []
@@ -48,7 +49,7 @@ def refusal_of_edit(
 
 
 def conflicts_of(world: World, located: Located, note: bytes) -> list[Conflict]:
-    """Everything of others that stands in the way; a free file is reserved on the way where that is set."""
+    """The conflicts with reservations of others. If there are none and guard.autoReserve is set, reserves the files."""
     if world.settings.mode.value == "off":
         return []
     rows = world.store.covering(world.project, located.paths).reservations
@@ -65,10 +66,10 @@ def _conflicts(world: World, paths: Sequence[bytes], rows: Sequence[Reservation]
 
 
 def reserve_edited(world: World, paths: Sequence[bytes], rows: Sequence[Reservation], note: bytes) -> list[Conflict]:
-    """Reserves each file that this holder does not hold yet, and renews what editing has reserved before.
+    """Reserves each file that this holder does not hold yet, and renews the reservations that edits have made before.
 
-    Returns what stands in the way: another hook may have reserved the file a moment ago, and then this one refuses.
-    A file of which others hold a shared reservation may be edited, and stays theirs and everybody's.
+    Returns the conflicts, because another hook may have reserved a file a moment ago. A file that others hold with
+    shared reservations may be edited, and is not reserved.
     """
     from guard.stores.interface import Chosen
 
@@ -106,7 +107,7 @@ def reserve_edited(world: World, paths: Sequence[bytes], rows: Sequence[Reservat
 
 
 def _held_by_me(world: World, paths: Sequence[bytes], rows: Sequence[Reservation]) -> dict[bytes, Reservation]:
-    """Which of the paths are covered by an exclusive reservation of this holder's, and by which."""
+    """The paths that an exclusive reservation of this holder covers, each with that reservation."""
     mine = [row for row in rows if row.holder == world.me and row.exclusive]
     if not mine:
         return {}
@@ -126,7 +127,10 @@ def _held_by_me(world: World, paths: Sequence[bytes], rows: Sequence[Reservation
 
 
 def _reserve(world: World, path: bytes) -> tuple[Reservation | None, list[Conflict]]:
-    """Reserves one file, exclusively. None if it cannot be reserved and nobody else holds it."""
+    """Reserves one file exclusively: returns the reservation, or None and the conflicts.
+
+    None and no conflicts for a file that cannot be reserved because of its name.
+    """
     from guard.patterns.grammar import fault, literal
     from guard.stores.interface import Terms, Wanted
 
@@ -141,7 +145,10 @@ def _reserve(world: World, path: bytes) -> tuple[Reservation | None, list[Confli
 
 
 def decide(world: World, conflicts: Sequence[Conflict], *, what: str) -> tuple[bool, str]:
-    """Is it refused, and what is said? The mode and GUARD_SKIP count as in git's hooks, and the log remembers."""
+    """Is the change refused, and with which message? Writes the answer to the log.
+
+    The mode and GUARD_SKIP count as in git's hooks. ``what`` is "edit", or a git command.
+    """
     from guard.agents.words import edit_refusal
     from guard.repo.settings import skip_variable, softened_mode
 
@@ -149,7 +156,7 @@ def decide(world: World, conflicts: Sequence[Conflict], *, what: str) -> tuple[b
     mode = softened_mode(world.settings.mode, world.environment, by=kind.mode_variable)
     skip = skip_variable(world.environment, also=kind.skip_variables)
     event = BYPASSED if skip else WARNED if mode.value == "warn" else REFUSED
-    rows = list({conflict.reservation.id: conflict.reservation for conflict in conflicts}.values())
+    rows = reservations_in(conflicts)
     top = world.place.top or b""
     if event == REFUSED:
         said = edit_refusal(conflicts, top=top, now=standpoint.now_ms(), note=_take_over(world, rows))
@@ -163,7 +170,7 @@ def decide(world: World, conflicts: Sequence[Conflict], *, what: str) -> tuple[b
 
 
 def _take_over(world: World, rows: Sequence[Reservation]) -> str:
-    """A line for a session that is held up by a former one of the same account; "" if none can be."""
+    """A line that names ``guard take``, when an earlier session of the same account holds the file; else ""."""
     from guard.repo.settings import principal
     from guard.words import quoted, shown_name
 
@@ -176,7 +183,7 @@ def _take_over(world: World, rows: Sequence[Reservation]) -> str:
 
 
 def _record(world: World, event: str, rows: Sequence[Reservation], what: str) -> None:
-    """Logs what happened; a log that cannot be written changes no verdict."""
+    """Logs what happened. A log that cannot be written changes no verdict."""
     from guard.union import publish
 
     if not world.store.kind.writable:

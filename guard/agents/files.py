@@ -1,7 +1,7 @@
-"""The files in which each program is told of guard's hook, and what stands in them.
+"""The files that tell each program of guard's hook, and the contents of these files.
 
-Four programs read JSON files that are the user's: guard adds entries there. Copilot and opencode read every file of a
-directory: there guard has a file of its own.
+Four programs read JSON files that belong to the user; guard adds entries to them. Copilot and opencode read every file
+of a directory; guard has its own file there.
 """
 
 from __future__ import annotations
@@ -21,19 +21,20 @@ if TYPE_CHECKING:
     from guard.agents.programs import Event, Program
 
 USER, PROJECT, SHARED = "user", "project", "shared"
-"""For this account in all repositories; for this account in one work tree; for everybody who clones, in a file that is
-committed."""
+"""The scopes: this account in all repositories; this account in one work tree; everybody who clones, by a committed
+file."""
 
 STUB = "agent"
-"""The name of the stub, in a directory called guard: so an entry of guard's is recognised by "guard/agent"."""
+"""The name of the stub. Its directory is called guard, so "guard/agent" shows that an entry is guard's."""
+
+_CONFIG = ".config/"
 
 TIMEOUT_S = 10
-"""After how many seconds the program may end the hook. guard's own deadline is 2 s, for programs allow on theirs."""
+"""After how many seconds the program ends the hook and lets the edit pass. guard's own deadline is 2 s."""
 
 
 class Target(Record):
-    """A file that tells a program of guard. ``whole``: the file is guard's alone. ``home``: what must exist for the
-    program to be in use."""
+    """A file that tells a program of guard. ``whole`` tells that the whole file is guard's."""
 
     program: Program
     scope: str
@@ -42,64 +43,37 @@ class Target(Record):
 
 
 def user_directory(program: Program, environment: Mapping[str, str]) -> str:
-    """Where the program keeps this account's settings."""
-    home = environment.get("HOME") or os.path.expanduser("~")
-    variable, default = {
-        "claude": ("CLAUDE_CONFIG_DIR", ".claude"),
-        "codex": ("CODEX_HOME", ".codex"),
-        "copilot": ("COPILOT_HOME", ".copilot"),
-        "gemini": ("", ".gemini"),
-        "opencode": ("OPENCODE_CONFIG_DIR", ""),
-        "cursor": ("", ".cursor"),
-    }[program.name]
-    if variable and environment.get(variable):
-        return environment[variable]
-    if program.name == "opencode":
-        return os.path.join(environment.get("XDG_CONFIG_HOME") or os.path.join(home, ".config"), "opencode")
-    return os.path.join(home, default)
-
-
-_USER_FILES = {
-    "claude": "settings.json",
-    "codex": "hooks.json",
-    "copilot": "hooks/guard.json",
-    "gemini": "settings.json",
-    "opencode": "plugins/guard.js",
-    "cursor": "hooks.json",
-}
-_PROJECT_FILES = {
-    "claude": ".claude/settings.local.json",
-    "codex": ".codex/hooks.json",
-    "copilot": ".github/hooks/guard.json",
-    "gemini": ".gemini/settings.json",
-    "opencode": ".opencode/plugins/guard.js",
-    "cursor": ".cursor/hooks.json",
-}
-_COMMANDS = {"cursor": "cursor-agent"}
-_WHOLE = ("copilot", "opencode")
+    """The directory in which the program keeps this account's settings."""
+    where = program.files
+    if where.variable and environment.get(where.variable):
+        return environment[where.variable]
+    if where.directory.startswith(_CONFIG) and environment.get("XDG_CONFIG_HOME"):
+        return os.path.join(environment["XDG_CONFIG_HOME"], where.directory[len(_CONFIG) :])
+    return os.path.join(environment.get("HOME") or os.path.expanduser("~"), where.directory)
 
 
 def target(program: Program, scope: str, *, environment: Mapping[str, str], top: str) -> Target:
-    """The program's file for a scope; ``top`` is the work tree's top, for the two that lie in it."""
-    name = program.name
+    """The program's file for a scope. ``top`` is the top of the work tree, for the two scopes whose files are in it."""
+    where = program.files
     if scope == USER:
-        path = os.path.join(user_directory(program, environment), _USER_FILES[name])
+        path = os.path.join(user_directory(program, environment), where.user)
     else:
-        file = ".claude/settings.json" if (name, scope) == ("claude", SHARED) else _PROJECT_FILES[name]
-        path = os.path.join(top, file)
-    return Target(program, scope, path, name in _WHOLE)
+        path = os.path.join(top, (where.shared if scope == SHARED else "") or where.project)
+    return Target(program, scope, path, where.whole)
 
 
 def is_on_this_machine(program: Program, environment: Mapping[str, str]) -> bool:
     """Has this account used the program, or can it be started?"""
-    command = _COMMANDS.get(program.name, program.name)
-    found = shutil.which(command, path=environment.get("PATH"))
+    found = shutil.which(program.files.command or program.name, path=environment.get("PATH"))
     return found is not None or os.path.isdir(user_directory(program, environment))
 
 
 def command_line(program: Program, event: Event, stub: str) -> str:
-    """What the program runs: a line of sh that still decides when the stub is gone. ``stub`` "": the one below this
-    repository's own git directory, for a file that every clone reads; where that is not there, nothing happens."""
+    """The line of sh that the program runs. It still decides when the stub is gone.
+
+    ``stub`` is the stub's absolute path. "" stands for the stub in the git directory of the repository, for a file that
+    every clone reads; in a clone without that stub, the line does nothing.
+    """
     call = f"{program.name} {event.name}"
     if not stub:
         find = 'g=$(git rev-parse --git-common-dir 2>/dev/null) && [ -x "$g/guard/agent" ] || exit 0'
@@ -111,7 +85,7 @@ def command_line(program: Program, event: Event, stub: str) -> str:
 
 
 def _decide_alone(program: Program, event: Event) -> str:
-    """What the line does without the stub: as guard.onError says, where guard is set up in this repository."""
+    """The part of the line for when the stub is gone: it does what guard.onError says, where guard is set up."""
     reason = (
         "guard: cannot tell whether this is reserved by somebody, so it was refused: guard is gone from this machine. "
         "A person can install it again (then: guard agent install), let it pass (git config guard.onError allow), "
@@ -130,7 +104,7 @@ def _decide_alone(program: Program, event: Event) -> str:
 
 
 def is_ours(entry: Any, program: Program) -> bool:
-    """Is this entry of a settings file guard's, whichever guard wrote it?"""
+    """Is this entry of a settings file guard's? Entries of all versions of guard count."""
     if isinstance(entry, str):
         return any(f"guard/agent{quote} {program.name} " in entry for quote in ("'", '"', ""))
     if isinstance(entry, dict):
@@ -139,12 +113,12 @@ def is_ours(entry: Any, program: Program) -> bool:
 
 
 def is_ours_text(text: str, program: Program) -> bool:
-    """Is this file one that guard made for the program?"""
+    """Is this the text of a file that guard made for the program?"""
     return any(f"guard/agent{quote} {program.name} " in text for quote in ("'", '"', '\\"', ""))
 
 
 def entries(target: Target, stub: str) -> list[tuple[tuple[str, ...], dict[str, Any]]]:
-    """What guard adds to a JSON file of the user's: for each event the array it belongs in, and the entry."""
+    """The entries that guard adds to a JSON file of the user, each with the path of the array that it belongs to."""
     return [
         (("hooks", event.name), _entry(target.program, event, command_line(target.program, event, stub)))
         for event in target.program.events
@@ -166,7 +140,7 @@ def _entry(program: Program, event: Event, line: str) -> dict[str, Any]:
 
 
 def whole_file(target: Target, stub: str) -> str:
-    """The text of a file that is guard's alone."""
+    """The text of a file that is all guard's."""
     import json
 
     if target.program is programs.OPENCODE:
@@ -174,11 +148,6 @@ def whole_file(target: Target, stub: str) -> str:
         return _PLUGIN.replace("@LINES@", json.dumps(lines, indent=2))
     hooks = {path[1]: [entry] for path, entry in entries(target, stub)}
     return json.dumps({"version": 1, "hooks": hooks}, indent=2) + "\n"
-
-
-def needs_version(program: Program) -> bool:
-    """Must the file say "version": 1 beside its hooks?"""
-    return program is programs.CURSOR_AGENT
 
 
 _PLUGIN = """\

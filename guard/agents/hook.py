@@ -1,4 +1,4 @@
-"""The answer to a call of a coding agent's hook, in the program's own words. :mod:`guard.agents.start` asks for it."""
+"""Answers a call of a coding agent's hook, in the form that the program reads. :mod:`guard.agents.start` calls it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def respond(stub_dir: bytes, name: str, event_name: str, data: bytes, environment: Mapping[bytes, bytes]) -> Answer:
-    """The answer to one call of a hook. Never raises: what cannot be decided is answered as guard.onError says."""
+    """The answer to one call of a hook. Never raises: when there is no verdict, guard.onError decides the answer."""
     program = programs.PROGRAMS.get(name)
     if program is None:
         return answer.Answer(err=f"guard: {name[:60]!a} is no coding agent that guard knows\n".encode())
@@ -44,7 +44,7 @@ def respond(stub_dir: bytes, name: str, event_name: str, data: bytes, environmen
 
 
 def _fault(error: Exception) -> GuardError:
-    """A mistake of guard's own, worded for a model: where it happened is enough to report it."""
+    """A mistake of guard's own, as an error whose text a model can report: it names the place in guard's source."""
     place = error.__traceback__
     while place is not None and place.tb_next is not None:
         place = place.tb_next
@@ -53,7 +53,10 @@ def _fault(error: Exception) -> GuardError:
 
 
 def _claude_or_copilot(data: bytes, event_name: str) -> tuple[Program, Event | None]:
-    """Copilot reads Claude's files too, and a Claude may be started by Copilot; only Claude names a transcript."""
+    """Which of the two programs calls, and the event. Copilot reads Claude's files, too, and may start Claude.
+
+    Only Claude's payload names a transcript.
+    """
     call = payload.read(data, programs.CLAUDE._replace(edits={}))
     program = programs.CLAUDE if call.started else programs.COPILOT_IN_CLAUDES_FILES
     return program, program.event(event_name)
@@ -81,7 +84,7 @@ def _before(stub_dir: bytes, program: Program, event: Event, call: Call, environ
 
 
 def _bridge(program: Program, event: Event, call: Call, environment: dict[bytes, bytes]) -> Answer:
-    """Tells the shell who the agent is, where the program does not: the command begins with an export."""
+    """The answer that tells the shell who the agent is, if the program does not: an export before the command."""
     if not call.command or not program.rewrites:
         return answer.SILENCE
     if not program.variable:
@@ -92,7 +95,7 @@ def _bridge(program: Program, event: Event, call: Call, environment: dict[bytes,
         return answer.SILENCE
     text = value.decode("utf-8", "surrogateescape")
     if not text or not text.replace("-", "").replace("_", "").replace(".", "").isalnum():
-        return answer.SILENCE  # nothing that a shell could read in another way is put into a command
+        return answer.SILENCE  # a shell might read this value as something else than one word
     return answer.rewritten(program, event, {**call.arguments, "command": f"export {name}={text}; {call.command}"})
 
 
@@ -123,7 +126,7 @@ _ANSWERS = {programs.BEFORE: _before, programs.AFTER: _after, programs.START: _s
 def _undecided(
     error: GuardError, program: Program, event: Event | None, call: Call | None, environment: Mapping[bytes, bytes]
 ) -> Answer:
-    """No verdict: refused unless the settings let it pass, and said in either case."""
+    """The answer when there is no verdict: a refusal, or a message if the settings let the edit pass."""
     from guard.agents.words import not_judged
 
     if event is None or event.kind != programs.BEFORE:

@@ -1,8 +1,9 @@
-"""Who is the agent? The holder that a hook sees must be the one that ``guard reserve`` sees in the agent's shell.
+"""Who is the agent? A hook must see the same holder as ``guard reserve`` in the agent's shell.
 
-The holder is the session, its subagents included. A program whose shell knows the session sets a variable there, and
-the hook gives itself the same one. For the others guard exports GUARD_AGENT into the shell (:mod:`guard.agents.shell`
-and opencode's plugin), and the hook gives itself that. GUARD_AGENT and AGENT_NAME of the user's win over all.
+The holder is the session together with its subagents. Some programs set a variable with the session in their shells,
+and the hook sets the same one for itself. For the other programs guard exports GUARD_AGENT into the shell
+(:func:`guard.agents.hook.respond`, and opencode's plugin), and the hook sets that for itself. GUARD_AGENT and
+AGENT_NAME win over all of these when the user has set them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""``guard agent install``, ``uninstall`` and ``status``: guard's entries into the settings of coding agents, and out.
+"""``guard agent install``, ``uninstall`` and ``status``: guard's entries in the settings of coding agents.
 
-Look, plan, apply: a plan is a list of changes of files, printed by ``--dry-run`` and applied otherwise. A file is
-written with a temporary file and a rename, keeps its mode, and is never written through a symbolic link.
+First look, then plan, then apply. A plan is a list of changes of files; ``--dry-run`` prints it instead of applying it.
+A file is written with a temporary file and a rename, keeps its mode, and is never written through a symbolic link.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ from guard.model import EXIT_DONE, EXIT_REFUSED, GuardError, UsageError
 from guard.record import Record
 
 PYTHON_FILE = "agent-python"
-"""Beside the stub: three lines that name the Python to start, guard's directory, and that of its libraries."""
+"""The file beside the stub with three lines: the Python to start, guard's directory, and that of its libraries."""
 MADE_FILE = "agent-files.json"
-"""In the account's directory: what guard made in whose file, so that nothing of it is left behind."""
+"""The file in the account's directory that notes what guard made in each settings file, so that it can be removed."""
 
 
 class Change(Record):
-    """A file, its text now (None if it is not there) and its text then (None if it is to go).
+    """A change of a file: its text before (None if it does not exist) and after (None if it is removed).
 
-    ``made`` names what guard makes that was not there: the file itself (""), and members of it such as "hooks"."""
+    ``made`` names what guard makes that was not there before: the file itself (""), and members such as "hooks".
+    """
 
     path: str
     before: str | None
@@ -38,7 +39,7 @@ class Change(Record):
 
 
 class Plan(Record):
-    """What is to be changed; what was found to be in order already; and what cannot be done, with what to do."""
+    """The changes to make; the files that are in order already; what cannot be done, with what to do; and remarks."""
 
     changes: tuple[Change, ...]
     unchanged: tuple[str, ...]
@@ -47,7 +48,7 @@ class Plan(Record):
 
 
 class State(Record):
-    """Guard's hook in one file of one program: in force, or not and why."""
+    """The state of guard's hook in one file of one program. ``problem`` says why it is not in force, "" if it is."""
 
     program: Program
     scope: str
@@ -68,7 +69,7 @@ class State(Record):
 
 
 def account_directory() -> str:
-    """Where the stub of this account lies."""
+    """The directory of this account's stub."""
     from platformdirs import user_data_dir
 
     return user_data_dir("guard", appauthor=False)
@@ -87,7 +88,7 @@ class Site(Record):
         return os.path.join(own, files.STUB)
 
     def target(self, program: Program, scope: str) -> Target:
-        """Raises :class:`UsageError` outside of a repository for a scope that needs one."""
+        """The program's file for a scope. Raises :class:`UsageError` if that needs a repository and there is none."""
         if scope != USER and not self.top:
             raise UsageError(f"--{scope} needs a repository with a work tree", hint="guard agent install --user")
         return files.target(program, scope, environment=self.environment, top=self.top)
@@ -116,7 +117,7 @@ def chosen(names: tuple[str, ...], site: Site) -> list[Program]:
 
 
 def plan_install(programs: list[Program], scope: str, site: Site) -> Plan:
-    """How guard's entries get into the files of the programs."""
+    """The plan that puts guard's entries into the files of the programs."""
     changes: list[Change] = []
     unchanged: list[str] = []
     refused: list[str] = []
@@ -139,7 +140,7 @@ def plan_install(programs: list[Program], scope: str, site: Site) -> Plan:
 
 
 def plan_uninstall(programs: list[Program], scopes: list[str], site: Site) -> Plan:
-    """How guard's entries, and nothing else, get out of the files of the programs."""
+    """The plan that takes guard's entries, and nothing else, out of the files of the programs."""
     changes: list[Change] = []
     unchanged: list[str] = []
     refused: list[str] = []
@@ -160,17 +161,17 @@ def plan_uninstall(programs: list[Program], scopes: list[str], site: Site) -> Pl
 
 
 def read(target: Target, site: Site) -> str | None:
-    """The text of a settings file; None if it is not there. Raises :class:`GuardError` for what guard leaves alone."""
+    """The text of a settings file; None if there is none. Raises :class:`GuardError` if guard must not change it."""
     link = _link(target, site)
     if link:
         raise GuardError(
-            f"{link} is a symbolic link to {os.readlink(link)}; guard writes through none",
+            f"{link} is a symbolic link to {os.readlink(link)}, and guard does not write through symbolic links",
             hint=_by_hand(target, site),
             code=EXIT_REFUSED,
         )
     try:
         if not stat.S_ISREG(os.stat(target.path).st_mode):
-            raise GuardError(f"{target.path} is no file", code=EXIT_REFUSED)
+            raise GuardError(f"{target.path} is not a regular file", code=EXIT_REFUSED)
         with open(target.path, encoding="utf-8", newline="") as file:
             return file.read()
     except FileNotFoundError:
@@ -181,7 +182,7 @@ def read(target: Target, site: Site) -> str | None:
 
 
 def _link(target: Target, site: Site) -> str:
-    """The first symbolic link on the way to a file: below the work tree's top, or the file itself; "" if none."""
+    """The first symbolic link on the way to a file, below the top of the work tree, or the file itself; "" if none."""
     steps = [target.path]
     if target.scope != USER:
         above = os.path.dirname(target.path)
@@ -205,7 +206,7 @@ def _by_hand(target: Target, site: Site) -> str:
 
 
 def _made(before: str | None, target: Target) -> tuple[str, ...]:
-    """Which containers are not in the text yet, so that an uninstallation takes them out with the last entry."""
+    """The objects and arrays that are not in the text yet. An uninstallation removes them with the last entry."""
     paths = [("hooks",), *(("hooks", event.name) for event in target.program.events), ("version",)]
     missing = ["/".join(path) for path in paths if jsonfile.at(before or "{}", path) is None]
     empty = [WAS + before] if before is not None and _is_empty(before) else []
@@ -213,11 +214,11 @@ def _made(before: str | None, target: Target) -> tuple[str, ...]:
 
 
 WAS = "was:"
-"""What an entry of the record begins with that holds the text of a file in which nothing stood."""
+"""The beginning of an entry in the note that keeps the former text of a file without any member."""
 
 
 def _is_empty(text: str) -> bool:
-    """Does nothing stand in this text: no member, no comment?"""
+    """Is the text empty, without any member and comment?"""
     return "".join(text.split()) in ("", "{}")
 
 
@@ -225,14 +226,14 @@ def _with_guard(target: Target, before: str | None, site: Site) -> str:
     stub = "" if target.scope == SHARED else site.stub(target.scope)
     if target.whole:
         if before is not None and not files.is_ours_text(before, target.program):
-            raise GuardError(f"{target.path} is there, and guard has not made it", code=EXIT_REFUSED)
+            raise GuardError(f"{target.path} exists, and guard did not make it", code=EXIT_REFUSED)
         return files.whole_file(target, stub)
     _refuse_machine_path_in_tracked(target, site)
     text = before or ""
     try:
         for path, entry in files.entries(target, stub):
             text = _with_entry(text, target, path, entry)
-        if files.needs_version(target.program) and "version" not in (jsonfile.parse(text).data or {}):
+        if target.program.files.versioned and "version" not in (jsonfile.parse(text).data or {}):
             text = jsonfile.with_member(text, "version", 1)
     except jsonfile.Unreadable as error:
         raise GuardError(
@@ -244,7 +245,7 @@ def _with_guard(target: Target, before: str | None, site: Site) -> str:
 
 
 def _with_entry(text: str, target: Target, path: tuple[str, ...], entry: dict[str, Any]) -> str:
-    """The text with one entry of guard's, in place of an older one."""
+    """The text with one entry of guard's, which replaces an older one."""
     present = jsonfile.at(text, path)
     ours = [each for each in (present if isinstance(present, list) else []) if files.is_ours(each, target.program)]
     if ours == [entry]:
@@ -258,7 +259,7 @@ def _with_entry(text: str, target: Target, path: tuple[str, ...], entry: dict[st
 
 
 def _refuse_machine_path_in_tracked(target: Target, site: Site) -> None:
-    """A file that is committed gets no path of this machine."""
+    """Raises :class:`GuardError` if the file is committed and would get a path of this machine."""
     from guard.repo import git
 
     if target.scope != PROJECT:
@@ -267,7 +268,7 @@ def _refuse_machine_path_in_tracked(target: Target, site: Site) -> None:
     listed = git.run(["ls-files", "-z", "--", f":(literal){relative}"], directory=site.top)
     if listed:
         raise GuardError(
-            f"{target.path} is committed, and a path of this machine has no place in it",
+            f"{target.path} is committed, so guard does not write a path of this machine into it",
             hint=f"guard agent install --shared {target.program.name}   (or --user)",
             code=EXIT_REFUSED,
         )
@@ -298,7 +299,7 @@ def _without_guard(target: Target, before: str | None, made: set[str]) -> str | 
 
 
 def _recorded_as_made(target: Target) -> set[str]:
-    """What an installation of this account has made in the file; the containers of guard's entries if it is unknown."""
+    """What an installation by this account made in the file; if that is not noted, the arrays of guard's entries."""
     known = _read_made().get(target.path)
     return set(known) if known is not None else {"hooks", *(f"hooks/{event.name}" for event in target.program.events)}
 
@@ -346,7 +347,7 @@ def _remarks(program: Program, scope: str) -> list[str]:
 
 
 def apply(plan: Plan, *, stub: str = "") -> None:
-    """Writes what was planned, the stub first. Raises :class:`GuardError`."""
+    """Carries out a plan. ``stub`` is the path of the stub to write before that, "" for none. Raises GuardError."""
     try:
         if stub:
             lay_stub(stub)
@@ -359,7 +360,7 @@ def apply(plan: Plan, *, stub: str = "") -> None:
 
 
 def lay_stub(stub: str) -> None:
-    """Puts the stub, and beside it the line that names the Python to start."""
+    """Writes the stub, and beside it the note that names the Python to start and the bundle of modules."""
     directory = os.path.dirname(stub)
     os.makedirs(directory, mode=0o700, exist_ok=True)
     _replace(os.path.join(directory, PYTHON_FILE), "".join(line + "\n" for line in _python_lines()), 0o644)
@@ -368,7 +369,7 @@ def lay_stub(stub: str) -> None:
 
 
 def _python_lines() -> tuple[str, str, str]:
-    """The interpreter, the directory of the guard package, and that of its libraries."""
+    """The interpreter, the directory of the guard package, and the directory of its libraries, as absolute paths."""
     from importlib.util import find_spec
 
     spec = find_spec("pathspec")
@@ -382,7 +383,7 @@ def _python_lines() -> tuple[str, str, str]:
 
 
 def stub_text() -> str:
-    """The stub's text, from where this package carries it."""
+    """The text of the stub, which is a file of this package. Raises :class:`GuardError` if it is missing."""
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     for place in (os.path.join(package, "hooks", "agent"), os.path.join(os.path.dirname(package), "hooks", "agent")):
         if os.path.exists(place):
@@ -422,7 +423,7 @@ def _replace(path: str, contents: str | bytes, mode: int) -> None:
 
 
 def _remove_empty(directory: str) -> None:
-    """Removes a directory of guard's making that is empty now: only those that hold plugins or hooks alone."""
+    """Removes the directory if it is empty and named hooks or plugins: guard may have made it."""
     try:
         if os.path.basename(directory) in ("hooks", "plugins"):
             os.rmdir(directory)
@@ -431,7 +432,7 @@ def _remove_empty(directory: str) -> None:
 
 
 def remove_stub(stub: str) -> None:
-    """Removes the stub and what lies beside it for it; the directory is others' as well."""
+    """Removes the stub and its files. The directory stays, because the store may be in it."""
     directory = os.path.dirname(stub)
     for name in (files.STUB, PYTHON_FILE, CODE_FILE):
         try:
@@ -445,9 +446,10 @@ def remove_stub(stub: str) -> None:
 
 
 def status(site: Site, *, ask_programs: bool = False) -> list[State]:
-    """Every program that this machine has or that names guard, in each of its files.
+    """The state of guard's hook in each file of every program that this machine has or that names guard.
 
-    ``ask_programs``: a program that decides by itself whether it runs a hook is started and asked, which takes a while.
+    With ``ask_programs``, a program that decides by itself whether it runs a hook is started and asked. That takes a
+    second or more.
     """
     found: list[State] = []
     for program in PROGRAMS.values():
@@ -463,7 +465,7 @@ def status(site: Site, *, ask_programs: bool = False) -> list[State]:
 
 
 def _with_trust(states: list[State], site: Site, *, ask: bool) -> list[State]:
-    """The states of Codex's files, with what it does not trust."""
+    """The states of Codex's files, in which hooks that Codex does not trust are problems."""
     in_force = [state for state in states if state.installed and not state.problem]
     if not in_force:
         return states
@@ -472,13 +474,13 @@ def _with_trust(states: list[State], site: Site, *, ask: bool) -> list[State]:
         try:
             trusted = not codex.untrusted(site.environment, site.top or os.path.expanduser("~"))
         except GuardError:
-            pass  # what its configuration says has to do
+            pass  # Codex cannot be asked, so its configuration decides
     if trusted:
         return states
     return [state._replace(problem=UNTRUSTED, repair=TRUST) if state in in_force else state for state in states]
 
 
-UNTRUSTED = "Codex has not trusted guard's hook, so it passes over it in silence"
+UNTRUSTED = "Codex does not trust guard's hook, so it skips the hook without a message"
 TRUST = "guard agent install --trust codex   (or start codex, and answer its question about hooks)"
 
 
@@ -510,23 +512,26 @@ def _state(program: Program, scope: str, site: Site) -> State:
         why = error.what if isinstance(error, GuardError) else str(error)
         return state._replace(problem=f"{target.path} cannot be read: {why}") if scope == USER else state
     if wanted != text:
-        return state._replace(problem=f"{target.path} names guard in an older or other form", repair=again)
+        return state._replace(
+            problem=f"the entries of guard in {target.path} are not those of this version", repair=again
+        )
     stub = site.stub(scope)
     if not os.access(stub, os.X_OK):
-        return state._replace(problem=f"{stub} is gone or cannot be run: edits are refused or not judged", repair=again)
+        what = f"{stub} is missing or cannot be run, so edits are refused or not judged"
+        return state._replace(problem=what, repair=again)
     why = _python_problem(stub) or switched_off(program, site)
     return state._replace(installed=True, problem=why, repair=again if why else "")
 
 
 def switched_off(program: Program, site: Site) -> str:
-    """Which setting of the program makes it pass over guard's hook, though the hook stands in a file; "" for none."""
+    """A sentence about the setting of the program that switches guard's hook off; "" if there is none."""
     for scope in (USER, PROJECT, SHARED) if site.top else (USER,):
         path = site.target(program, scope).path
         try:
             with open(path, encoding="utf-8", newline="") as file:
                 root = jsonfile.parse(file.read()).data
         except (OSError, UnicodeDecodeError, GuardError):
-            continue  # what cannot be read is said where guard's own entries are looked for
+            continue  # another part of the status reports a file that cannot be read
         why = _switch(program, root if isinstance(root, dict) else {})
         if why:
             return f"{path} switches the hook off, so edits are not judged: take out {why}"
@@ -534,7 +539,7 @@ def switched_off(program: Program, site: Site) -> str:
 
 
 def _switch(program: Program, settings: dict[str, Any]) -> str:
-    """The member that switches hooks off, by the documentation of Claude Code (hooks) and Gemini CLI (settings)."""
+    """The member that switches hooks off, "" if none does: see the documentation of Claude Code and Gemini CLI."""
     if program.name == "claude" and settings.get("disableAllHooks") is True:
         return "disableAllHooks"
     config = settings.get("hooksConfig")
@@ -560,5 +565,5 @@ def _python_problem(stub: str) -> str:
 
 
 def exit_code(states: list[State]) -> int:
-    """0 when every program that is used here is guarded."""
+    """The exit code of ``guard agent status --check``: 0 when every program that is used here is guarded, else 1."""
     return EXIT_DONE if all(state.installed and not state.problem for state in states) else EXIT_REFUSED

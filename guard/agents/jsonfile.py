@@ -1,8 +1,8 @@
-"""Entries into a JSON file that somebody else wrote, and out again, with every other byte kept.
+"""Puts entries into a JSON file that somebody else wrote, and takes them out again. Every other byte stays the same.
 
-The file may have comments and trailing commas, which some programs accept. It is read for the places where its values
-begin and end, and changed in those places alone: order, indentation and comments of all else stay. What cannot be
-read is not changed.
+The file may have comments and trailing commas, which some programs accept. The parser finds out where values begin and
+end, and only these places are changed, so that order, indentation and comments stay. A file that cannot be parsed is
+not changed.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ class Unreadable(GuardError):
 
 
 class Value(Record):
-    """A value in the text, from ``start`` to ``end``. ``data`` is the value; for an object or an array, ``parts``
-    holds its members: the key ("" in an array), where the member begins, and the value."""
+    """A value in the text, from the offset ``start`` to ``end``. ``data`` is the parsed value.
+
+    For an object or an array, ``parts`` are its members: the key ("" in an array), the member's offset, and its value.
+    """
 
     start: int
     end: int
@@ -30,12 +32,12 @@ class Value(Record):
     parts: tuple[tuple[str, int, Value], ...] = ()
 
     def member(self, key: str) -> Value | None:
-        """The last member of an object with that key: the one that counts."""
+        """The last member of an object with that key, which is the one that counts; None if there is none."""
         return next((value for name, _, value in reversed(self.parts) if name == key), None)
 
 
 def parse(text: str) -> Value:
-    """The one value in a text. Raises :class:`Unreadable`."""
+    """The value in a text, which must have exactly one. Raises :class:`Unreadable`."""
     reader = _Reader(text)
     value = reader.value(0)
     if reader.blank(value.end) != len(text):
@@ -44,7 +46,7 @@ def parse(text: str) -> Value:
 
 
 class _Reader:
-    """Finds values and their places: JSON (RFC 8259), and as an extension comments and trailing commas."""
+    """Parses JSON (RFC 8259) with comments and trailing commas, and keeps the offsets of values."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -53,7 +55,7 @@ class _Reader:
         return Unreadable(f"line {self.text.count(chr(10), 0, at) + 1}: {why}")
 
     def blank(self, at: int) -> int:
-        """The next place that is neither white space nor a comment."""
+        """The next offset at which there is neither white space nor a comment."""
         text = self.text
         while at < len(text):
             if text[at] in " \t\r\n\ufeff":
@@ -136,7 +138,10 @@ def without_member(text: str, key: str) -> str:
 
 
 def replaced_entry(text: str, path: tuple[str, ...], is_ours: Callable[[Any], bool], entry: Any) -> str | None:
-    """The text with one entry of an array in place of another; None unless exactly one is to be replaced."""
+    """The text in which ``entry`` replaces an entry of the array at a path of members.
+
+    ``is_ours`` tells which entry is replaced. None unless it is true for exactly one.
+    """
     root = parse(text)
     found = _at(text, path)
     ours = [value for _, _, value in found.parts if is_ours(value.data)]
@@ -146,9 +151,9 @@ def replaced_entry(text: str, path: tuple[str, ...], is_ours: Callable[[Any], bo
 
 
 def with_entry(text: str, path: tuple[str, ...], entry: Any) -> str:
-    """The text with an entry added at the end of the array that stands at a path of members, made where missing.
+    """The text with an entry added at the end of the array at a path of members. Missing objects and arrays are made.
 
-    Raises :class:`Unreadable` if something else than an object or an array stands on the way.
+    Raises :class:`Unreadable` if there is something else than an object on the path, or than an array at its end.
     """
     if not text.strip():
         text = "{}\n"
@@ -178,7 +183,7 @@ def with_entry(text: str, path: tuple[str, ...], entry: Any) -> str:
 def without_entries(text: str, path: tuple[str, ...], is_ours: Callable[[Any], bool], made: set[str]) -> str:
     """The text without the entries of the array at a path for which ``is_ours(entry)`` is true.
 
-    A container that is empty then goes too if it is in ``made``.
+    An object or array that becomes empty is removed, too, if its path, joined with "/", is in ``made``.
     """
     root = parse(text)
     chain = [root]
@@ -256,7 +261,7 @@ def _removed(text: str, container: Value, number: int) -> str:
 
 
 def _indent_unit(text: str, root: Value) -> str:
-    """What one level is indented by: taken from the first member; two spaces where the file does not show it."""
+    """The indentation of one level, as the first member has it; two spaces if the file does not show it."""
     if not root.parts:
         return "  "
     start = root.parts[0][1]

@@ -1,4 +1,4 @@
-"""How long a coding agent's hook may take."""
+"""The time limits of a coding agent's hook, in seconds."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEADLINE_S = 2.0
-"""After this time the kernel ends the process, and the stub decides by guard.onError: every program would allow."""
+"""After this time the kernel ends the process, and guard.onError decides. Every program would let the edit pass."""
 LONGEST_S = 8.0
-"""GUARD_PATIENCE may put the deadline off until then: at 10 s the programs themselves end the hook, and allow."""
+"""The longest deadline that GUARD_PATIENCE can set. After 10 s the programs end the hook and let the edit pass."""
 WAITED_AT_END_S = 0.6
-"""How long a hook waits for what is released when a session ends: Codex ends the hook after 1.0 s."""
+"""How long a hook waits for the releases at the end of a session. Codex ends that hook after 1.0 s."""
 AT_END_S = 60.0
-"""How long that may take in all; it goes on when the hook has ended."""
+"""How long these releases may take in all. They go on after the hook has ended."""
 
 
 def deadline_s(environment: Mapping[bytes, bytes]) -> float:
-    """After how many seconds a hook gives up: :data:`DEADLINE_S`, more where GUARD_PATIENCE says so."""
+    """The deadline of a hook in seconds: :data:`DEADLINE_S`, or more if GUARD_PATIENCE says so."""
     if b"GUARD_PATIENCE" not in environment:
         return DEADLINE_S
     from guard.repo.settings import patience_s

@@ -1,8 +1,8 @@
-"""In which repository does a path lie, and what is it called there?
+"""In which repository is a path, and what is its path there?
 
-The repository is found from the path and not from the working directory: an agent edits files of other worktrees,
-of submodules, and of no repository at all. No process is started: gitrepository-layout(5) says how a work tree names
-its repository.
+The repository is found from the path and not from the current directory, because an agent also edits files of other
+worktrees, of submodules, and outside of every repository. No process is started: gitrepository-layout(5) says how a
+work tree names its repository.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LOCAL_VARIABLES = frozenset(
     b"GIT_GRAFT_FILE GIT_INDEX_FILE GIT_NO_REPLACE_OBJECTS GIT_REPLACE_REF_BASE GIT_PREFIX GIT_SHALLOW_FILE "
     b"GIT_COMMON_DIR GIT_INTERNAL_SUPER_PREFIX GIT_NAMESPACE GIT_QUARANTINE_PATH".split()
 )
-"""Variables that bind git to another repository than the one a path lies in (git rev-parse --local-env-vars)."""
+"""Variables that make git use another repository than the one around a path (git rev-parse --local-env-vars)."""
 
 
 class Located(Record):
@@ -33,11 +33,11 @@ class Located(Record):
 
 
 def locate(paths: Iterable[bytes], cwd: bytes) -> list[Located]:
-    """The paths grouped by the repository each lies in; those in no repository, or inside .git, are left out.
+    """The paths, grouped by repository. Paths outside of every repository and paths inside .git are left out.
 
-    ``paths`` are absolute or relative to ``cwd``. A path that leads through symbolic links is both what it leads to,
-    which a tool writes through, and the last link itself, which a tool may replace or delete.
-    Raises :class:`GuardError` if a repository is there and cannot be read.
+    ``paths`` are absolute or relative to ``cwd``. A symbolic link counts twice: as the file that it leads to, because a
+    tool writes to that file, and as the link itself, because a tool may replace or delete the link. Raises
+    :class:`GuardError` if there is a repository that cannot be read.
     """
     found: dict[bytes, tuple[Place, dict[bytes, None]]] = {}
     for path in paths:
@@ -47,13 +47,13 @@ def locate(paths: Iterable[bytes], cwd: bytes) -> list[Located]:
                 continue
             relative = real[len(place.top.rstrip(b"/")) + 1 :]
             if b".git" in relative.lower().split(b"/"):
-                continue  # git never tracks what is called so
+                continue  # git never tracks a path with this name in it
             found.setdefault(place.git_dir, (place, {}))[1][relative] = None
     return [Located(place, tuple(names)) for place, names in found.values()]
 
 
 def _real(path: bytes) -> list[bytes]:
-    """What the path leads to, and the path itself with the links above it resolved, where that is something else."""
+    """The path that ``path`` leads to, and if ``path`` is a link, also the link, with the links above it resolved."""
     if not os.path.isabs(path):
         raise GuardError(f"the coding agent gave a relative path and no directory: {os.fsdecode(path)!a}")
     path = os.path.normpath(path) if b"/../" not in path + b"/" else path
@@ -63,9 +63,10 @@ def _real(path: bytes) -> list[bytes]:
 
 
 def around(directory: bytes) -> Place | None:
-    """The repository whose work tree a directory lies in; the directory is absolute, without links, and may not exist.
+    """The repository whose work tree a directory is in; None if there is none.
 
-    None if there is none. Raises :class:`GuardError` for a .git file that leads nowhere: git stops there too.
+    ``directory`` is an absolute path without symbolic links; it need not exist. Raises :class:`GuardError` for a file
+    .git that does not lead to a repository, as git does.
     """
     while True:
         entry = os.path.join(directory, b".git")
@@ -86,12 +87,12 @@ def is_set_up(place: Place) -> bool:
 
 
 def is_below(path: bytes, directory: bytes) -> bool:
-    """Is the path the directory, or something in it?"""
+    """Is the path the directory itself, or below it?"""
     return path == directory or path.startswith(directory.rstrip(b"/") + b"/")
 
 
 def environment_for(environment: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
-    """The environment without what binds git to the repository that the program was started in."""
+    """The environment without the :data:`LOCAL_VARIABLES`."""
     return {name: value for name, value in environment.items() if name not in LOCAL_VARIABLES}
 
 
@@ -115,7 +116,7 @@ def _git_dir(entry: bytes, directory: bytes) -> bytes | None:
 
 
 def _is_repository(git_dir: bytes) -> bool:
-    """Does git take this directory for a repository? It asks for HEAD, and for objects and refs in the common part."""
+    """Does git take this directory for a repository? It needs HEAD, and objects and refs in the common directory."""
     if not os.path.lexists(os.path.join(git_dir, b"HEAD")):
         return False
     common = _common_dir(git_dir)

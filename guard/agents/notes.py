@@ -1,8 +1,8 @@
-"""What a session has reserved by editing: a note beside the stub, one file for each session.
+"""The note of a session: the files that it has reserved by editing. It is a file beside the stub.
 
-It answers two questions without opening the store: was this file's lease renewed within the last minute, and what is
-there to release when the session ends? The note proves nothing about others: that is what the verdict is for. A note
-that cannot be read or written costs time and no safety.
+The note answers two questions without the store: was the lease of a file renewed within the last minute, and what has
+to be released when the session ends? It does not say what others hold. When it cannot be read or written, guard takes
+more time and is as safe as before.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from guard.agents.programs import Program
 
 RENEWED_EVERY_MS = 60_000
-"""A lease that editing made is renewed at most this often."""
+"""A lease that was made by editing is renewed at most once in this time."""
 
 
 class Edited(Record):
-    """A file that was reserved by editing: when (Unix ms) it was last seen to be held, and its reservation's id.
+    """A file that the session has edited.
 
-    The id is 0 for a file that was held already, by a reservation that was made on purpose.
+    ``at`` is when the file was last seen to be held by this session (Unix ms). ``id`` is the number of the reservation
+    that the edit made, 0 if the session held the file already by another reservation.
     """
 
     at: int
@@ -33,19 +34,19 @@ class Edited(Record):
 
 
 def file_of(stub_dir: bytes, holder: bytes) -> bytes:
-    """The note of a holder. A name that is no plain file name is spelled in hexadecimal digits."""
+    """The path of a holder's note. A name that is no plain file name is written in hexadecimal digits."""
     plain = holder.replace(b"-", b"").replace(b"_", b"").replace(b"@", b"")
     name = holder if plain.isalnum() and plain.isascii() and len(holder) <= 100 else b"x" + holder.hex().encode()[:200]
     return os.path.join(stub_dir, b"sessions", name)
 
 
 def note_of(stub_dir: bytes, program: Program, call: Call) -> bytes:
-    """The note of the session that makes a call."""
+    """The path of the note of the session that makes a call."""
     return file_of(stub_dir, b"%b-%b" % (program.name.encode(), call.session.encode("utf-8", "surrogateescape")))
 
 
 def read(file: bytes) -> list[Edited]:
-    """All lines that can be read, the oldest first."""
+    """The lines of a note that can be parsed, the oldest first."""
     try:
         with open(file, "rb") as opened:
             lines = opened.read().split(b"\n")
@@ -63,7 +64,7 @@ def read(file: bytes) -> list[Edited]:
 
 
 def is_recent(file: bytes, git_dir: bytes, paths: tuple[bytes, ...], *, now_ms: int) -> bool:
-    """Was each of the paths seen to be held by this session within the last minute?"""
+    """Was each of the paths held by this session within the last minute? ``now_ms`` is in Unix ms."""
     if not paths or not os.path.exists(file):
         return not paths
     recent = {
@@ -73,7 +74,7 @@ def is_recent(file: bytes, git_dir: bytes, paths: tuple[bytes, ...], *, now_ms: 
 
 
 def add(file: bytes, edited: list[Edited]) -> None:
-    """Appends to the note, in one write: several hooks of one session may run at once."""
+    """Adds lines to the note with a single write, because several hooks of one session may run at the same time."""
     lines = [
         b"%d %d %b\0%b\n" % each for each in edited if b"\n" not in each.git_dir + each.path and b"\0" not in each.path
     ]
@@ -91,7 +92,7 @@ def add(file: bytes, edited: list[Edited]) -> None:
 
 
 def remove(file: bytes) -> None:
-    """Forgets a session."""
+    """Removes all notes of a session."""
     for kind in (b"", b".auto", b".before"):
         try:
             os.unlink(file + kind)

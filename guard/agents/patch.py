@@ -1,7 +1,7 @@
 """Which files does a patch in the ``apply_patch`` format write?
 
-The format is that of Codex, Copilot and opencode: a file begins with "*** Add File: ", "*** Update File: " or
-"*** Delete File: ", an update may go on with "*** Move to: ".
+Codex, Copilot and opencode use this format. The part for a file begins with "*** Add File: ", "*** Update File: " or
+"*** Delete File: ". After an update, there may be a line "*** Move to: ".
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ _BEGIN = "*** Begin Patch"
 
 
 def paths(text: str) -> list[str]:
-    """Every path that the patch names, each once: added, updated, deleted, and both sides of a move.
+    """Every path that the patch names, each once: added, updated and deleted ones, and both sides of a move.
 
-    A line of the patch that looks like a head counts as one, whatever stands before it: one path too many is judged
-    rather than one too few. Blanks around a head are passed over, as the programs do.
+    Every line that looks like the head of a file counts, also inside the contents: it is better to judge one path too
+    many than one too few. White space around a head does not count, as in the programs.
     """
     found = []
-    # The programs end a line at a newline. Python knows more ends of lines: a head behind one of them counts as well.
+    # The programs end a line at a newline. Python knows more ends of lines; a head after one of these counts, too.
     for line in dict.fromkeys([*text.split("\n"), *text.splitlines()]):
         stripped = line.strip()
         for head in _HEADS:
@@ -41,7 +41,10 @@ def in_command(command: str) -> list[str]:
 
 
 def _moved(found: list[str], before: str) -> list[str]:
-    """The paths, from where the shell stands after ``before``. Where a subshell may have ended, both places count."""
+    """The paths, relative to the directory of the shell after ``before``.
+
+    When that directory is not certain, because a subshell may have ended, the paths without it count as well.
+    """
     import os
 
     from guard.agents.shell import directory_after

@@ -1,6 +1,6 @@
-"""What a coding agent tells its hooks on standard input, as one record for all programs.
+"""Reads what a coding agent writes to its hook's standard input, into one record for all programs.
 
-The JSON is read with the C half of :mod:`json` alone: importing the whole of it takes as long as starting Python.
+Only the C half of :mod:`json` is used, because the import of the whole module takes as long as a start of Python.
 """
 
 from __future__ import annotations
@@ -18,15 +18,17 @@ if TYPE_CHECKING:
     from guard.agents.programs import Program
 
 MAX_BYTES = 64 * 1024 * 1024
-"""A payload that is longer is not read; no program sends one."""
+"""The longest payload that is read, in bytes. No program sends a longer one."""
 
 
 class Call(Record):
     """What a program is about to do, or has done.
 
-    ``session`` is the id of the session, the parent's for a subagent; ``cwd`` the directory that relative paths start
-    from. ``paths`` are those a tool is about to write, as given. ``command`` is a shell command, "" for other tools;
-    ``arguments`` the tool's whole input; ``subagent`` tells whether a subagent makes the call, whose own id is ``own``.
+    ``session`` is the id of the session; for a subagent, that of its parent. ``cwd`` is the directory that relative
+    paths start from. ``paths`` are those that a tool is about to write, as the program gave them. ``command`` is a
+    shell command, "" for other tools. ``arguments`` is the tool's whole input. ``own`` is the caller's own id, which
+    differs from ``session`` for a subagent. ``source`` says why a session has begun; ``started`` is the path of its
+    transcript.
     """
 
     session: str
@@ -41,11 +43,12 @@ class Call(Record):
 
     @property
     def subagent(self) -> bool:
+        """Does a subagent make the call?"""
         return self.own not in ("", self.session)
 
 
 class UnknownPayload(GuardError):
-    """The program's message is not one that guard can read."""
+    """guard cannot read the program's message."""
 
     def __init__(self, why: str) -> None:
         super().__init__(f"the message of the coding agent cannot be read: {why}", hint="guard agent status")
@@ -55,7 +58,7 @@ def read(data: bytes, program: Program) -> Call:
     """The call that a payload describes. Raises :class:`UnknownPayload`."""
     told = _parsed(data)
     arguments = _first(told, "tool_input", "toolArgs")
-    if isinstance(arguments, str):  # Copilot gives the patch itself; older versions gave the input as JSON
+    if isinstance(arguments, str):  # Copilot gives the text of the patch; older versions gave the input as JSON
         text = arguments
         arguments = _parsed(text.encode("utf-8", "surrogatepass")) if text.startswith("{") else {"patch": text}
     if not isinstance(arguments, dict):
@@ -79,7 +82,7 @@ def read(data: bytes, program: Program) -> Call:
 
 
 def _command(arguments: dict[str, Any], tool: str) -> str:
-    """The shell command, as a shell would read it; a list of words is quoted. Raises :class:`UnknownPayload`."""
+    """The shell command as one text; a list of words is quoted for a shell. Raises :class:`UnknownPayload`."""
     command = arguments.get("command")
     if isinstance(command, list) and all(isinstance(word, str) for word in command):
         import shlex
@@ -91,10 +94,10 @@ def _command(arguments: dict[str, Any], tool: str) -> str:
 
 
 def as_path(text: str) -> bytes:
-    """A path as the program will hand it to the system.
+    """The bytes of a path as the program will give it to the system.
 
-    A byte that was no UTF-8 in the payload comes back as it was. Half of a surrogate pair becomes U+FFFD, which is
-    what JavaScript and Rust write for one.
+    A byte that was not UTF-8 in the payload is kept. Half of a surrogate pair becomes U+FFFD, as in JavaScript and
+    Rust.
     """
     try:
         return text.encode("utf-8", "surrogateescape")
@@ -103,8 +106,11 @@ def as_path(text: str) -> bytes:
 
 
 def _spellings(paths: list[str]) -> list[str]:
-    """The paths, and what a program may make of them before it opens the file: without blanks at the ends, with the
-    home directory for "~", and composed (Unicode's form NFC). Each is judged: one too many rather than one too few."""
+    """The paths, and the forms that a program may give them before it opens the file.
+
+    These are: without white space at the ends, with the home directory for "~", and in Unicode's form NFC. All of them
+    are judged, because one path too many is better than one too few.
+    """
     found = []
     for path in paths:
         stripped = path.strip()
@@ -148,7 +154,7 @@ def _parsed(data: bytes) -> dict[str, Any]:
 
     try:
         text = data.decode("utf-8", "surrogateescape").lstrip("\ufeff \t\r\n")
-        scan: Any = make_scanner  # it wants a context with these members, not the class that typeshed names
+        scan: Any = make_scanner  # typeshed names a class, but any object with these members will do
         value, end = scan(_Reading)(text, 0)
     except StopIteration:
         raise UnknownPayload("it is empty" if not data.strip() else "it is not JSON") from None
@@ -162,7 +168,7 @@ def _parsed(data: bytes) -> dict[str, Any]:
 
 
 class _Reading:
-    """How the C scanner reads: the members it looks up on its context (CPython, Modules/_json.c)."""
+    """The settings of the C scanner: the members that it looks up on its context (CPython, Modules/_json.c)."""
 
     strict = False
     object_hook = None

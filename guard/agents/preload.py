@@ -1,7 +1,7 @@
-"""Takes guard's modules from one file: looking each of them up in directories takes as long as starting Python.
+"""Takes guard's modules from one file, because looking them up in directories takes as long as a start of Python.
 
-:mod:`guard.agents.bundle` writes the file, and the stub executes this module from it before anything of guard is
-imported. A module whose source is not the very file that was bundled is imported in the ordinary way, with all others.
+:mod:`guard.agents.bundle` writes the file. The stub executes this module from it before it imports anything of guard.
+When the source of any module is not the file that was bundled, all modules are imported in the ordinary way.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     Table = Mapping[str, tuple[str, int, int, bool, bytes]]
-    """For each module its source file, the file's time (ns) and size (bytes), whether it is a package, its code."""
+    """For each module: its source file, that file's time (ns) and size (bytes), whether it is a package, its code."""
 
 
 class Bundled:
@@ -33,7 +33,7 @@ class Bundled:
         if found is None:
             return None
         source, _, _, package, _ = found
-        loader: Any = self  # importlib.abc has a class for it, which takes long to import
+        loader: Any = self  # importlib.abc has a base class for this, but its import takes long
         spec = ModuleSpec(name, loader, origin=source, is_package=package)
         spec.has_location = True
         if package:
@@ -41,7 +41,7 @@ class Bundled:
         return spec
 
     def create_module(self, spec: Any) -> None:
-        """Python makes the module itself."""
+        """Returns None, so that Python makes the module itself."""
 
     def exec_module(self, module: ModuleType) -> None:
         """Executes the module's code."""
@@ -49,7 +49,7 @@ class Bundled:
 
 
 def use(table: Table) -> None:
-    """Has guard's modules taken from the table, if every source file is still the one that was bundled."""
+    """From now on takes guard's modules from the table, if every source file is still the one that was bundled."""
     try:
         for source, time, size, _, _ in table.values():
             status = stat(source)

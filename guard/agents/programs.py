@@ -1,10 +1,10 @@
-"""The table of coding agents ("programs"): one record for each, with everything in which they differ.
+"""The table of coding agents ("programs"): one record for each program, with how its hooks differ from the others.
 
-A new program, or a new version that behaves differently, is a row here and its recorded payloads in the tests. What
-the rows say was seen with the real programs; the row for Cursor is written from its documentation
-(https://cursor.com/docs/agent/hooks) and has not been run.
+A new program, or a new version that behaves differently, is a row here and its recorded payloads in the tests. The rows
+were written from what the real programs did; only the row for Cursor is written from its documentation
+(https://cursor.com/docs/agent/hooks) and was never run.
 
-Every hook of a coding agent loads this module: it imports nothing heavy.
+Every hook of a coding agent loads this module, so it imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ from __future__ import annotations
 from guard.record import Record
 
 BEFORE, AFTER, START, END = "before", "after", "start", "end"
-"""Before a tool runs; after a shell command; a session begins; a session ends."""
+"""The kinds of events: before a tool runs, after a shell command, a session begins, a session ends."""
 
 OBJECT, OBJECT_AT_ZERO, STDERR, CURSOR = "object", "object at zero", "stderr", "cursor"
-"""How a refusal is answered: exit 2 with one JSON object; the same object with exit 0; exit 2 and the reason on stderr
-alone; Cursor's own object."""
+"""The forms of a refusal: a JSON object and exit status 2; the same object and exit status 0; only the reason on stderr
+and exit status 2; Cursor's own object."""
 
 
 class Event(Record):
-    """An event of a program: its name there, what it is to guard, and the tools it is registered for ("": all).
+    """An event of a program. ``name`` is the program's name for it, ``kind`` guard's.
 
-    ``context`` is the way in which text reaches the model after this event: "specific" (hookSpecificOutput), "top"
-    (additionalContext in the object itself), "text" (plain text), "cursor", or "" where none is known.
+    ``matcher`` names the tools that the hook is registered for, "" for all. ``context`` says how a text reaches the
+    model after this event: "specific" (hookSpecificOutput), "top" (additionalContext in the object itself), "text"
+    (plain text), "cursor", or "" if no way is known.
     """
 
     name: str
@@ -32,18 +33,40 @@ class Event(Record):
     context: str = ""
 
 
+class Files(Record):
+    """The files in which a program is told of guard's hooks.
+
+    ``directory`` is where the program keeps an account's settings, relative to the home directory; one that begins with
+    ``.config/`` moves with $XDG_CONFIG_HOME. ``variable`` is the environment variable that names another directory, ""
+    if there is none. ``user`` is the file in that directory. ``project`` and ``shared`` are files in a work tree, for
+    this account and for everybody who clones; ``shared`` is "" when it is the same file. ``whole`` tells that the file
+    is guard's alone, because the program reads every file of a directory. ``versioned`` tells that the file must have
+    the member "version": 1. ``command`` starts the program, "" when it is the program's name.
+    """
+
+    directory: str
+    variable: str
+    user: str
+    project: str
+    shared: str = ""
+    whole: bool = False
+    versioned: bool = False
+    command: str = ""
+
+
 class Program(Record):
     """A coding agent.
 
-    ``edits`` names the tools that write files and where their paths stand: a key of the tool's input, or "patch".
-    ``shells`` are the tools that run shell commands. ``variable`` is the environment variable in which the program's
-    own shell knows its session, b"" where it knows none; then the holder is ``name`` + "-" + the session's id.
-    ``rewrites`` names the member in which a changed input of a tool is given back, "" where that is not needed.
-    ``git_hooks`` is False where the program's shell switches git's hooks off.
+    ``edits`` are the tools that write files, each with the keys of its input that hold paths; "patch" stands for a
+    patch in its input. ``shells`` are the tools that run shell commands. ``variable`` is the environment variable that
+    holds the session in the program's shell, b"" if there is none; then the holder is ``name`` + "-" + the session's
+    id. ``refusal`` is the form of a refusal. ``rewrites`` is the member that gives a tool another input, "" if that is
+    not needed. ``git_hooks`` is False if the program's shell switches git's hooks off.
     """
 
     name: str
     title: str
+    files: Files
     events: tuple[Event, ...]
     edits: dict[str, tuple[str, ...]]
     shells: tuple[str, ...]
@@ -51,16 +74,18 @@ class Program(Record):
     refusal: str = OBJECT
     rewrites: str = ""
     git_hooks: bool = True
-    tested: str = ""
 
     def event(self, name: str) -> Event | None:
-        """The event of that name; None if guard is not registered for one of that name."""
+        """The event with that name; None if guard has no hook for it."""
         return next((event for event in self.events if event.name == name), None)
 
 
 CLAUDE = Program(
     name="claude",
     title="Claude Code",
+    files=Files(
+        ".claude", "CLAUDE_CONFIG_DIR", "settings.json", ".claude/settings.local.json", shared=".claude/settings.json"
+    ),
     events=(
         Event("PreToolUse", BEFORE, "Write|Edit|MultiEdit|NotebookEdit|Bash"),
         Event("PostToolUse", AFTER, "Bash", "specific"),
@@ -76,12 +101,13 @@ CLAUDE = Program(
     },
     shells=("Bash",),
     variable=b"CLAUDE_CODE_SESSION_ID",
-    tested="2.1.332 and 2.1.197",
 )
+"""Seen with 2.1.332 and 2.1.197."""
 
 CODEX = Program(
     name="codex",
     title="Codex CLI",
+    files=Files(".codex", "CODEX_HOME", "hooks.json", ".codex/hooks.json"),
     events=(
         Event("PreToolUse", BEFORE, "apply_patch|Bash"),
         Event("PostToolUse", AFTER, "Bash", "specific"),
@@ -91,12 +117,13 @@ CODEX = Program(
     edits={"apply_patch": ("patch",)},
     shells=("Bash",),
     variable=b"CODEX_SESSION_ID",
-    tested="0.169.0",
 )
+"""Seen with 0.169.0."""
 
 COPILOT = Program(
     name="copilot",
     title="Copilot CLI",
+    files=Files(".copilot", "COPILOT_HOME", "hooks/guard.json", ".github/hooks/guard.json", whole=True),
     events=(
         Event("preToolUse", BEFORE),
         Event("postToolUse", AFTER, "", "top"),
@@ -113,8 +140,8 @@ COPILOT = Program(
     shells=("bash", "Bash"),
     variable=b"COPILOT_AGENT_SESSION_ID",
     rewrites="modifiedArgs",
-    tested="1.0.102",
 )
+"""Seen with 1.0.102."""
 
 COPILOT_IN_CLAUDES_FILES = COPILOT._replace(
     events=(
@@ -125,11 +152,12 @@ COPILOT_IN_CLAUDES_FILES = COPILOT._replace(
     ),
     refusal=OBJECT_AT_ZERO,
 )
-"""Copilot CLI reads the Claude files of a project; there a reason is lost unless the exit status is 0."""
+"""Copilot CLI also reads Claude's files in a project. For hooks in them it shows a reason only if the status is 0."""
 
 GEMINI = Program(
     name="gemini",
     title="Gemini CLI",
+    files=Files(".gemini", "", "settings.json", ".gemini/settings.json"),
     events=(
         Event("BeforeTool", BEFORE, "write_file|replace|run_shell_command"),
         Event("AfterTool", AFTER, "run_shell_command", "specific"),
@@ -141,12 +169,15 @@ GEMINI = Program(
     variable=b"",
     rewrites="tool_input",
     git_hooks=False,
-    tested="0.61.0",
 )
+"""Seen with 0.61.0."""
 
 OPENCODE = Program(
     name="opencode",
     title="opencode",
+    files=Files(
+        ".config/opencode", "OPENCODE_CONFIG_DIR", "plugins/guard.js", ".opencode/plugins/guard.js", whole=True
+    ),
     events=(
         Event("tool.execute.before", BEFORE),
         Event("tool.execute.after", AFTER, "", "text"),
@@ -163,12 +194,13 @@ OPENCODE = Program(
     shells=("bash",),
     variable=b"",
     refusal=STDERR,
-    tested="1.18.33",
 )
+"""Seen with 1.18.33."""
 
 CURSOR_AGENT = Program(
     name="cursor",
     title="Cursor",
+    files=Files(".cursor", "", "hooks.json", ".cursor/hooks.json", versioned=True, command="cursor-agent"),
     events=(
         Event("preToolUse", BEFORE, "Write|Delete|Shell"),
         Event("postToolUse", AFTER, "Shell", "cursor"),

@@ -1,7 +1,7 @@
-"""The fast way through an edit: proven clear, and nothing to reserve, without opening the store or starting git.
+"""Lets an edit pass without the store and without git, if it is proven clear and nothing has to be reserved.
 
-What the configuration says is remembered beside the session's note, for one publication of the union: a publication
-is fresh only while the files that the settings were read from are as they were.
+What the configuration says is noted beside the session's note, for one publication of the union. A publication is fresh
+only as long as the files that the settings were read from have not changed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 def are_done(paths: Iterable[bytes], cwd: bytes, environment: Mapping[bytes, bytes], note: bytes) -> bool:
     """Is it proven for all paths that nobody else holds them, and is there nothing to reserve?
 
-    Raises :class:`guard.model.GuardError` if a repository is there and cannot be read.
+    ``paths`` are absolute or relative to ``cwd``; ``note`` is the path of the session's note. Raises
+    :class:`guard.model.GuardError` if there is a repository that cannot be read.
     """
     now = now_ms()
     return all(
@@ -35,7 +36,7 @@ def are_done(paths: Iterable[bytes], cwd: bytes, environment: Mapping[bytes, byt
 
 
 def is_done(located: Located, environment: Mapping[bytes, bytes], note: bytes, *, now_ms: int) -> bool:
-    """Is it proven that nobody else holds one of the paths, and is there nothing to reserve?"""
+    """Is it proven that nobody else holds one of the paths, and is there nothing to reserve? ``now_ms``: Unix ms."""
     if not is_clear(located.place, environment, located.paths):
         return False
     said = known(note, located.place, environment)
@@ -52,7 +53,7 @@ def is_clear(place: Place, environment: Mapping[bytes, bytes], paths: tuple[byte
 
 
 def is_fresh_and_empty(place: Place, environment: Mapping[bytes, bytes]) -> tuple[bool, bool]:
-    """Is what is published proven to be the store's current state, and does nobody else hold anything here?"""
+    """Two answers: is the published union proven to be the current state, and does nobody else hold anything here?"""
     from guard.union import fast, published
 
     slot, key = os.path.join(place.unions_dir, published.slot_of(environment)), published.key_of(environment)
@@ -63,14 +64,14 @@ def is_fresh_and_empty(place: Place, environment: Mapping[bytes, bytes]) -> tupl
 
 
 class Known(Record):
-    """What the configuration says: for how long an edit reserves, in ms; and whether it names filters."""
+    """What the configuration says: how long an edit reserves a file, in ms (0: not at all); are there filters?"""
 
     auto_ms: int
     filters: bool
 
 
 def remember(note: bytes, place: Place, environment: Mapping[bytes, bytes], known: Known) -> None:
-    """Notes what the configuration says, for the union that is published now."""
+    """Notes beside the session's note what the configuration says, for the union that is published now."""
     name = _publication(place, environment)
     if not name or b"\n" in place.git_dir:
         return
@@ -83,11 +84,11 @@ def remember(note: bytes, place: Place, environment: Mapping[bytes, bytes], know
             file.write(text)
         os.replace(temporary, note + b".auto")
     except OSError:
-        return  # the next hook asks again
+        return  # then the next hook reads the configuration again
 
 
 def known(note: bytes, place: Place, environment: Mapping[bytes, bytes]) -> Known | None:
-    """What was noted for the union that is published now; None if nothing was. Ask only while that union is fresh."""
+    """What was noted for the union that is published now; None if nothing was. Valid only while that union is fresh."""
     name = _publication(place, environment)
     for line in _lines(note):
         fields = line.split(b" ", 3)
@@ -105,7 +106,7 @@ def _lines(note: bytes) -> list[bytes]:
 
 
 def _publication(place: Place, environment: Mapping[bytes, bytes]) -> bytes:
-    """The name of what is published for this holder now; b"" if nothing is."""
+    """The name of the union that is published for this holder now; b"" if none is."""
     current = _current(place, environment)
     return current.published.name if current is not None else b""
 

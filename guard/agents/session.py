@@ -1,4 +1,4 @@
-"""When a session begins, and when it ends."""
+"""What a hook does when a session begins, and when it ends."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def at_start(cwd: bytes, environment: Mapping[bytes, bytes]) -> str:
-    """What the session is told: who it is to guard, what it holds, what others hold, what it lost.
+    """The message to a session that begins: its name as a holder, what it holds, what others hold, what it lost.
 
-    "" where guard is not set up, or switched off. Raises :class:`GuardError`.
+    "" where guard is not set up or is switched off. Raises :class:`GuardError`.
     """
     import os
 
@@ -37,14 +37,15 @@ def at_start(cwd: bytes, environment: Mapping[bytes, bytes]) -> str:
         try:
             world.store.told(lost)
         except GuardError:
-            pass  # it is told once more
+            pass  # then the message comes once more
     return text
 
 
 def at_end(note: bytes, environment: Mapping[bytes, bytes]) -> int:
-    """Releases what the session reserved by editing; what was reserved on purpose stays. Returns how many.
+    """Releases the files that the session reserved by editing, and returns how many. Other reservations stay.
 
-    A repository that cannot be reached is passed over: its leases expire.
+    Raises the last :class:`GuardError` of a repository that cannot be reached, after it has looked at all others. The
+    leases there expire.
     """
     from guard.stores.interface import Chosen
 

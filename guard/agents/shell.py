@@ -1,9 +1,9 @@
-"""Which git commands does a shell command run, as far as it can be read without running it?
+"""Which git commands does a shell command run, as far as that can be found out without running it?
 
-The words of POSIX sh are read well enough for what agents type: quotes, escapes, lists, pipes, subshells, command
-substitutions, here-documents, "cd", wrappers such as sudo and env, and "sh -c". Out of reach are aliases, functions,
-scripts that run git themselves, and what variables stand for. A part of a word that the shell would compute is
-:data:`UNKNOWN`.
+This module reads what agents type in POSIX sh: quotes, escapes, lists, pipes, subshells, command substitutions,
+here-documents, "cd", wrappers such as sudo and env, and "sh -c". It does not see aliases and functions of the shell,
+scripts that run git, and the values of variables. :data:`UNKNOWN` stands for a part of a word that only the shell
+knows.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 from guard.record import Record
 
 UNKNOWN = "\0"
-"""Stands in a word for what only the shell can tell."""
+"""Stands in a word for a part that only the shell knows."""
 
 _WRAPPERS = frozenset(
     [
@@ -85,15 +85,17 @@ _GIT_WITH_VALUE = frozenset(
 _MAX_DEPTH = 5
 _QUOTING = dict.fromkeys(map(ord, "'\"\\\n"))
 _PRINTERS = frozenset(["echo", "printf", "cat"])
-"""What writes its arguments, or a here-document, into a pipe."""
+"""Commands that write their arguments, or a here-document, into a pipe."""
 _FROM_INPUT = frozenset(["xargs", "parallel"])
-"""Wrappers that add words to the command which nobody can know before."""
+"""Wrappers that add words from their input to the command."""
 
 
 class Git(Record):
-    """A call of git: the directory it works in, "" for the one the command starts in, None where that is unknown;
-    the verb; and the words after it. ``located``: --git-dir or --work-tree was given, so another repository is meant.
-    ``aliases`` are those that ``-c alias.NAME=VALUE`` gives.
+    """A call of git.
+
+    ``directory`` is the one that git works in: "" for the directory in which the command starts, None if it is unknown.
+    ``verb`` is the name of git's command, and ``words`` are the words after it. ``located`` tells that --git-dir or
+    --work-tree was given. ``aliases`` are the names and values that ``-c alias.NAME=VALUE`` gives.
     """
 
     directory: str | None
@@ -109,14 +111,14 @@ def git_calls(command: str) -> list[Git]:
 
 
 def mentions_git(command: str) -> bool:
-    """Could the command call git by its name? Quotes and backslashes do not count: they may stand in a word."""
+    """Could the command call git by its name? Quotes and backslashes are ignored, because they may be inside a word."""
     return "git" in command or "git" in command.translate(_QUOTING)
 
 
 def directory_after(command: str) -> str | None:
-    """The directory in which a shell stands at the end of a command: "" where it began, None where that is unknown.
+    """The current directory of a shell after a command: "" for the one in which it began, None if it is unknown.
 
-    The command may be a beginning, as far as ``bash -c "cd src && apply_patch``.
+    The command may be cut off, for example after ``bash -c "cd src && apply_patch``.
     """
     return _directory_after(command, "", 0)
 
@@ -165,7 +167,7 @@ def _calls(text: str, directory: str | None, depth: int) -> list[Git]:
 
 
 def _written(words: list[str], given: str) -> str:
-    """What a command writes into a pipe, as far as it stands in the command's own words or here-document."""
+    """The text that a command writes into a pipe, if it is in the command's own words or here-document; else ""."""
     head = os.path.basename(words[0]) if words else ""
     if head not in _PRINTERS:
         return ""
@@ -173,7 +175,7 @@ def _written(words: list[str], given: str) -> str:
 
 
 def _of_find(words: list[str], directory: str | None) -> list[Git]:
-    """The calls that find makes for what it finds: ``-exec COMMAND ;`` and its kin."""
+    """The calls of git that find makes by ``-exec COMMAND ;``, ``-execdir``, ``-ok`` and ``-okdir``."""
     found = []
     for number, word in enumerate(words):
         if word in ("-exec", "-execdir", "-ok", "-okdir"):
@@ -187,7 +189,7 @@ def _of_find(words: list[str], directory: str | None) -> list[Git]:
 
 
 def _nested(words: list[str], given: str, directory: str | None, depth: int) -> list[Git]:
-    """The calls in the argument of ``sh -c`` or ``eval``, and in what a shell is given on its standard input."""
+    """The calls in the argument of ``sh -c`` or ``eval``, or in the text that a shell gets on its standard input."""
     if os.path.basename(words[0]) == "eval":
         return _calls(" ".join(words[1:]), directory, depth + 1)
     for number, word in enumerate(words[1:-1], 1):
@@ -205,7 +207,7 @@ def _bare(words: list[str]) -> list[str]:
         if words[0] in _KEYWORDS or _is_assignment(words[0]):
             del words[0]
         elif head in _WRAPPERS:
-            # The options of wrappers differ, and some take values. What is meant is the command that we know.
+            # Wrappers have different options, and some take values. So skip to the first word that is a known command.
             known = next(
                 (
                     n
@@ -262,13 +264,13 @@ def _below(directory: str | None, step: str) -> str | None:
 
 
 def _simple_commands(text: str) -> list[tuple[list[str], list[str], str]]:
-    """The simple commands of a text: the words of each, the texts of command substitutions in them, and what is given
-    to it by a here-document or a here-string."""
+    """The simple commands of a text. For each: its words, the texts of the command substitutions in it, and the text of
+    its here-document or here-string."""
     return _Words(text).commands()
 
 
 class _Words:
-    """Reads the words of a shell text (POSIX, Shell Command Language, 2.2 and 2.3), without expanding anything."""
+    """Splits a shell text into words (POSIX, Shell Command Language, 2.2 and 2.3). It expands nothing."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -381,7 +383,7 @@ class _Words:
         self._add(UNKNOWN)
 
     def _closing(self, start: int) -> int:
-        """Where the parenthesis that opens at ``start`` is closed; quotes count."""
+        """The offset at which the parenthesis at ``start`` is closed. Parentheses in quotes do not count."""
         depth, at, quote = 0, start, ""
         while at < len(self.text):
             letter = self.text[at]

@@ -1,8 +1,8 @@
-"""What the stub starts when a coding agent calls a hook: reads the payload, and answers.
+"""What the stub starts when a coding agent calls a hook. It reads the payload and writes the answer.
 
-``main`` ends the process with 10 more than the exit status that the program is to see, so that the stub can tell an
-answer from a Python that died. It is started as ``python -I -S``. Most calls are edits of files that nobody else holds:
-they are answered from here, and nothing else is loaded for them.
+``main`` ends the process with 10 more than the exit status for the program, so that the stub can tell an answer from a
+Python that died. The stub starts it as ``python -I -S``. Most calls are edits of files that nobody else holds. They are
+answered here, and no other module is loaded for them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ANSWERED = 10
 
 
 def main(words: Sequence[str]) -> None:
-    """``main([DIRECTORY OF THE STUB, PROGRAM, EVENT])``: reads standard input, answers, ends the process."""
+    """Reads standard input, answers, and ends the process. ``words``: the stub's directory, the program, the event."""
     open_closed_files()
     stub_dir, name, event_name = os.fsencode(words[0]), words[1], words[2]
     environment = dict(os.environb)
@@ -46,22 +46,22 @@ def main(words: Sequence[str]) -> None:
         _go_on_in_background()
     said = respond(stub_dir, name, event_name, data, environment)
     _write(2, said.err)
-    # A refusal that stands in the output alone must not become silence when nobody reads it.
+    # When the program has closed the output, the exit status must still refuse.
     code = said.code if _write(1, said.out) else said.code or BLOCK
     os._exit(ANSWERED + code)
 
 
 def is_free(stub_dir: bytes, name: str, event_name: str, data: bytes, environment: Mapping[bytes, bytes]) -> bool:
-    """Is this a call before a tool that nothing speaks against, that reserves nothing, and that needs no answer?
+    """Is it proven that this call before a tool needs no refusal, no reservation and no answer?
 
-    Never raises: whatever is not proven here is decided by :func:`guard.agents.hook.respond`.
+    Never raises. When it is not proven, :func:`guard.agents.hook.respond` decides.
     """
     program = programs.PROGRAMS.get(name)
     event = program.event(event_name) if program is not None else None
     if program is None or event is None or event.kind != programs.BEFORE:
         return False
     if name == "claude" and environment.get(b"COPILOT_CLI"):
-        return False  # which of the two programs calls is found out there
+        return False  # respond() finds out which of the two programs calls
     try:
         call = payload.read(data, program)
         if not call.tool or call.command:
@@ -73,9 +73,9 @@ def is_free(stub_dir: bytes, name: str, event_name: str, data: bytes, environmen
 
 
 def _go_on_in_background() -> None:
-    """Lets the hook end while a child of it goes on: a program ends the hook early when it ends itself.
+    """Goes on in a child process, because a program that ends also ends its hook early.
 
-    The hook waits a moment for the child, and says what the child has to say.
+    The parent waits for a moment, prints what the child has written, and ends.
     """
     reader, writer = os.pipe()
     if os.fork():
@@ -92,7 +92,7 @@ def _go_on_in_background() -> None:
 
 
 def _read_for(file: int, seconds: float) -> bytes:
-    """What is written into a pipe until it is closed, but for no longer than that."""
+    """The bytes that come from a pipe until it is closed, or until these seconds are over."""
     import time
     from select import poll
 
@@ -109,10 +109,10 @@ def _read_for(file: int, seconds: float) -> bytes:
 
 
 def _set_deadline(seconds: float) -> None:
-    """Has the kernel end this process after that time, whatever it waits for: the default action of SIGALRM."""
-    import _signal  # type: ignore[import-not-found]  # the C half: signal itself imports enum, 3 ms
+    """Makes the kernel end this process after that time, even while it waits: the default action of SIGALRM."""
+    import _signal  # type: ignore[import-not-found]  # the C half: signal imports enum, which takes 3 ms
 
-    # A program may hand down a signal that it ignores, or has blocked (signal(7)).
+    # This process inherits signals that the program ignores or has blocked (signal(7)).
     _signal.signal(_signal.SIGALRM, _signal.SIG_DFL)
     _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [_signal.SIGALRM])
     _signal.setitimer(_signal.ITIMER_REAL, seconds)
@@ -124,7 +124,7 @@ def _stdin() -> bytes:
 
 
 def _write(number: int, data: bytes) -> bool:
-    """Writes all; False if the program has closed its end. The exit status still tells it."""
+    """Writes all bytes; returns False if the program has closed its end."""
     try:
         while data:
             data = data[os.write(number, data) :]

@@ -1,7 +1,7 @@
-"""A commit or a push in a shell that switches git's hooks off: guard judges it before it runs.
+"""Judges a commit or a push before it runs, for a program whose shell switches git's hooks off.
 
-Gemini CLI starts git with ``core.hooksPath`` empty. What the commit will hold is worked out from the index, the work
-tree and the words of the command: never less than it will be, sometimes more.
+Gemini CLI starts git with an empty ``core.hooksPath``. guard works out from the index, the work tree and the words of
+the command which paths the commit will have. The result has all of them, and sometimes more.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ _COMMIT_VALUES = frozenset(
 
 
 def conflicts_of_call(world: World, call: Git, before: Sequence[Git], directory: bytes) -> list[Conflict]:
-    """What others hold of what ``git commit`` or ``git push`` would record or send. Raises :class:`GuardError`.
+    """The conflicts of what ``git commit`` would record or ``git push`` would send. Raises :class:`GuardError`.
 
-    ``before`` are the calls that the same command makes first: "git add" stages what is committed then.
+    ``before`` are the calls of git that the same shell command makes first, because "git add" stages files for a later
+    commit.
     """
     return _of_push(world, call) if call.verb == "push" else _of_commit(world, call, before, directory)
 
@@ -55,7 +56,7 @@ def _of_commit(world: World, call: Git, before: Sequence[Git], directory: bytes)
 
 
 def _operands(words: Sequence[str]) -> list[str]:
-    """The paths that a commit is limited to."""
+    """The paths among the words of ``git commit``."""
     found: list[str] = []
     skip = False
     for number, word in enumerate(words):
@@ -72,7 +73,7 @@ def _operands(words: Sequence[str]) -> list[str]:
 
 
 def _of_push(world: World, call: Git) -> list[Conflict]:
-    """Judges every branch that the words name, or the current one; those that are published already cost nothing."""
+    """The conflicts of the unpublished commits of every branch that the words name, or else of the current branch."""
     from guard.judge import conflicts
     from guard.repo import changes as repo_changes
     from guard.repo import git

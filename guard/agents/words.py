@@ -1,7 +1,7 @@
-"""What a coding agent reads: why it may not edit, what its command has changed, and what is held when it begins.
+"""The messages to a coding agent: why an edit is refused, what its command has changed, and what is reserved.
 
-A model reads these texts and acts on them, so each says what happened, who holds what, and what to do next. Every
-command in them can be pasted.
+A model reads these texts and acts on them. So each of them says what happened, who holds what, and what to do next.
+Every command in them works when it is pasted.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from guard.model import Conflict, GuardError, Reservation
 
 WHY_MAX = 500
-"""How much of a reason is told: it may quote what a program sent."""
+"""How many characters of a reason are shown, because it may quote what a program sent."""
 SHOWN = 5
-"""How many paths or reservations are listed; how many more there are is said."""
+"""How many paths or reservations are listed; one more line counts the others."""
 
 
 def edit_refusal(conflicts: Sequence[Conflict], *, top: bytes, now: int, note: str = "") -> str:
@@ -60,7 +60,7 @@ def _go(top: bytes) -> str:
 
 
 def not_judged(error: GuardError, *, what: str) -> str:
-    """Why guard cannot tell, and what to do."""
+    """The message when there is no verdict: why, and what to do. ``what`` is what was about to be done."""
     lines = [
         f"guard: cannot tell whether {what} is reserved, so it was refused.",
         f"  why:    {safe(error.what)[:WHY_MAX]}",
@@ -72,7 +72,7 @@ def not_judged(error: GuardError, *, what: str) -> str:
 
 
 def command_refusal(conflicts: Sequence[Conflict], *, what: str, now: int, throws_away: bool) -> str:
-    """Why a shell command is refused: it would throw away others' work, or record it."""
+    """The message for a refused shell command, which would throw away others' work (``throws_away``) or record it."""
     if throws_away:
         lines = [
             f"guard: this {what} would throw away what others have changed in this checkout and not committed yet:"
@@ -91,8 +91,11 @@ def command_refusal(conflicts: Sequence[Conflict], *, what: str, now: int, throw
 def net_text(
     new: Sequence[Conflict], touched: Sequence[Conflict], *, untracked: set[bytes], top: bytes, now: int
 ) -> str:
-    """What is told after a command that has changed files of others. ``new``: they were unchanged before; ``touched``:
-    they held changes already, so nothing can bring back what they were; ``untracked``: git does not know them."""
+    """The message after a command that has changed files of others.
+
+    The files in ``new`` were unchanged before the command. Those in ``touched`` had changes already, so nothing can
+    restore them. Those in ``untracked`` are not in git's index. ``top`` is the repository's top, ``now`` in Unix ms.
+    """
     lines = ["guard: while this command ran, files changed that others have reserved:"]
     for conflict in [*new, *touched][: SHOWN * 2]:
         row = conflict.reservation
@@ -114,7 +117,8 @@ def net_text(
 def session_lines(
     me: str, mine: Sequence[Reservation], theirs: Sequence[Reservation], lost: Sequence[Reservation], *, now: int
 ) -> str:
-    """What a session reads when it begins: at most ten lines."""
+    """The message to a session that begins: at most ten lines. ``lost`` are reservations that others broke, or that
+    expired."""
     names = [row.holder for row in theirs]
     you = safe(shown_name(me, names))
     lines = [f"guard: you are {you} in this repository. An edit of a file that somebody else has reserved is refused."]

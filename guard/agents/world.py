@@ -1,4 +1,4 @@
-"""One repository as an agent's hook sees it, beyond the fast path: settings, store, and who acts."""
+"""The settings, the store and the holder in one repository, for an agent's hook that has left the fast path."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from guard.stores.interface import Actor, Store
 
 PATIENCE = 0.5
-"""For which part of its deadline a hook waits for another program that has the store locked."""
+"""The part of its deadline for which a hook waits for another program that has the store locked (0.5 = 50 %)."""
 
 AUTO_REASON = "editing it"
-"""The reason of a reservation that an edit has made. Who reserves on purpose gives another one, or none."""
+"""The reason of a reservation that an edit has made. It tells these from reservations that were made on purpose."""
 
 
 class World:
-    """Settings and store of one repository, read when they are first asked for.
+    """Settings and store of one repository, read when they are first used.
 
     ``environment`` already names the agent (:mod:`guard.agents.identity`).
     """
@@ -40,7 +40,7 @@ class World:
 
     @property
     def settings(self) -> Settings:
-        """What is set here. Raises :class:`GuardError`."""
+        """The settings here. Raises :class:`GuardError`."""
         if self._settings is None:
             self._read()
         assert self._settings is not None
@@ -48,7 +48,7 @@ class World:
 
     @property
     def auto_ms(self) -> int:
-        """For how long an edit reserves a free file, in ms; 0 where guard.autoReserve is off.
+        """How long an edit reserves a free file, in ms; 0 if guard.autoReserve is off.
 
         Raises :class:`GuardError` for a value that cannot be read.
         """
@@ -56,7 +56,7 @@ class World:
 
     @property
     def known(self) -> Known:
-        """What of the configuration is worth remembering. Raises :class:`GuardError`."""
+        """The part of the configuration that is noted for later hooks. Raises :class:`GuardError`."""
         if self._known is None:
             self._read()
         assert self._known is not None
@@ -64,7 +64,7 @@ class World:
 
     @property
     def diverted(self) -> list[Diversion]:
-        """The settings that lead to another project or store than this repository's. Raises :class:`GuardError`."""
+        """The settings that name another project or store than this repository's. Raises :class:`GuardError`."""
         assert self.settings
         return self._diverted
 
@@ -82,7 +82,7 @@ class World:
         self._known = Known(_auto_ms(values[-1] if values else b"off"), filters)
 
     def enter(self) -> None:
-        """Makes this repository the one that this process works in; a hook is a process of its own."""
+        """Changes directory and environment of this process to those of a hook of this repository."""
         assert self.place.top is not None
         os.chdir(self.place.top)
         for name in list(os.environb):
@@ -94,7 +94,7 @@ class World:
 
     @property
     def store(self) -> Store:
-        """Raises :class:`GuardError`. Never makes a store: only a command that a person types does."""
+        """The store. It is never made here, only by commands that a person types. Raises :class:`GuardError`."""
         if self._store is None:
             from guard.stores.choose import open_store
 
@@ -110,22 +110,24 @@ class World:
 
     @property
     def me(self) -> str:
+        """The holder's name."""
         return self.settings.holder.value
 
     @property
     def project(self) -> str:
+        """The project's name."""
         return self.settings.project.value
 
     @property
     def actor(self) -> Actor:
-        """Raises :class:`guard.model.UsageError` for a name that nobody could have."""
+        """Who acts. Raises :class:`guard.model.UsageError` for a name that cannot be one."""
         from guard.repo.settings import principal
         from guard.stores.interface import Actor
 
         return Actor(self.settings.checked_project(), self.settings.checked_holder(), principal(self.place.own_dir))
 
     def refresh(self) -> None:
-        """Brings the published union up to date, so that the next hook is fast. A failure costs time alone."""
+        """Brings the published union up to date, so that the next hook is fast. If that fails, the next one is slow."""
         from guard.hook import refresh
 
         self.enter()

@@ -186,7 +186,7 @@ def test_an_older_entry_of_guards_is_renewed_in_its_place(repository: Repository
     current = file.read_text()
     file.write_text(current.replace("PreToolUse; fi", "PreToolUse --old; fi").replace("Write|Edit|", "Edit|"))
     assert file.read_text() != current
-    assert "older or other form" in agent(repository, "status")
+    assert "are not those of this version" in agent(repository, "status")
     agent(repository, "install", "claude")
     assert file.read_text() == current
 
