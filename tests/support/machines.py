@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.support.repositories import GUARD, PACKAGE, Done, Repository, age, run
+from tests.support.repositories import PACKAGE, Repository, age, run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -113,30 +113,11 @@ class Clone(Repository):
         age(self.machine.home / ".gitconfig")
         self.install()
 
-    def started(
-        self, command: Sequence[str | bytes], *, who: str = "", env: Mapping[str, str] | None = None
-    ) -> subprocess.Popen[bytes]:
-        """Starts a command on the machine, and does not wait for it."""
-        holder = {"GUARD_AGENT": who} if who else {}
-        return subprocess.Popen(
-            self.machine.inside(command),
-            cwd=self.path,
-            env={**os.environ, **self.machine.env, **holder, **(env or {})},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+    def _there(self, command: Sequence[str | bytes]) -> Sequence[str | bytes]:
+        return self.machine.inside(command)
 
-    def _run(
-        self,
-        command: tuple[str | bytes, ...],
-        expect: int | None,
-        who: str,
-        env: dict[str, str] | None,
-        stdin: bytes,
-        cwd: Path | None,
-    ) -> Done:
-        own = {**self.machine.env, **(env or {})}
-        return super()._run(self.machine.inside(command), expect, who, own, stdin, cwd)
+    def _variables(self, who: str, env: Mapping[str, str] | None) -> dict[str, str]:
+        return {**self.machine.env, **super()._variables(who, env)}
 
 
 class ProxyProcess:
@@ -167,6 +148,3 @@ class ProxyProcess:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
-
-
-__all__ = ["GUARD", "Clone", "Machine", "ProxyProcess", "why_not"]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tests.support.forks import FORKS, PACKAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 GUARD = (sys.executable, "-m", "guard")
 
@@ -140,6 +140,26 @@ class Repository:
     def head(self) -> str:
         return self.git("rev-parse", "HEAD").out.decode().strip()
 
+    def started(
+        self, command: Sequence[str | bytes], *, who: str = "", env: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Starts a command here, and does not wait for it."""
+        return subprocess.Popen(
+            self._there(command),
+            cwd=self.path,
+            env={**os.environ, "PYTHONPATH": str(PACKAGE), **self._variables(who, env)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def _there(self, command: Sequence[str | bytes]) -> Sequence[str | bytes]:
+        """The command as it is started where the repository is."""
+        return command
+
+    def _variables(self, who: str, env: Mapping[str, str] | None) -> dict[str, str]:
+        """What a command of that holder finds in its environment there, beside the test's."""
+        return {**({"GUARD_AGENT": who} if who else {}), **(env or {})}
+
     def _run(
         self,
         command: tuple[str | bytes, ...],
@@ -149,8 +169,7 @@ class Repository:
         stdin: bytes,
         cwd: Path | None,
     ) -> Done:
-        holder = {"GUARD_AGENT": who} if who else {}
-        done = run(command, cwd=cwd or self.path, env={**holder, **(env or {})}, stdin=stdin)
+        done = run(self._there(command), cwd=cwd or self.path, env=self._variables(who, env), stdin=stdin)
         assert expect is None or done.code == expect, f"{command} ended with {done.code}:\n{done.text}"
         return done
 
