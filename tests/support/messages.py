@@ -44,10 +44,11 @@ def of_python() -> dict[str, str]:
     """Every message of an error whose exit code is 3, and where it stands: "guard/stores/choose.py:152"."""
     trees = {file: ast.parse(file.read_text(encoding="utf-8")) for file in sorted((PACKAGE / "guard").rglob("*.py"))}
     names = _errors(trees.values())
-    functions = {function.name: function for tree in trees.values() for function in _functions(tree)}
+    within = {file: list(_functions(tree)) for file, tree in trees.items()}
+    functions = {function.name: function for found in within.values() for function in found}
     found: dict[str, str] = {}
-    for file, tree in trees.items():
-        for function in _functions(tree):
+    for file, here in within.items():
+        for function in here:
             for call in ast.walk(function):
                 if isinstance(call, ast.Call) and _called(call) in names and call.args and not _has_other_code(call):
                     for message in _Reader(functions).texts(call.args[0], function):
@@ -67,15 +68,23 @@ def of_sh(name: str) -> set[str]:
 
 def _errors(trees: Iterable[ast.Module]) -> set[str]:
     """The names of the error's classes, but not of those that end with another exit code."""
-    classes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    classes = [node for tree in trees for node in _statements(tree) if isinstance(node, ast.ClassDef)]
     names = {_BASE}
-    for _ in classes:  # as often as a chain of subclasses could be long
-        names |= {each.name for each in classes if any(isinstance(b, ast.Name) and b.id in names for b in each.bases)}
+    while more := {each.name for each in classes if names & {getattr(b, "id", "") for b in each.bases}} - names:
+        names |= more
     return names - _NOT_3
 
 
 def _functions(tree: ast.Module) -> Iterator[ast.FunctionDef]:
-    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+    return (node for node in _statements(tree) if isinstance(node, ast.FunctionDef))
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Every statement below a node; what expressions are made of is not looked at."""
+    for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for each in getattr(node, field, ()) if not isinstance(node, ast.expr) else ():
+            yield each
+            yield from _statements(each)
 
 
 def _called(call: ast.Call) -> str:
