@@ -11,7 +11,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from guard.install import hookdir, registry
+from guard.install import access, registry
 from guard.install.inforce import Event, Problem, Status, status
 from guard.install.plan import Plan, Report, ToAdd
 from guard.install.putting_in import plan_install
@@ -19,7 +19,7 @@ from guard.install.taking_out import plan_uninstall
 from guard.lock import Locked
 from guard.model import EXIT_REFUSED, GuardError
 from guard.repo.place import Place
-from guard.words import quoted, safe
+from guard.words import safe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,20 +89,4 @@ def _cannot(error: OSError) -> GuardError:
     name = error.filename if error.filename is not None else b"a file"
     path = os.fsencode(name if isinstance(name, (bytes, str)) else str(name))
     what = f"cannot write {safe(path)}: {error.strerror or error}"
-    return GuardError(what, hint=_repair(path, error.errno), code=EXIT_REFUSED)
-
-
-def _repair(path: bytes, number: int | None) -> str:
-    """A command that lets the next install write a path, or that shows what is in the way."""
-    directory = path if os.path.isdir(path) else os.path.dirname(path) or b"."
-    while not os.path.isdir(directory):
-        directory = os.path.dirname(directory) or b"."
-    if number == errno.EROFS:
-        return f"sudo mount -o remount,rw {quoted(hookdir.mount_point(directory))}"
-    if number in (errno.ENOSPC, errno.EDQUOT):
-        return f"df -h {quoted(directory)}"
-    if number in (errno.EACCES, errno.EPERM) and os.stat(directory).st_uid != os.geteuid():
-        return f'sudo chown -R "$(id -un)" {quoted(directory)}'
-    if number in (errno.EACCES, errno.EPERM):
-        return f"chmod u+rwx {quoted(directory)}"
-    return f"ls -ld {quoted(path)}"
+    return GuardError(what, hint=access.repair(path, error.errno), code=EXIT_REFUSED)

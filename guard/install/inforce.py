@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING, Any
 
 from guard.events import by_name, installed_at
-from guard.install import configured, forges, hookdir, hookfile, managers, placement, pythons
+from guard.install import access, configured, forges, hookdir, hookfile, managers, placement, pythons
 from guard.install.configured import HookConfig
 from guard.install.draft import Draft
 from guard.install.hookdir import HookDir
-from guard.model import GuardError
+from guard.model import EXIT_REFUSED, GuardError
 from guard.record import Record
 from guard.repo import git, known_settings, settings, standpoint, tracked
 from guard.repo.defaults import NOTE, PROJECT_NOTE
@@ -119,9 +120,29 @@ def look(place: Place, entries: Sequence[Configured] | None = None) -> World:
 def reasons_not_in_force(place: Place, entries: Sequence[Configured]) -> list[Problem]:
     """Why some event's hook does not run here, or runs too early or too late; [] when every event's runs in time."""
     world = look(place, entries)
+    if shut := closed(world):
+        return shut
     found = [find(world, event) for event in world.events]
     problems = [problem for event, wrong in found for problem in wrong if _lets_pass(event, problem)]
     return _merged([*problems, *_override_problems(world.directory)], world.events)
+
+
+def closed(world: World) -> list[Problem]:
+    """The repository's directories of hooks, and guard's own, that this account may not read: it is not known what
+    is in them."""
+    paths = [world.place.own_dir, hookdir.default(world.place)]
+    if world.directory.owner not in (hookdir.MACHINE, hookdir.OUTSIDE, hookdir.NOWHERE):
+        paths.append(world.directory.path)
+    return [
+        Problem("unreadable", f"this account may not read {safe(path)}", access.repair(path, errno.EACCES))
+        for path in access.closed(paths)
+    ]
+
+
+def refuse_closed(world: World) -> None:
+    """Raises :class:`GuardError` if guard would have to change a directory that this account may not read."""
+    for problem in closed(world):
+        raise GuardError(problem.what, hint=problem.repair, code=EXIT_REFUSED)
 
 
 def _lets_pass(event: Event, problem: Problem) -> bool:
@@ -132,6 +153,8 @@ def _lets_pass(event: Event, problem: Problem) -> bool:
 def status(place: Place) -> Status:
     """Looks at everything between git and a verdict."""
     world = look(place)
+    if shut := closed(world):
+        return Status(tuple(Event(event, False) for event in world.events), tuple(shut), ())
     events, problems = [], []
     for event in world.events:
         found, wrong = find(world, event)
@@ -401,7 +424,8 @@ def _python_problems(world: World, file: bytes) -> list[Problem]:
         code, what = pythons.why_unusable(python)
         if not code:
             return []
-        first = first or [Problem(code, what, "install guard again, then: guard install")]
+        # The guard that says so is started by a Python that works, and an install notes that one.
+        first = first or [Problem(code, what, "guard install")]
     return first
 
 

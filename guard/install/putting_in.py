@@ -25,6 +25,7 @@ from guard.install.inforce import (
     find,
     in_directory,
     look,
+    refuse_closed,
     whose,
 )
 from guard.install.plan import Plan
@@ -39,9 +40,11 @@ from guard.words import quoted, safe
 def plan_install(place: Place) -> Plan:
     """What puts guard's hooks in force here, as far as guard may write. The plan's code is 0 only when they will be.
 
-    Raises :class:`GuardError` where a newer guard has installed, or where guard's own directory is a link.
+    Raises :class:`GuardError` where a newer guard has installed, where guard's own directory is a link, or where a
+    directory may not be read.
     """
     plan = Plan(look(place))
+    refuse_closed(plan.world)
     _refuse_older(plan)
     _lay_data(plan)
     _fix_project(plan)

@@ -7,7 +7,7 @@ import os
 from guard.events import NAMES as EVENTS
 from guard.install import configured, forges, hookdir, managers
 from guard.install.draft import temporaries
-from guard.install.inforce import PROJECT, look, mine_elsewhere
+from guard.install.inforce import PROJECT, look, mine_elsewhere, refuse_closed
 from guard.install.plan import Plan
 from guard.model import EXIT_REFUSED
 from guard.repo.place import Place
@@ -15,9 +15,13 @@ from guard.words import quoted, safe
 
 
 def plan_uninstall(place: Place) -> Plan:
-    """Plans to take out what guard put in, and to put back what it kept. The code is 1 if guard had put in nothing."""
+    """Plans to take out what guard put in, and to put back what it kept. The code is 1 if guard had put in nothing.
+
+    Raises :class:`GuardError` where a directory may not be read: guard's hooks may be in it.
+    """
     plan = Plan(look(place))
     world = plan.world
+    refuse_closed(world)
     noted = [directory for directory in world.noted if hookdir.belongs(place, directory)]
     directories = dict.fromkeys((*noted, hookdir.default(place), world.directory.path))
     if world.directory.owner in (hookdir.MACHINE, hookdir.OUTSIDE, hookdir.NOWHERE):

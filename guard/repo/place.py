@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from guard.model import UsageError
+from guard.model import GuardError, UsageError
 from guard.record import Record
 
 TYPE_CHECKING = False
@@ -46,7 +46,7 @@ class Place(Record):
 def discover() -> Place:
     """The repository around the standpoint (:mod:`guard.repo.standpoint`), as git finds it: GIT_DIR and the like count.
 
-    Raises :class:`UsageError` outside of a repository.
+    Raises :class:`UsageError` outside of a repository, and :class:`GuardError` where there is one that git cannot use.
     """
     from guard.repo import git, standpoint  # a coding agent's hook does not need them, and must be fast
 
@@ -59,7 +59,7 @@ def discover() -> Place:
     except git.GitError as error:
         if error.status != 128:
             raise
-        raise UsageError(_why_not(error), hint="cd into a repository, or make one: git init") from error
+        raise _why_not(error) from error
     expected = len(questions) - (status == 128)
     answers = said.split(b"\n")[:-1]
     if len(answers) != expected:  # a path with a newline in it
@@ -109,16 +109,43 @@ def common_dir_of(path: bytes) -> bytes | None:
     return None
 
 
-def _why_not(error: GitError) -> str:
+def _why_not(error: GitError) -> GuardError:
+    """What is wrong where git finds no repository that it can use, and what helps."""
     from guard.repo import standpoint
+    from guard.words import quoted, safe
 
     try:
-        here = os.fsdecode(standpoint.absolute(b""))
+        here = standpoint.absolute(b"")
     except FileNotFoundError:
-        return "the current directory is gone"
-    if "dubious ownership" in error.what:
-        return f"git does not trust the repository around {here}: {error.what}"
-    return f"no git repository around {here}"
+        return UsageError("the current directory is gone", hint=_ELSEWHERE)
+    said = error.what
+    if _TRUST in said:  # git gives the path as a shell takes it, as the last word of what it says
+        why = f"git does not trust the repository around {safe(here)}: another account owns it"
+        return UsageError(why, hint=f"git config --global --add {_TRUST}{said.rpartition(_TRUST)[2].strip()}")
+    if "not a git repository" in said:
+        closed = _closed_repository(here)
+        if not closed:
+            return UsageError(f"no git repository around {safe(here)}", hint=_ELSEWHERE)
+        return GuardError(f"this account may not read {safe(closed)}", hint=f"ls -ld {quoted(closed)}")
+    fatal = [line.removeprefix("fatal: ") for line in said.splitlines() if "fatal: " in line]
+    words = fatal[-1].rpartition("fatal: ")[2] if fatal else said
+    return GuardError(f"git cannot use the repository around {safe(here)}: {words}", hint="git status")
+
+
+_TRUST = "safe.directory "
+_ELSEWHERE = "cd into a repository, or make one: git init"
+
+
+def _closed_repository(here: bytes) -> bytes:
+    """A ``.git`` here or above that this account may not enter or read: git passes over it. b"" if there is none."""
+    directory = here
+    while True:
+        path = os.path.join(directory, b".git")
+        if os.path.lexists(path) and not os.access(path, os.R_OK | (os.X_OK if os.path.isdir(path) else 0)):
+            return path
+        if directory == os.path.dirname(directory):
+            return b""
+        directory = os.path.dirname(directory)
 
 
 def _first_line(path: bytes) -> bytes:

@@ -10,6 +10,7 @@ import stat
 
 from guard.lock import Locked
 from guard.model import GuardError
+from guard.repo import standpoint
 from guard.stores import sqlite_versions
 from guard.stores.interface import Damaged
 from guard.stores.sqlite_file import connect, explained, sqlite3
@@ -77,8 +78,14 @@ def make_store(address: str, *, patience_s: float) -> None:
     except OSError as error:
         raise GuardError(
             f"the store {address} cannot be made: {error.strerror or error}",
-            hint="name a place you can write: git config --global guard.db /path/to/guard.db",
+            hint=f"name a place you can write: git config {_scope()}guard.db /path/to/guard.db",
         ) from error
+
+
+def _scope() -> str:
+    """The option with which git can write a setting: the account's configuration stands in its home."""
+    home = standpoint.environment().get(b"HOME", b"")
+    return "--global " if home and os.access(home, os.W_OK | os.X_OK) else ""
 
 
 def _make_tables(path: str, patience_s: float) -> None:
