@@ -122,7 +122,7 @@ def _why_not(error: GitError) -> GuardError:
     if _TRUST in said:  # git gives the path as a shell takes it, as the last word of what it says
         why = f"git does not trust the repository around {safe(here)}: another account owns it"
         return UsageError(why, hint=f"git config --global --add {_TRUST}{said.rpartition(_TRUST)[2].strip()}")
-    if "not a git repository" in said:
+    if "not a git repository (" in said:  # else a file or a variable names a place where there is none
         closed = _closed_repository(here)
         if not closed:
             return UsageError(f"no git repository around {safe(here)}", hint=_ELSEWHERE)
