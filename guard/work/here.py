@@ -50,7 +50,7 @@ class Here:
 
     @cached_property
     def place(self) -> Place:
-        """The repository around ``cwd``. Raises :class:`guard.model.UsageError` outside of one."""
+        """The repository around ``cwd``. Raises :class:`guard.model.GuardError` where git can use none."""
         with self.asking():
             return discover()
 
@@ -59,10 +59,10 @@ class Here:
         return asking_from(self.environment, self.cwd or None)
 
     def anywhere(self) -> Here:
-        """The same, or outside of a repository a view that knows the account's settings and store, and no project."""
+        """The same, or where git can use no repository a view that knows the account's settings and store, and no project."""
         try:
             assert self.place
-        except UsageError:
+        except GuardError:
             outside = Here(self.environment, self.cwd)
             outside.__dict__["place"] = Place(self.cwd, self.cwd, None)  # where the cached property keeps it
             return outside
