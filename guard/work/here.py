@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from functools import cached_property
 
-from guard.model import GuardError, UsageError
+from guard.model import GuardError
 from guard.repo import settings as settings_
 from guard.repo.git import Configured, config
 from guard.repo.index import Index
@@ -59,7 +59,7 @@ class Here:
         return asking_from(self.environment, self.cwd or None)
 
     def anywhere(self) -> Here:
-        """The same, or where git can use no repository a view that knows the account's settings and store, and no project."""
+        """The same, or where git can use no repository a view of the account's settings and store."""
         try:
             assert self.place
         except GuardError:
