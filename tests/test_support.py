@@ -18,7 +18,7 @@ from tests.support.templates import Template
 COMMANDS: dict[str, tuple[tuple[str, ...], bytes, int]] = {
     "a page": (("--help",), b"", 0),
     "a plain command": (("whoami",), b"", 0),
-    "JSON": (("status", "--json"), b"", 0),
+    "JSON": (("whoami", "--json"), b"", 0),
     "a free path": (("check", "src/b.py"), b"", 0),
     "a reserved path": (("check", "a.txt"), b"", 1),
     "what is on stdin": (("check", "--stdin"), b"src/b.py\na.txt\n", 1),
@@ -52,7 +52,7 @@ def test_a_forked_command_says_what_one_says_that_is_started(
     repository: Repository, with_package: None, name: str
 ) -> None:
     words, stdin, code = COMMANDS[name]
-    repository.guard("reserve", "a.txt", who="alice")
+    repository.guard("reserve", "a.txt", "--ttl", "36h", who="alice")  # what is left of it is said in hours
     expected = started(repository, *words, stdin=stdin, GUARD_AGENT="bob")
     assert expected.code == code, expected.text
     assert forked(repository, *words, stdin=stdin, GUARD_AGENT="bob") in (expected, None)

@@ -15,6 +15,7 @@ import os
 import selectors
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).parents[2]
 _STARTS = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC_", "GCONV_", "OPENSSL_")
 """What a Python reads when it starts: variables whose names begin so."""
-_MOST = 100_000
-"""Bytes of a request: half of what a socket takes at once by default (net.core.wmem_default, socket(7))."""
+_NUMBER = struct.Struct("!q")
+"""How each number is sent: a length, the number of a process, and how it ended."""
 
 
 class Forks:
@@ -56,8 +57,7 @@ class Forks:
             if not self._can_run(env, cwd):
                 return None
             os.umask(mask := os.umask(0))
-            message = json.dumps({**request, "umask": mask}).encode()
-            return self._run(message, stdin, timeout) if len(message) < _MOST else None
+            return self._run(json.dumps({**request, "umask": mask}).encode(), stdin, timeout)
         finally:
             self._lock.release()
 
@@ -68,7 +68,7 @@ class Forks:
         return _starting(env) == self._started and os.path.isdir(cwd)
 
     def _start(self, env: dict[str, str]) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self._started = {**_starting(env), "PYTHONPATH": str(PACKAGE), "LC_ALL": "C.UTF-8"}
         with theirs:
             self._process = subprocess.Popen(
@@ -94,19 +94,20 @@ class Forks:
         theirs = [pipes[0][0], pipes[1][1], pipes[2][1]]
         ours = [pipes[0][1], pipes[1][0], pipes[2][0]]
         try:
-            socket.send_fds(self._socket, [request], theirs)
+            socket.send_fds(self._socket, [_NUMBER.pack(len(request))], theirs)
+            self._socket.sendall(request)
         finally:
             for number in theirs:
                 os.close(number)
-        pid = int(self._socket.recv(100))
+        (pid,) = _NUMBER.unpack(_received(self._socket, _NUMBER.size))
         try:
             out, err = _exchanged(ours, stdin, timeout)
         except TimeoutError:
             os.kill(pid, signal.SIGKILL)
             raise subprocess.TimeoutExpired("guard", timeout) from None
         finally:
-            code = os.waitstatus_to_exitcode(int(self._socket.recv(100)))
-        return code, out, err
+            (status,) = _NUMBER.unpack(_received(self._socket, _NUMBER.size))
+        return os.waitstatus_to_exitcode(status), out, err
 
 
 def _starting(env: dict[str, str]) -> dict[str, str]:
@@ -151,15 +152,28 @@ def _exchanged(pipes: list[int], stdin: bytes, timeout: float) -> tuple[bytes, b
     return b"".join(got[pipes[1]]), b"".join(got[pipes[2]])
 
 
+def _received(connection: socket.socket, size: int) -> bytes:
+    """So many bytes. Raises :class:`EOFError` when the other side ends before."""
+    parts: list[bytes] = []
+    while size:
+        part = connection.recv(size)
+        if not part:
+            raise EOFError("the other side of the socket has ended")
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
 FORKS = Forks()
 
 
 def _serve(connection: socket.socket) -> dict[str, object] | None:
     """Forks for each request; returns the request in the child, and None at the end in the parent."""
     while True:
-        request, streams, _, _ = socket.recv_fds(connection, _MOST, 3)
-        if not request:
+        size, streams, _, _ = socket.recv_fds(connection, _NUMBER.size, 3)
+        if not size:
             return None
+        request = _received(connection, *_NUMBER.unpack(size))
         child = os.fork()
         if not child:
             for number, stream in enumerate(streams):
@@ -170,8 +184,8 @@ def _serve(connection: socket.socket) -> dict[str, object] | None:
             connection.close()
             asked: dict[str, object] = json.loads(request)
             return asked
-        connection.send(b"%d" % child)
-        connection.send(b"%d" % os.waitpid(child, 0)[1])
+        connection.sendall(_NUMBER.pack(child))
+        connection.sendall(_NUMBER.pack(os.waitpid(child, 0)[1]))
 
 
 def _main() -> None:
