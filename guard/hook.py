@@ -21,9 +21,16 @@ from guard.stores.choose import is_unused, open_configured
 from guard.stores.interface import Actor, Store, Unreachable
 from guard.stores.kinds import is_leased, kind_of
 from guard.system import open_closed_files
+<<<<<<< HEAD
 from guard.union import publish as union
 from guard.union.published import BY_PYTHON, was_made_here
 from guard.words import notice, print_error, safe, to_stderr, unjudged_text, unknown_text
+=======
+from guard.union import contents, published
+from guard.union.publish import publish
+from guard.union.published import BY_PYTHON, Identity, Published, was_made_here
+from guard.words import notice, safe, said, to_stderr, unjudged
+>>>>>>> af60e15 (A union of many patterns is amended with what has changed; Tab is answered from an index, without click)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +39,7 @@ if TYPE_CHECKING:
     from guard.model import Change, Reservation, Verdict
     from guard.repo.git import Configured
     from guard.stores.freshness import Stamp
-    from guard.stores.interface import Kind
+    from guard.stores.interface import Kind, Source
     from guard.union.published import Current
 
 DAY_S = 86_400
@@ -151,38 +158,48 @@ def _refreshed(event: str, look_at_line: Callable[[str], Line] | None) -> int:
 class Standing(Record):
     """What a union is made for, the stamps of the settings that say so, and the address of the store."""
 
-    identity: union.Identity
+    identity: Identity
     stamps: list[Stamp]
     where: Setting
 
 
+<<<<<<< HEAD
 def refresh(event: str, look_at_line: Callable[[], Line] | None = None) -> union.Published:
     """Brings the published union up to date and returns what is published. Raises :class:`GuardError`.
+=======
+def refresh(event: str, look_at_line: Callable[[], Line] | None = None) -> Published:
+    """Brings the published union up to date and says what it is. Raises :class:`GuardError`.
+>>>>>>> af60e15 (A union of many patterns is amended with what has changed; Tab is answered from an index, without click)
 
     ``look_at_line`` is given when a line in somebody else's hook has called guard. When that line stands in a wrong
     place, nothing is published, and Python judges.
     """
     place = in_hook()
     environment = standpoint.environment()
-    key = union.key_of(environment)
-    slot = os.path.join(place.unions_dir, union.slot_of(environment))
-    current = union.load(slot)
-    stamps = None if current is None else union.settings_hold(slot, current, key)
+    key = published.key_of(environment)
+    slot = os.path.join(place.unions_dir, published.slot_of(environment))
+    current = published.load(slot)
+    stamps = None if current is None else published.settings_hold(slot, current, key)
     if look_at_line and current is not None and not current.identity.placed:
         stamps = None
     if current is not None and stamps is not None:
+<<<<<<< HEAD
         if current.lease is not None and event != "pre-push" and union.is_fresh(slot, current, key):
             return current.published  # the lease still holds; sh has no clock on this system to find that out
+=======
+        if current.lease is not None and event != "pre-push" and published.is_fresh(slot, current, key):
+            return current.published  # sh has no clock here that could tell
+>>>>>>> af60e15 (A union of many patterns is amended with what has changed; Tab is answered from an index, without click)
         standing = _as_published(current, stamps, place)
     else:
         why = "there is no union that can be read" if current is None else "settings or their files have changed"
         _trace(lambda: f"{why} in {os.fsdecode(slot)}: the settings are read anew")
         read_anew = _read_anew(place, environment, look_at_line() if look_at_line else None)
         if read_anew is None:
-            return union.Published(BY_PYTHON, b"-")
+            return Published(BY_PYTHON, b"-")
         standing = read_anew
     if standing.identity.off:
-        return union.publish(slot, key=key, identity=standing.identity, source=None, settings=standing.stamps)
+        return publish(slot, key=key, identity=standing.identity, source=None, settings=standing.stamps)
     store = open_configured(standing.where, environment, place, patience_s=_patience_s()).store
     if store.kind.leased:
         return ask_server(store, slot, key=key, standing=standing, known=still_proven(current, key, standing))
@@ -209,7 +226,7 @@ def _read_anew(place: Place, environment: Mapping[bytes, bytes], line: Line | No
     doubtful = diversions(settings, environment, entries, place) or (line and line.wrong)
     if settings.only or (doubtful and settings.mode.value != "off"):
         return None
-    identity = union.Identity(
+    identity = Identity(
         holder=settings.holder.value.encode(),
         project=settings.project.value.encode(),
         store=os.fsencode(settings.store.value),
@@ -228,20 +245,32 @@ def still_proven(current: Current | None, key: bytes | None, standing: Standing)
     return current if list(current.files[current.store_files :]) == list(standing.stamps) else None
 
 
+<<<<<<< HEAD
 def _read_store(store: Store, slot: bytes, *, key: bytes | None, standing: Standing, place: Place) -> union.Published:
     """Publishes what a store in a file holds now. Before that, tells the holder what has ended."""
+=======
+def _read_store(store: Store, slot: bytes, *, key: bytes | None, standing: Standing, place: Place) -> Published:
+    """Publishes what a store that is a file holds now, after it has told the holder what has ended."""
+>>>>>>> af60e15 (A union of many patterns is amended with what has changed; Tab is answered from an index, without click)
     project, holder = standing.identity.project.decode(), standing.identity.holder.decode()
     tell(store, project, holder)
     say_what_counts(store, project, place)
     if key is not None:
         register(store, slot, project)
-    source = store.union_source(project, holder)
+    before = published.load(slot)
+    source, wanted = contents.ask(store, slot, before, standing.identity)
     if source.mine_until is not None and source.mine_until <= store.now():
         store.active(project)  # records that a reservation of this holder has run out
         tell(store, project, holder)
-        source = store.union_source(project, holder)
-    _trace(lambda: f"{store.address}: {len(source.patterns)} patterns of others than {holder!a} in {project!a}")
-    return union.publish(slot, key=key, identity=standing.identity, source=source, settings=standing.stamps)
+        source, wanted = contents.ask(store, slot, before, standing.identity)
+    _trace(lambda: f"{store.address}: {_counted(source)} of others than {holder!a} in {project!a}")
+    return publish(slot, key=key, identity=standing.identity, source=source, settings=standing.stamps, contents=wanted)
+
+
+def _counted(source: Source) -> str:
+    """How much a store has told, for the trace."""
+    changes = source.changes
+    return f"{len(source.patterns)} patterns" if changes is None else f"{len(changes)} patterns looked at again"
 
 
 def ask_server(
@@ -251,8 +280,13 @@ def ask_server(
     key: bytes | None,
     standing: Standing,
     known: Current | None,
+<<<<<<< HEAD
 ) -> union.Published:
     """Asks a server for the reservations and publishes them.
+=======
+) -> Published:
+    """Asks for the reservations, if they are not those of the union that is ``known``: then it gets a new deadline.
+>>>>>>> af60e15 (A union of many patterns is amended with what has changed; Tab is answered from an index, without click)
 
     ``known`` is the union that is published already, None if there is none that may be prolonged. When the server says
     that nothing has changed since, ``known`` only gets a new deadline. The clock is read before the server is asked.
@@ -268,7 +302,9 @@ def ask_server(
     run_out = source.mine_until is not None and source.mine_until <= store.now()
     if source.unchanged and not run_out and known is not None and asked_ns is not None:
         _trace(lambda: f"{store.address}: nothing has changed")
-        return union.prolong(slot, known, asked_ns)
+        from guard.union.leased import prolong
+
+        return prolong(slot, known, asked_ns)
     if run_out:
         store.active(project)  # records that a reservation of this holder has run out
     tell(store, project, holder)
@@ -276,7 +312,7 @@ def ask_server(
         asked_ns = system.boot_clock_ns()
         source = store.union_source(project, holder)
     _trace(lambda: f"{store.address}: {len(source.patterns)} patterns of others than {holder!a} in {project!a}")
-    return union.publish(slot, key=key, identity=identity, source=source, settings=standing.stamps, asked_ns=asked_ns)
+    return publish(slot, key=key, identity=identity, source=source, settings=standing.stamps, asked_ns=asked_ns)
 
 
 def judge_or_raise(event: str, arguments: Sequence[str], *, marked: bool = False, asked: bool = False) -> int:
@@ -337,7 +373,11 @@ def _verdict_by(
     tell(store, project, holder)
     _say_dropped(store, settings, place, event=event)
     if answer.clear:
+<<<<<<< HEAD
         union.renew(store)  # what matched has ended: with a new union, the next hook need not ask
+=======
+        _renew(store)  # what matched had ended: so that the next hook need not ask
+>>>>>>> af60e15 (A union of many patterns is amended with what has changed; Tab is answered from an index, without click)
         return EXIT_DONE
     return conclude(store, settings, answer, changes, place=place, event=event)
 
@@ -618,6 +658,7 @@ def register(store: Store, slot: bytes, project: str) -> None:
 
 
 def write_log(store: Store, actor: Actor, event: str, rows: list[Reservation], what: str, status: int) -> int:
+<<<<<<< HEAD
     """Logs what happened and returns ``status``. A log that cannot be written changes no verdict."""
     try_to_record(lambda: store.record(actor, event, rows, reason=what))
     union.renew(store)
@@ -626,6 +667,22 @@ def write_log(store: Store, actor: Actor, event: str, rows: list[Reservation], w
 
 def try_to_record(write: Callable[[], None]) -> None:
     """Writes to the log; prints when that fails."""
+=======
+    """Logs what happened, after it was said; a log that cannot be written changes no verdict."""
+    quietly(lambda: store.record(actor, event, rows, reason=what))
+    _renew(store)
+    return status
+
+
+def _renew(store: Store) -> None:
+    """Brings the unions of this store up to date."""
+    from guard.union.renewal import renew  # a refresh goes without it
+
+    renew(store)
+
+
+def quietly(write: Callable[[], None]) -> None:
+>>>>>>> af60e15 (A union of many patterns is amended with what has changed; Tab is answered from an index, without click)
     try:
         write()
     except GuardError as error:

@@ -20,9 +20,17 @@ from guard.stores.choose import open_configured
 from guard.stores.interface import Actor, Store
 from guard.stores.kinds import is_leased
 from guard.system import open_closed_files
+<<<<<<< HEAD
 from guard.union import publish as union
 from guard.union.published import receiving_slot_of
 from guard.words import begin_lines_with, print_error, quoted, to_stderr, unjudged_text, unknown_text
+=======
+from guard.union import contents
+from guard.union.publish import publish
+from guard.union.published import Identity, Published, key_of, load, receiving_slot_of, settings_hold
+from guard.union.renewal import renew
+from guard.words import begin_lines_with, quoted, safe, said, to_stderr
+>>>>>>> af60e15 (A union of many patterns is amended with what has changed; Tab is answered from an index, without click)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -149,17 +157,22 @@ def _print_refreshed() -> int:
     return EXIT_DONE
 
 
+<<<<<<< HEAD
 def refresh() -> union.Published:
     """Brings the published union of everybody's reservations up to date, and returns what is published."""
+=======
+def refresh() -> Published:
+    """Brings up to date what is published of everybody's reservations, and says what it is."""
+>>>>>>> af60e15 (A union of many patterns is amended with what has changed; Tab is answered from an index, without click)
     place, environment = in_hook(), standpoint.environment()
-    key = union.key_of(environment)
+    key = key_of(environment)
     slot = os.path.join(place.unions_dir, receiving_slot_of(environment))
-    current = union.load(slot)
-    stamps = None if current is None else union.settings_hold(slot, current, key)
+    current = load(slot)
+    stamps = None if current is None else settings_hold(slot, current, key)
     if current is None or stamps is None or current.identity.holder:
         settings, stamps, _ = _settings(place)
         where = settings.store
-        identity = union.Identity(
+        identity = Identity(
             holder=NOBODY.encode(),
             project=settings.project.value.encode(),
             store=os.fsencode(settings.store.value),
@@ -173,15 +186,15 @@ def refresh() -> union.Published:
             where = _settings(place)[0].store  # only the settings say the password
     standing = hook.Standing(identity, stamps, where)
     if identity.off:
-        return union.publish(slot, key=key, identity=identity, source=None, settings=stamps)
+        return publish(slot, key=key, identity=identity, source=None, settings=stamps)
     store, project = _open(where, place), identity.project.decode()
     if store.kind.leased:
         return hook.ask_server(store, slot, key=key, standing=standing, known=hook.still_proven(current, key, standing))
     hook.say_what_counts(store, project, place)
     if key is not None:
         hook.register(store, slot, project)
-    source = store.union_source(project, NOBODY)
-    return union.publish(slot, key=key, identity=identity, source=source, settings=stamps)
+    source, wanted = contents.ask(store, slot, current, identity)
+    return publish(slot, key=key, identity=identity, source=source, settings=stamps, contents=wanted)
 
 
 def judge(*, marked: bool = False) -> int:
@@ -207,7 +220,7 @@ def judge(*, marked: bool = False) -> int:
     if deleted:
         hook.try_to_record(lambda: _record_deleted(store, settings, who, place, deleted))
     if not found:
-        union.renew(store)
+        renew(store)
         return EXIT_DONE
     return _conclude(store, settings, found, who, place)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from guard.commands.cli import COMMANDS
+from guard.commands.names import COMMANDS
 from guard.stores.interface import Actor, Chosen
 from guard.stores.sqlite import SqliteStore
 from tests.support.databases import connected

@@ -18,7 +18,8 @@ import pytest
 from guard.stores import freshness
 from guard.stores.interface import Actor, Terms, Wanted
 from guard.stores.sqlite import SqliteStore
-from guard.union.publish import ONE_FILE_MAX, renew
+from guard.union.contents import ONE_FILE_MAX
+from guard.union.renewal import renew
 from tests.support import strace
 from tests.support.databases import connected
 from tests.support.event_cases import blamed, play, settle
@@ -346,10 +347,13 @@ REFRESH_OURS = {
         "guard.patterns",
         "guard.patterns.grammar",
         "guard.union",
+        "guard.union.contents",
+        "guard.union.publication",
         "guard.union.publish",
         "guard.union.published",
         "guard.union.patterns",
         "guard.union.script",
+        "guard.union.slot",
     ),
     *(
         "guard.repo",
@@ -372,7 +376,7 @@ REFRESH_OURS = {
 }
 VERDICT_OURS = {
     *REFRESH_OURS,
-    *("guard.repo.changes", "guard.repo.published", "guard.repo.situation"),
+    *("guard.repo.changes", "guard.repo.published", "guard.repo.situation", "guard.union.renewal"),
     *("guard.judge", "guard.patterns.match", "guard.refusal"),
 }
 REFRESH_STANDARD = {

@@ -9,7 +9,7 @@ import pytest
 
 from guard.stores.interface import Actor, Terms, Wanted
 from guard.stores.sqlite import SqliteStore
-from guard.union.publish import renew
+from guard.union.renewal import renew
 from tests.support.databases import connected
 from tests.support.event_cases import assert_as_expected, blamed, no_python, play
 from tests.support.repositories import age

@@ -9,9 +9,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from guard.commands.cli import COMMANDS
 from guard.commands.helping import page_text, pages
 from guard.commands.manual import FILE, manual
+from guard.commands.names import COMMANDS
 from tests.support.repositories import PACKAGE, Repository, run
 
 README = Path(PACKAGE) / "README.md"

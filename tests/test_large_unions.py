@@ -11,10 +11,10 @@ import pytest
 from guard.patterns.grammar import prefix
 from guard.repo.place import Place
 from guard.stores.interface import Source
-from guard.union import fast, publish
+from guard.union import fast, publish, published
+from guard.union.contents import ONE_FILE_MAX
 from guard.union.patterns import Matcher, from_bytes, table_of, to_bytes
-from guard.union.publish import Identity
-from guard.union.published import key_of
+from guard.union.published import Identity, key_of
 from tests.support.git_check_ignore import Git, Maker
 
 ENVIRONMENT = {b"GUARD_AGENT": b"bob", b"USER": b""}
@@ -29,7 +29,7 @@ class Slot:
         self.place = Place(git_dir=os.fsencode(git_dir), common_dir=os.fsencode(git_dir), top=os.fsencode(place))
         self.slot = os.path.join(self.place.unions_dir, b"bob@")
 
-    def publish(self, patterns: set[bytes], *, fold: bool = False) -> publish.Published:
+    def publish(self, patterns: set[bytes], *, fold: bool = False) -> published.Published:
         identity = Identity(b"bob", b"project", b"/store.db", fold, False)
         source = Source(tuple(sorted(patterns)), 1, ())
         key = key_of(ENVIRONMENT)
@@ -39,7 +39,7 @@ class Slot:
         return fast.verdict(self.place, ENVIRONMENT, paths)
 
     def file(self, name: bytes) -> Path:
-        current = publish.load(self.slot)
+        current = published.load(self.slot)
         assert current is not None
         return Path(os.fsdecode(os.path.join(self.slot, current.published.name, name)))
 
@@ -60,7 +60,7 @@ def test_python_matches_as_git_does(tmp_path: Path, seed: int, fold: bool) -> No
     assert by_python == by_git
 
 
-@pytest.mark.parametrize("count", [1, publish.ONE_FILE_MAX, publish.ONE_FILE_MAX + 1])
+@pytest.mark.parametrize("count", [1, ONE_FILE_MAX, ONE_FILE_MAX + 1])
 def test_the_verdict_in_python(tmp_path: Path, count: int) -> None:
     slot = Slot(tmp_path)
     slot.publish({b"/held/file%d" % number for number in range(count)})
@@ -81,7 +81,7 @@ def test_a_table_of_patterns_that_is_cut_short_or_damaged_is_noticed() -> None:
             from_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
 
 
-@pytest.mark.parametrize("count", [3, publish.ONE_FILE_MAX + 1])
+@pytest.mark.parametrize("count", [3, ONE_FILE_MAX + 1])
 @pytest.mark.parametrize("name", [b"patterns", b"whole", b"slot"])
 def test_what_is_missing_or_damaged_proves_nothing(tmp_path: Path, name: bytes, count: int) -> None:
     slot = Slot(tmp_path)
@@ -99,7 +99,7 @@ def test_what_is_missing_or_damaged_proves_nothing(tmp_path: Path, name: bytes, 
 def test_a_publication_is_never_written_again(tmp_path: Path) -> None:
     """Whoever reads one while another is made reads the old one to its end, or finds it withdrawn."""
     slot = Slot(tmp_path)
-    held = {b"/held/file%d" % number for number in range(publish.ONE_FILE_MAX + 1)}
+    held = {b"/held/file%d" % number for number in range(ONE_FILE_MAX + 1)}
     slot.publish(held)
     with open(slot.file(b"patterns"), "rb") as reader:
         before = reader.read()

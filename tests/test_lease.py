@@ -12,6 +12,7 @@ from guard import system
 from guard.model import Reservation
 from guard.stores.interface import Source
 from guard.union import known, publish, published
+from guard.union import leased as leasing
 from guard.union.lease import Lease
 from guard.union.published import BY_PYTHON, Current
 from tests.support.repositories import Repository
@@ -146,7 +147,7 @@ def test_what_was_asked_later_stands(leased: Leased) -> None:
 def test_an_answer_from_before_a_writer_ended_the_lease_is_not_published(leased: Leased) -> None:
     asked_ns = now_ns()
     leased.publish(asked_ns=asked_ns)
-    publish._end_lease(leased.slot, now_ns())
+    leasing.end(leased.slot, now_ns())
     assert published.load(leased.slot) is None
     assert leased.publish(asked_ns=asked_ns) == BY_PYTHON
     assert published.load(leased.slot) is None
@@ -157,7 +158,7 @@ def test_an_answer_from_before_a_writer_ended_the_lease_is_not_published(leased:
 def test_unchanged_gives_a_new_deadline_and_nothing_else(leased: Leased) -> None:
     leased.publish(b"/held", asked_ns=now_ns() - 3600 * S)
     before, asked_ns = leased.current, now_ns()
-    assert publish.prolong(leased.slot, before, asked_ns) == before.published
+    assert leasing.prolong(leased.slot, before, asked_ns) == before.published
     assert (Path(os.fsdecode(leased.slot)) / os.fsdecode(before.published.name) / "whole").exists()
     assert leased.current == before._replace(lease=Lease(before.boot, asked_ns, LENGTH_MS))
     assert leased.is_fresh()
@@ -165,14 +166,14 @@ def test_unchanged_gives_a_new_deadline_and_nothing_else(leased: Leased) -> None
 
 def test_an_answer_that_comes_after_its_deadline_is_asked_for_again(leased: Leased) -> None:
     assert leased.publish(b"/held", asked_ns=now_ns() - 3600 * S) == BY_PYTHON
-    assert publish.prolong(leased.slot, leased.current, now_ns() - 3600 * S).state == BY_PYTHON
+    assert leasing.prolong(leased.slot, leased.current, now_ns() - 3600 * S).state == BY_PYTHON
     assert leased.publish(b"/held", asked_ns=now_ns()) != BY_PYTHON
 
 
 def test_the_deadline_never_moves_back(leased: Leased) -> None:
     leased.publish(asked_ns=now_ns())
     before = leased.current
-    publish.prolong(leased.slot, before, now_ns() - 60 * S)
+    leasing.prolong(leased.slot, before, now_ns() - 60 * S)
     assert leased.current == before
 
 
@@ -181,7 +182,7 @@ def test_what_was_published_meanwhile_is_not_given_a_deadline(leased: Leased) ->
     before = leased.current
     leased.publish(b"/new", asked_ns=now_ns() - 3600 * S, state=b"2")
     newer = leased.current
-    assert publish.prolong(leased.slot, before, now_ns()).state == BY_PYTHON
+    assert leasing.prolong(leased.slot, before, now_ns()).state == BY_PYTHON
     assert leased.current == newer
 
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 
-from guard.commands.cli import COMMANDS, commands
+from guard.commands.cli import commands
 from guard.commands.helping import page_text, pages
+from guard.commands.names import COMMANDS
 from tests.support.messages import explained
 from tests.support.repositories import GUARD, PACKAGE, Repository, run
 

@@ -116,7 +116,22 @@ def make_version_1(path: Path) -> None:
         connection.execute(row, ("mallory", "/docs/*.md", b"elsewhere", START, START + HOUR))
 
 
-MAKERS: dict[int, Callable[[Path], None]] = {1: make_version_1}
+def make_version_2(path: Path) -> None:
+    """A store as version 2 made it, with a row of its own and one of another program's."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.executescript((Path(__file__).parent / "support/schema_2.sql").read_text())
+        connection.execute("INSERT INTO version (written_by) VALUES (2)")
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute("PRAGMA user_version = 1")
+        row = (
+            "INSERT INTO reservation (project, holder, pattern, typed, prefix, prefix_checked, created_at, expires_at)"
+            " VALUES ('project', ?, ?, '', ?, ?, ?, ?)"
+        )
+        connection.execute(row, ("alice", "/src/auth", b"src/auth", 1, START, START + HOUR))
+        connection.execute(row, ("mallory", "/docs/*.md", b"elsewhere", 0, START, START + HOUR))
+
+
+MAKERS: dict[int, Callable[[Path], None]] = {1: make_version_1, 2: make_version_2}
 """What makes a file of each earlier version."""
 
 

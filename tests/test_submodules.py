@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from guard.union.publish import _lines_of
+from guard.union.contents import lines_of
 from tests.support.event_cases import blamed, no_python, settle
 from tests.support.repositories import Repository
 
@@ -93,4 +93,4 @@ def test_what_is_beside_stays_quick(repository: Repository) -> None:
     ],
 )
 def test_the_lines_of_a_pattern(pattern: bytes, lines: tuple[bytes, ...]) -> None:
-    assert _lines_of(pattern) == lines
+    assert lines_of(pattern) == lines

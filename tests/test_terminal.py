@@ -15,7 +15,8 @@ from pathlib import Path
 import click
 import pytest
 
-from guard.commands.cli import COMMANDS, commands
+from guard.commands.cli import commands
+from guard.commands.names import COMMANDS
 from tests.support.repositories import GUARD, PACKAGE, Repository
 
 PATIENCE_S = 60.0

@@ -100,9 +100,9 @@ def reserve_edited(world: World, paths: Sequence[bytes], rows: Sequence[Reservat
             noted.append(notes.Edited(now, row.id, world.place.git_dir, path))
     notes.add(note, noted)
     if renewed or wanted:
-        from guard.union import publish
+        from guard.union.renewal import renew
 
-        publish.renew(world.store)
+        renew(world.store)
     return []
 
 
@@ -184,12 +184,12 @@ def _take_over(world: World, rows: Sequence[Reservation]) -> str:
 
 def _record(world: World, event: str, rows: Sequence[Reservation], what: str) -> None:
     """Logs what happened. A log that cannot be written changes no verdict."""
-    from guard.union import publish
+    from guard.union.renewal import renew
 
     if not world.store.kind.writable:
         return
     try:
         world.store.record(world.actor, event, rows, reason=what)
-        publish.renew(world.store)
+        renew(world.store)
     except GuardError as error:
         os.write(2, f"guard: not recorded: {error.what}\n".encode("utf-8", "backslashreplace"))

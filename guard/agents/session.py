@@ -89,6 +89,6 @@ def _world(git_dir: bytes, environment: Mapping[bytes, bytes]) -> World | None:
 
 
 def _tell_others(world: World) -> None:
-    from guard.union import publish
+    from guard.union.renewal import renew
 
-    publish.renew(world.store)
+    renew(world.store)

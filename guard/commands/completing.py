@@ -6,28 +6,31 @@ numbers and patterns of reservations, and holders.
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from guard.commands.cursor import ARGUMENTS, FILE_ARGUMENTS, FILES, VALUES, of_store, print_words
 from guard.commands.shared import example
-from guard.model import EXIT_DONE, GuardError
+from guard.model import EXIT_DONE
 from guard.work.here import Here
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from guard.model import Reservation
 
 SCRIPTS = {
     "bash": r"""_guard_words() {
-    local IFS=$'\n' cur=${COMP_WORDS[COMP_CWORD]} found
+    local IFS=$'\n' cur=${COMP_WORDS[COMP_CWORD]} found word
     found=$(guard complete-words -- "${@:1}" 2>/dev/null) || found=files
-    COMPREPLY=($(compgen -W "${found//files/}" -- "$cur"))
-    case $found in
-    *files*) compopt -o filenames 2>/dev/null; COMPREPLY+=($(compgen -f -- "$cur")) ;;
-    esac
+    COMPREPLY=()
+    while read -r word; do
+        case $word in
+        '') ;;
+        files) compopt -o filenames 2>/dev/null; COMPREPLY+=($(compgen -f -- "$cur")) ;;
+        *) COMPREPLY+=("$word") ;;
+        esac
+    done <<<"$found"
 }
 _guard() { _guard_words "${COMP_WORDS[@]:1:COMP_CWORD}"; }
 _git_guard() {
@@ -69,10 +72,7 @@ complete -c git -n '__fish_seen_subcommand_from guard' -f -a '(__guard_words)'
 }
 """For each shell, functions that ask ``guard complete-words`` with the words up to the cursor."""
 
-FILES = "files"
-"""A line by which the shell is asked to complete files as well."""
-
-_FILES_TOO = ("reserve", "check", "hold", "list", "log", "store")
+_FILES_TOO = (*FILE_ARGUMENTS, "log", "store")
 
 
 @click.command()
@@ -99,10 +99,7 @@ def complete_words(context: click.Context, words: tuple[str, ...]) -> int:
     *before, current = words or ("",)
     while before[:1] == ["-C"]:
         before = before[2:]
-    for word in dict.fromkeys(_candidates(context, group, before, current)):
-        if word == FILES or word.startswith(current):
-            sys.stdout.write(word + "\n")
-    return EXIT_DONE
+    return print_words(_candidates(context, group, before, current), current)
 
 
 def _candidates(context: click.Context, group: click.Group, before: list[str], current: str) -> Iterator[str]:
@@ -121,48 +118,30 @@ def _candidates(context: click.Context, group: click.Group, before: list[str], c
     options = [each for each in command.params if isinstance(each, click.Option)]
     waiting = [each for each in options if before[-1] in each.opts and not each.is_flag]
     if waiting:
-        yield from _values(context.obj, waiting[0].opts, names[0])
+        yield from _values(context.obj, waiting[0].opts, names[0], current)
     elif current.startswith("-"):
         yield from (name for each in options for name in each.opts if name.startswith("--"))
         yield "--help"
     else:
-        yield from _arguments(context.obj, command, names[0])
+        yield from _arguments(context.obj, command, names[0], current)
 
 
-def _values(here: Here, option: Sequence[str], command: str) -> Iterator[str]:
+def _values(here: Here, option: Sequence[str], command: str, current: str) -> Iterator[str]:
     """What can follow an option."""
-    if "--holder" in option:
-        yield from (row.holder for row in _rows(here) if command != "break" or row.holder != here.me)
-    elif "--id" in option:
-        yield from (str(row.id) for row in _rows(here) if row.holder == here.me)
+    asked = next((VALUES[command, name] for name in option if (command, name) in VALUES), None)
+    if asked:
+        yield from of_store(here, *asked, current)
     elif "--event" in option:
         yield from ("reserved", "renewed", "released", "expired", "broken", "refused", "warned", "bypassed")
     elif "--path" in option:
         yield FILES
 
 
-def _arguments(here: Here, command: click.Command, name: str) -> Iterator[str]:
+def _arguments(here: Here, command: click.Command, name: str, current: str) -> Iterator[str]:
     choices = [each.type for each in command.params if isinstance(each.type, click.Choice)]
     if choices:
         yield from map(str, choices[0].choices)
-    elif name in ("release", "renew"):
-        for row in _rows(here):
-            if row.holder == here.me:
-                yield _shown(row)
-    elif name == "break":
-        yield from (str(row.id) for row in _rows(here) if row.holder != here.me)
-    elif name == "take":
-        yield from (row.holder for row in _rows(here) if row.holder != here.me)
+    elif name in ARGUMENTS:
+        yield from of_store(here, *ARGUMENTS[name], current)
     if name in _FILES_TOO or command.name in ("backup", "restore", "move"):
         yield FILES
-
-
-def _shown(row: Reservation) -> str:
-    return row.pattern.decode("utf-8", "replace")
-
-
-def _rows(here: Here) -> Sequence[Reservation]:
-    try:
-        return here.store.active(here.project).reservations
-    except GuardError:
-        return ()  # a completion that cannot be made is none; the command itself says why

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from guard.commands.cli import COMMANDS, commands
+from guard.commands.cli import commands
 from guard.commands.helping import pages
+from guard.commands.names import COMMANDS
 from guard.repo.known_settings import TABLE
 
 if TYPE_CHECKING:

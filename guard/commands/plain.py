@@ -1,4 +1,4 @@
-"""The plain forms of ``guard list``, ``check`` and ``reserve``, which need no reader of options.
+"""The plain forms of ``guard list``, ``check`` and ``reserve``, and completion, which need no reader of options.
 
 click reads the command line everywhere else, and reads these words alike; its import takes longer than such an answer.
 """
@@ -21,6 +21,10 @@ def understood(words: Sequence[str], environment: Mapping[str, str]) -> Callable
 
     ``words`` are the words behind the program's name.
     """
+    if words[:2] == ["complete-words", "--"]:
+        from guard.commands import cursor
+
+        return cursor.understood(words[2:])
     if not words or words[0] not in NAMES or environment.get(COMPLETING):
         return None
     named = [word for word in words[1:] if word != "--json"]

@@ -176,7 +176,7 @@ def backup(here: Here, file: str, as_json: bool) -> int:
 def restore(here: Here, file: str, as_json: bool) -> int:
     """Put what a backup holds in the place of what the store holds. What was there is kept in a file beside it."""
     from guard.stores import copies
-    from guard.union import publish as union
+    from guard.union.renewal import renew
 
     here = here.anywhere()
     reply = Reply(here, as_json=as_json)
@@ -188,7 +188,7 @@ def restore(here: Here, file: str, as_json: bool) -> int:
         done = copies.restore_into(here.store, file, kept=kept, patience_s=patience_s)
     else:
         done = copies.restore(address, file, patience_s=patience_s)
-    union.renew(here.store)
+    renew(here.store)
     _say_lost(done.lost)
     reply.say(
         lambda: {

@@ -13,7 +13,7 @@ from guard.mcp import identity
 from guard.model import Change, UsageError
 from guard.repo import libgit2
 from guard.union import published
-from guard.union.publish import renew_slot
+from guard.union.renewal import renew_slot
 from guard.work.here import Here
 
 if TYPE_CHECKING:

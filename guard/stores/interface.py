@@ -11,11 +11,12 @@ from guard.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Protocol
 
     from guard.model import Overlap, Reservation
     from guard.repo.place import Place
+    from guard.stores.completions import Begun
     from guard.stores.freshness import Stamp
 else:
     Protocol = object
@@ -104,6 +105,11 @@ class Source(Record):
     not heard of the last changes; so a generation alone is no such name. ``rows`` are the reservations behind the
     patterns, for a hook that cannot reach the server and has to tell who holds a path. ``unchanged``: the state is
     the one that the asker knows, so patterns and rows are left out.
+
+    A store that is a file may say only what has changed since a state that the asker knows, ``since``. ``changes`` then
+    tells of every pattern that was reserved or ended meanwhile, and of those that the asker wants to know with it,
+    whether others hold it now; ``patterns`` are left out. None where ``patterns`` are all there are. Its ``state`` is
+    b"" where it cannot tell later what has changed.
     """
 
     patterns: tuple[bytes, ...]
@@ -115,6 +121,8 @@ class Source(Record):
     rows: tuple[Reservation, ...] = ()
     unchanged: bool = False
     now: int | None = None
+    since: bytes = b""
+    changes: tuple[tuple[bytes, bool], ...] | None = None
 
 
 class Description(Record):
@@ -294,6 +302,9 @@ class Store(Protocol):
     def log(self, project: str, *, limit: int) -> list[Entry]:
         """The newest entries, oldest first."""
 
+    def completions(self, begun: Begun) -> list[str]:
+        """The words that complete one that is typed (:mod:`guard.stores.completions`)."""
+
     def spelling(self, holder: str) -> str:
         """How this store spells a holder's name: as its rows do, where names are compared without case."""
 
@@ -309,10 +320,18 @@ class Store(Protocol):
     def version(self) -> object:
         """Something that differs after any change, cheap enough to be asked several times a second."""
 
-    def union_source(self, project: str, holder: str, *, known: bytes = b"") -> Source:
+    def union_source(
+        self,
+        project: str,
+        holder: str,
+        *,
+        known: bytes = b"",
+        along: Callable[[bytes], Iterable[bytes]] | None = None,
+    ) -> Source:
         """What could refuse this holder's changes, with the proof of its freshness.
 
         ``known`` is the state (:attr:`Source.state`) that the asker knows already. A server is asked with one question.
+        Whoever can do with :attr:`Source.changes` passes ``along``: which patterns to tell of beside one that changed.
         """
 
     def generation(self, project: str) -> int:

@@ -1,4 +1,4 @@
--- The guard store, as version 2 makes it. Times are Unix milliseconds (UTC).
+-- The guard store, as version 3 makes it. Times are Unix milliseconds (UTC).
 --
 -- Versions: PRAGMA user_version says since which version guard can read and write the file ("readable since"); the
 -- table `version` says which version has written it. A change that only adds something leaves user_version alone, so
@@ -46,7 +46,7 @@ CREATE TABLE reservation (
 
 CREATE INDEX reservation_by_prefix ON reservation (project, prefix) WHERE ended_at IS NULL;
 CREATE INDEX reservation_by_expiry ON reservation (project, expires_at) WHERE ended_at IS NULL;
-CREATE INDEX reservation_by_holder ON reservation (project, holder) WHERE ended_at IS NULL;
+CREATE INDEX reservation_of_holder ON reservation (project, holder, pattern) WHERE ended_at IS NULL;
 -- ended_at stands in the next two so that SQLite answers from the index alone.
 CREATE INDEX reservation_by_pattern ON reservation (project, pattern, holder, exclusive, ended_at)
     WHERE ended_at IS NULL;
@@ -81,6 +81,42 @@ END;
 CREATE TRIGGER prefix_changed AFTER UPDATE OF pattern, prefix ON reservation
 WHEN NEW.prefix IS NOT NULL AND NOT (OLD.prefix_checked = 0 AND NEW.prefix_checked = 1) BEGIN
     UPDATE reservation SET prefix = NULL, prefix_checked = 0 WHERE id = NEW.id;
+END;
+
+-- Which patterns were reserved or ended, in the order in which that happened: whoever knows what was reserved at some
+-- number learns from the later ones what to look at again. A renewal is none of them. Each change has a random name, so
+-- that no number of another history of this file (a backup was restored) is taken for one of this. The last 4096 stay.
+CREATE TABLE change (
+    number INTEGER PRIMARY KEY,
+    project TEXT NOT NULL,
+    pattern NOT NULL,
+    name BLOB NOT NULL
+);
+
+CREATE TRIGGER change_counted AFTER INSERT ON change BEGIN
+    DELETE FROM change WHERE number <= NEW.number - 4096;
+END;
+
+CREATE TRIGGER pattern_reserved AFTER INSERT ON reservation WHEN NEW.ended_at IS NULL BEGIN
+    INSERT INTO change (project, pattern, name) VALUES (NEW.project, NEW.pattern, randomblob(8));
+END;
+
+CREATE TRIGGER pattern_altered AFTER UPDATE OF project, holder, pattern, exclusive, ended_at ON reservation
+WHEN OLD.project IS NOT NEW.project OR OLD.holder IS NOT NEW.holder OR OLD.pattern IS NOT NEW.pattern
+    OR OLD.exclusive IS NOT NEW.exclusive OR OLD.ended_at IS NOT NEW.ended_at BEGIN
+    INSERT INTO change (project, pattern, name) VALUES (OLD.project, OLD.pattern, randomblob(8));
+    INSERT INTO change (project, pattern, name) SELECT NEW.project, NEW.pattern, randomblob(8)
+    WHERE OLD.project IS NOT NEW.project OR OLD.pattern IS NOT NEW.pattern;
+END;
+
+CREATE TRIGGER pattern_dropped AFTER DELETE ON reservation WHEN OLD.ended_at IS NULL BEGIN
+    INSERT INTO change (project, pattern, name) VALUES (OLD.project, OLD.pattern, randomblob(8));
+END;
+
+-- INSERT OR REPLACE drops a row without the trigger above (sqlite.org/lang_conflict.html).
+CREATE TRIGGER pattern_replaced BEFORE INSERT ON reservation WHEN NEW.id IS NOT NULL BEGIN
+    INSERT INTO change (project, pattern, name) SELECT project, pattern, randomblob(8) FROM reservation
+    WHERE id = NEW.id AND ended_at IS NULL;
 END;
 
 CREATE TABLE log (

@@ -44,13 +44,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from guard.stores.completions import Begun
+
 PRUNED_AT_ONCE = 200
 PREFIXES_AT_ONCE = 2000
 PUBLICATIONS_MAX = 64
+CHANGES_AT_ONCE = 500
+"""After more changes than this, a union is made anew."""
 AT_ONCE = 400
 """How many values one statement gets at most: every SQLite accepts 999."""
+_REMEMBERS_CHANGES = 3
+"""The version since which a store remembers what has changed."""
 
 _ACTIVE = "project = ? AND ended_at IS NULL"
+_THEIRS = f"{_ACTIVE} AND exclusive IS NOT 0 AND holder <> ?"
 _EXPIRED = """UPDATE reservation SET ended_at = expires_at, "end" = 'expired', told = 0 WHERE id = ?"""
 
 
@@ -120,6 +127,12 @@ class SqliteStore:
             ).fetchall()
         return [LogRow(*row).entry() for row in reversed(rows)]
 
+    def completions(self, begun: Begun) -> list[str]:
+        from guard.stores.sqlite_completions import completions
+
+        with self._reading():
+            return completions(self._connection, begun, now=self._clock())
+
     def spelling(self, holder: str) -> str:
         return holder
 
@@ -139,28 +152,39 @@ class SqliteStore:
     def now(self) -> int:
         return self._clock()
 
-    def union_source(self, project: str, holder: str, *, known: bytes = b"") -> Source:
-        def read() -> tuple[int, list[bytes], int | None]:
+    def union_source(
+        self,
+        project: str,
+        holder: str,
+        *,
+        known: bytes = b"",
+        along: Callable[[bytes], Iterable[bytes]] | None = None,
+    ) -> Source:
+        def read() -> Source:
             self._check_version()
-            # Expired ones too, until a writer has recorded that they ended: a clock set back must not free a path.
-            rows = self._connection.execute(
-                f"SELECT DISTINCT pattern FROM reservation WHERE {_ACTIVE} AND exclusive IS NOT 0 AND holder <> ?",
-                (project, holder),
-            ).fetchall()
+            state = self._state()
+            changed = self._changed_since(project, known) if along is not None else None
+            if changed is None or along is None:
+                return Source(self._held_by_others(project, holder), self._generation(project), (), state=state)
+            asked = dict.fromkeys(other for pattern in changed for other in (pattern, *along(pattern)))
+            held = tuple((pattern, self._is_held_by_others(project, holder, pattern)) for pattern in asked)
+            return Source((), self._generation(project), (), state=state, since=known, changes=held)
+
+        def read_with_end() -> Source:
+            found = read()
             (until,) = self._connection.execute(
                 f"SELECT min(expires_at) FROM reservation WHERE {_ACTIVE} AND holder = ?", (project, holder)
             ).fetchone()
-            patterns = {value if type(value) is bytes else as_bytes(value) for (value,) in rows}
-            return self._generation(project), sorted(patterns), until
+            return found._replace(mine_until=until if isinstance(until, int) else None)
 
         path = os.fsencode(self.address)
         try:
-            (generation, patterns, until), stamps = freshness.read_sealed(
-                self._connection, path, read, now_ns=self._clock() * 1_000_000
+            source, stamps = freshness.read_sealed(
+                self._connection, path, read_with_end, now_ns=self._clock() * 1_000_000
             )
         except sqlite3.Error as error:
             raise self._explained(error) from error
-        return Source(tuple(patterns), generation, stamps, until if isinstance(until, int) else None)
+        return source._replace(stamps=stamps)
 
     def version(self) -> object:
         try:
@@ -338,6 +362,46 @@ class SqliteStore:
             mark_moved(self._connection, to)
 
     # Inside a transaction
+
+    def _state(self) -> bytes:
+        """The name of the latest change (:attr:`Source.state`); b"" where none is remembered."""
+        if self._version.written_by < _REMEMBERS_CHANGES:
+            return b""
+        row = self._connection.execute("SELECT number, name FROM change ORDER BY number DESC LIMIT 1").fetchone()
+        return b"%d-%s" % (row[0], as_bytes(row[1]).hex().encode()) if row else b""
+
+    def _changed_since(self, project: str, state: bytes) -> list[bytes] | None:
+        """The patterns that were reserved or ended since; None where that is not known, and where they are many."""
+        number, _, name = state.partition(b"-")
+        if self._version.written_by < _REMEMBERS_CHANGES or not number.isdigit():
+            return None
+        row = self._connection.execute("SELECT name FROM change WHERE number = ?", (int(number),)).fetchone()
+        if row is None or as_bytes(row[0]).hex().encode() != name:
+            return None  # it was long ago, or in another history: a backup was restored since
+        rows = self._connection.execute(
+            "SELECT DISTINCT pattern FROM change WHERE number > ? AND project = ? LIMIT ?",
+            (int(number), project, CHANGES_AT_ONCE + 1),
+        ).fetchall()
+        changed = list(dict.fromkeys(as_bytes(pattern) for (pattern,) in rows))
+        return changed if len(changed) <= CHANGES_AT_ONCE else None
+
+    def _held_by_others(self, project: str, holder: str) -> tuple[bytes, ...]:
+        """All patterns that others hold exclusively, sorted.
+
+        Expired ones too, until a writer has recorded that they ended: a clock set back must not free a path.
+        """
+        rows = self._connection.execute(
+            f"SELECT DISTINCT pattern FROM reservation WHERE {_THEIRS}", (project, holder)
+        ).fetchall()
+        return tuple(sorted({value if type(value) is bytes else as_bytes(value) for (value,) in rows}))
+
+    def _is_held_by_others(self, project: str, holder: str, pattern: bytes) -> bool:
+        """As :meth:`_held_by_others`, for one pattern, whether it stands there as text or as bytes."""
+        where = f"{_THEIRS} AND pattern IN (?, CAST(? AS TEXT))"
+        values = (project, holder, pattern, pattern)
+        return (
+            self._connection.execute(f"SELECT 1 FROM reservation WHERE {where} LIMIT 1", values).fetchone() is not None
+        )
 
     def _led_by(self, project: str, leads: Sequence[bytes]) -> list[Reservation]:
         """Active reservations whose literal prefix is one of these, and those that have none."""

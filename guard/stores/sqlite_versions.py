@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-VERSION = 2
+VERSION = 3
 """The version that this guard writes."""
 
 READABLE_SINCE = 1
@@ -122,7 +122,12 @@ def _to_2(connection: sqlite3.Connection) -> None:
     connection.execute("UPDATE reservation SET prefix_checked = 1 WHERE ended_at IS NULL")
 
 
-STEPS: tuple[tuple[int, Callable[[sqlite3.Connection], None]], ...] = ((2, _to_2),)
+def _to_3(connection: sqlite3.Connection) -> None:
+    """Which patterns have changed since when, and a holder's patterns by an index."""
+    _run(connection, "schema_3.sql")
+
+
+STEPS: tuple[tuple[int, Callable[[sqlite3.Connection], None]], ...] = ((2, _to_2), (3, _to_3))
 """Each step brings a file to a version from the one before it. New steps are only added at the end."""
 
 

@@ -34,8 +34,9 @@ these steps has shown something that it could not show by failing:
 
 A union of many patterns (state "large") is matched by :mod:`guard.union.large` instead of by git. Steps 3 and 4 are
 then one: git, started after step 2, writes to a regular file, ends with 0 and says nothing on stderr. For step 5 the
-table of patterns carries its length, a checksum and an end, and for step 6 the hook demands the word "clear" and the
-publication's name.
+table of patterns carries its length, an end, and a checksum of each part, which is compared when the part is looked
+into; what has changed since the table was written has a checksum too, and names the table it belongs to. For step 6
+the hook demands the word "clear" and the publication's name.
 
 Anything else is doubt, and doubt is a miss: the full verdict decides from all active reservations. When that cannot
 be reached either, nothing passes.
@@ -79,15 +80,20 @@ def verdict(place: Place, environment: Mapping[bytes, bytes], paths: Iterable[by
     try:
         from guard.union import patterns  # where nothing is reserved by others, none is needed
 
-        with open(os.path.join(slot, name, b"patterns"), "rb") as file:
-            table, fold = patterns.from_bytes(file.read())
-        matcher = patterns.Matcher(table, fold=fold)
+        place_of_files = os.path.join(slot, name)
+        table = patterns.Stored(_contents(place_of_files, b"patterns"), lambda: _contents(place_of_files, b"base"))
+        matcher = patterns.Matcher(table, fold=table.fold)
         touched = any(map(matcher.covers, paths))
     except (OSError, ValueError, GuardError):
         return UNKNOWN
     if not published.is_whole(slot, name):
         return UNKNOWN
     return TOUCHED if touched else CLEAR
+
+
+def _contents(place: bytes, name: bytes) -> bytes:
+    with open(os.path.join(place, name), "rb") as file:
+        return file.read()
 
 
 def is_private(slot: bytes) -> bool:

@@ -36,8 +36,7 @@ def main(words: list[str]) -> None:
 def _is_clear(place: str) -> bool:
     listed, doubts = _unnamed(place, "o"), _unnamed(place, "e")
     process = _list(listed, doubts)  # git lists while the patterns are read
-    with open(place + "/patterns", "rb") as file:
-        table, fold = patterns.from_bytes(file.read())
+    table = patterns.Stored(_contents(place + "/patterns"), lambda: _contents(place + "/base"))
     if posix.waitpid(process, 0)[1] or posix.fstat(doubts).st_size:
         return False
     with open(listed, "rb", closefd=False) as file:
@@ -45,10 +44,15 @@ def _is_clear(place: str) -> bool:
         paths = file.read().split(b"\0")
     if paths.pop():  # git ends each path with a NUL
         return False
-    if any(map(patterns.Matcher(table, fold=fold).covers, paths)):
+    if any(map(patterns.Matcher(table, fold=table.fold).covers, paths)):
         return False
     posix.stat(place + "/whole")
     return True
+
+
+def _contents(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def _unnamed(place: str, kind: str) -> int:

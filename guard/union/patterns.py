@@ -5,6 +5,11 @@ it. What a pattern means is what it means in a ``.gitignore`` file at the reposi
 path when it matches the path or a directory above it. git itself answers the same question for smaller unions; the
 tests compare the two.
 
+As a file (:func:`to_bytes`), the table is cut into buckets by a hash of the literal path, so that a reader unpacks what
+it looks up and nothing else. Each bucket carries a checksum. What changed later is a second, small file
+(:func:`amended_bytes`), which names the first one by its checksum: so a union of many patterns is brought up to date
+without being read or written.
+
 Patterns and paths are bytes, relative to the repository's top. Imports nothing heavy.
 """
 
@@ -15,12 +20,14 @@ from _blake2 import blake2b  # hashlib loads OpenSSL, which takes longer than a 
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from guard.patterns.grammar import Atom
 
     Table = dict[bytes, tuple[bytes, ...]]
     """For each literal path: what follows it in the patterns that begin with it (see :func:`table_of`)."""
+    Entry = tuple[bytes, bytes]
+    """What a pattern is in the table: its literal path, and what follows."""
     Name = Callable[[bytes], bool]
     """Does a name match?"""
     Rest = tuple[tuple[Name | None, ...], bool]
@@ -28,11 +35,15 @@ if TYPE_CHECKING:
     Reached = tuple[Rest, int]
     """A pattern, and which of its names comes next."""
 
-_MAGIC = b"guard patterns 2 "
+_MAGIC = b"guard patterns 3 "
+_WHOLE, _AMENDED = b"whole", b"amended"
 _END = b"\nend of guard patterns\n"
 _MARSHAL = 4
-"""Every Python from 3.11 on reads and writes this format: several may serve one repository. It writes an object that
-occurs many times once, which makes the table quick to read."""
+"""Every Python from 3.11 on reads and writes this format: several may serve one repository."""
+_BUCKET = 32
+"""How many literal paths a bucket has on average."""
+_INDEX_ENTRY = 20
+"""For each bucket the index has its end, 4 bytes, and its checksum, 16 bytes."""
 
 ITSELF = b""
 """What follows in a literal pattern: it covers the path itself and everything below."""
@@ -45,6 +56,9 @@ _SPECIAL = (b"?", b"[", b"\\")
 """What means something in a pattern besides the star: gitignore(5), fnmatch(3)."""
 BELOW = b"/"
 """What follows in a pattern such as ``/src/``: it covers only what is below."""
+_SPELT = b"\0"
+"""Where case does not count, this stands between what follows and the literal path as it was written, if that has
+capitals. So two patterns never become one entry, of which nobody could tell when it has to go."""
 
 
 def table_of(lines: Iterable[bytes], *, fold: bool) -> Table:
@@ -52,28 +66,42 @@ def table_of(lines: Iterable[bytes], *, fold: bool) -> Table:
 
     ``fold``: names that differ in the case of ASCII letters are the same. The path is then in lower case.
     """
+    return table_of_entries(entry_of(line, fold=fold) for line in lines if line)
+
+
+def table_of_entries(entries: Iterable[Entry]) -> Table:
+    """The table with these entries."""
     found: dict[bytes, list[bytes]] = {}
-    for line in lines:
-        if line:
-            start, behind = _divided(line)
-            found.setdefault(start.lower() if fold else start, []).append(behind)
-    rows = {start: tuple(dict.fromkeys(rests)) for start, rests in found.items()}
-    same: dict[tuple[bytes, ...], tuple[bytes, ...]] = {}  # marshal writes what is one object once
-    return {start: same.setdefault(rests, rests) for start, rests in rows.items()}
+    for start, behind in entries:
+        found.setdefault(start, []).append(behind)
+    return {start: tuple(dict.fromkeys(rests)) for start, rests in found.items()}
 
 
-def _divided(pattern: bytes) -> tuple[bytes, bytes]:
+def entry_of(line: bytes, *, fold: bool, simple: bool = False) -> Entry:
+    """What a pattern of the accepted grammar is in the table. ``simple``: the grammar's ``is_simple`` holds for it."""
+    start, behind = _simply_divided(line) if simple else _divided(line)
+    if not fold:
+        return start, behind
+    low = start.lower()
+    return low, behind if low == start else behind + _SPELT + start
+
+
+def _divided(pattern: bytes) -> Entry:
     """The literal path with which a pattern begins, and what follows it."""
     from guard.patterns.grammar import is_simple, prefix
 
     if is_simple(pattern):
-        star = pattern.find(b"*")
-        if star < 0:
-            return pattern[1:], ITSELF
-        slash = pattern.rfind(b"/", 0, star)
-        return pattern[1:slash] if slash else b"", pattern[slash + 1 :]
+        return _simply_divided(pattern)
     start = prefix(pattern)
     return start, _behind(pattern, start)
+
+
+def _simply_divided(pattern: bytes) -> Entry:
+    star = pattern.find(b"*")
+    if star < 0:
+        return pattern[1:], ITSELF
+    slash = pattern.rfind(b"/", 0, star)
+    return pattern[1:slash] if slash else b"", pattern[slash + 1 :]
 
 
 def _behind(pattern: bytes, start: bytes) -> bytes:
@@ -91,34 +119,124 @@ def digest(contents: bytes) -> bytes:
     return blake2b(contents, digest_size=16).hexdigest().encode()
 
 
+# As a file
+
+
 def to_bytes(table: Table, *, fold: bool) -> bytes:
-    """The table as the contents of a file, of which :func:`from_bytes` notices when a part is missing or damaged.
-
-    The paths behind which the same patterns stand are one string, with NULs between them: that is read faster than as
-    many strings. Raises :class:`ValueError` for a path with a NUL in it.
-    """
-    groups: dict[tuple[bytes, ...], list[bytes]] = {}
+    """The table as the contents of a file, of which :class:`Stored` notices when a part is missing or damaged."""
+    count = max(1, len(table) // _BUCKET)
+    buckets: list[Table] = [{} for _ in range(count)]
     for start, rests in table.items():
-        groups.setdefault(rests, []).append(start)
-    if any(b"\0" in start for start in table):
-        raise ValueError("a path with a NUL cannot be published")
-    body = marshal.dumps((fold, [(rests, b"\0".join(starts)) for rests, starts in groups.items()]), _MARSHAL)
-    return b"%b%d %b\n%b%b" % (_MAGIC, len(body), digest(body), body, _END)
+        buckets[_bucket_of(start, count)][start] = rests
+    parts, entries, end = [], [], 0
+    for bucket in buckets:
+        part = marshal.dumps(bucket, _MARSHAL)
+        end += len(part)
+        parts.append(part)
+        entries.append(end.to_bytes(4, "little") + blake2b(part, digest_size=16).digest())
+    index, body = b"".join(entries), b"".join(parts)
+    return b"%b%b %d %d %d %b\n%b%b%b" % (_MAGIC, _WHOLE, fold, count, end, digest(index), index, body, _END)
 
 
-def from_bytes(contents: bytes) -> tuple[Table, bool]:
-    """The table and ``fold``. Raises :class:`ValueError` unless these are all the bytes that were written."""
+def amended_bytes(base: bytes, changes: Mapping[Entry, bool], *, fold: bool) -> bytes:
+    """The contents of a file with what has changed since the table that is called ``base`` (:attr:`Stored.base`) was
+    written: whether each of these entries is there now."""
+    body = marshal.dumps((base, [(*entry, there) for entry, there in changes.items()]), _MARSHAL)
+    return b"%b%b %d %d %b\n%b%b" % (_MAGIC, _AMENDED, fold, len(body), digest(body), body, _END)
+
+
+def _bucket_of(start: bytes, count: int) -> int:
+    return 0 if count == 1 else int.from_bytes(blake2b(start, digest_size=4).digest(), "little") % count
+
+
+class Stored:
+    """A table as :func:`to_bytes` wrote it, with what :func:`amended_bytes` says of it; read where it is asked.
+
+    ``base`` is the name of the table, which an amendment has in it, ``changes`` the amendment.
+
+    What has not been read yet is not proven yet: :meth:`get` raises :class:`ValueError` for a damaged bucket.
+    """
+
+    def __init__(self, contents: bytes, open_base: Callable[[], bytes] | None = None) -> None:
+        """``open_base`` gives the table's contents if ``contents`` are an amendment.
+
+        Raises :class:`ValueError` unless these are all the bytes that were written, apart from buckets' contents.
+        """
+        self.changes: dict[Entry, bool] = {}
+        kind, fields, body = _parsed(contents)
+        amends = b""
+        if kind == _AMENDED and open_base is not None:
+            amends, fold = self._read_amendment(fields, body), fields[0]
+            kind, fields, body = _parsed(open_base())
+            if fields[0] != fold:
+                raise ValueError("the patterns and their amendment differ on whether case counts")
+        if kind != _WHOLE or len(fields) != 4:
+            raise ValueError("this is no table of patterns")
+        self.fold = fields[0] == b"1"
+        self._count, length, self.base = int(fields[1]), int(fields[2]), fields[3]
+        self._index = body[: self._count * _INDEX_ENTRY]
+        self._body = body[self._count * _INDEX_ENTRY :]
+        if len(self._body) != length or digest(self._index) != self.base or amends not in (b"", self.base):
+            raise ValueError("the table of patterns is damaged, or belongs to another amendment")
+        self._amended: dict[bytes, list[tuple[bytes, bool]]] = {}
+        for (start, behind), there in self.changes.items():
+            self._amended.setdefault(start, []).append((behind, there))
+        self._buckets: dict[int, Table] = {}
+
+    def _read_amendment(self, fields: list[bytes], body: bytes) -> bytes:
+        """Reads what has changed; returns the name of the table in which it did."""
+        if len(fields) != 3 or int(fields[1]) != len(body) or fields[2] != digest(body):
+            raise ValueError("the amendment of the patterns is damaged")
+        name, changes = marshal.loads(body)
+        self.changes = {(start, behind): there for start, behind, there in changes}
+        return bytes(name)
+
+    def get(self, start: bytes, default: tuple[bytes, ...] = ()) -> tuple[bytes, ...]:
+        """What follows a literal path. Raises :class:`ValueError` where that part of the file is damaged."""
+        number = _bucket_of(start, self._count)
+        bucket = self._buckets.get(number)
+        found = (self._unpack(number) if bucket is None else bucket).get(start, default)
+        if start not in self._amended:
+            return found
+        rests = dict.fromkeys(found)
+        for behind, there in self._amended[start]:
+            if there:
+                rests[behind] = None
+            else:
+                rests.pop(behind, None)
+        return tuple(rests)
+
+    def table(self) -> Table:
+        """All of it. Raises :class:`ValueError` where a part is damaged."""
+        starts = dict.fromkeys(start for number in range(self._count) for start in self._unpack(number))
+        starts.update(dict.fromkeys(self._amended))
+        return {start: rests for start in starts if (rests := self.get(start))}
+
+    def _unpack(self, number: int) -> Table:
+        at = number * _INDEX_ENTRY
+        begin = int.from_bytes(self._index[at - _INDEX_ENTRY : at - _INDEX_ENTRY + 4], "little") if number else 0
+        end = int.from_bytes(self._index[at : at + 4], "little")
+        part = self._body[begin:end]
+        if blake2b(part, digest_size=16).digest() != self._index[at + 4 : at + _INDEX_ENTRY]:
+            raise ValueError("a part of the table of patterns is damaged")
+        found: Table = marshal.loads(part)
+        self._buckets[number] = found
+        return found
+
+
+def _parsed(contents: bytes) -> tuple[bytes, list[bytes], bytes]:
+    """What the first line calls the contents, its other fields, and what stands between it and the end mark."""
     head, _, rest = contents.partition(b"\n")
-    body, end = rest[: -len(_END)], rest[-len(_END) :]
-    if not head.startswith(_MAGIC) or end != _END:
+    if not head.startswith(_MAGIC) or not rest.endswith(_END):
         raise ValueError("this is no table of patterns, or a part of it is missing")
-    if head != b"%b%d %b" % (_MAGIC, len(body), digest(body)):
-        raise ValueError("the table of patterns is damaged")
-    fold, groups = marshal.loads(body)
-    table: Table = {}
-    for rests, starts in groups:
-        table.update(dict.fromkeys(starts.split(b"\0"), rests))
-    return table, fold
+    kind, *fields = head[len(_MAGIC) :].split(b" ")
+    return kind, fields, rest[: -len(_END)]
+
+
+def from_bytes(contents: bytes, open_base: Callable[[], bytes] | None = None) -> tuple[Stored, bool]:
+    """The table and ``fold``. Raises :class:`ValueError` unless these are all the bytes that were written."""
+    stored = Stored(contents, open_base)
+    return stored, stored.fold
 
 
 class Matcher:
@@ -128,7 +246,7 @@ class Matcher:
     comes next, after the names of some directory have matched all names before.
     """
 
-    def __init__(self, table: Table, *, fold: bool) -> None:
+    def __init__(self, table: Table | Stored, *, fold: bool) -> None:
         self._table = table
         self._fold = fold
         self._directories: dict[bytes, tuple[Reached, ...] | None] = {}
@@ -141,12 +259,17 @@ class Matcher:
             path = path.lower()
         above, _, name = path.rpartition(b"/")
         last = self._last[above] if above in self._last else self._last_names(above)
-        if last is None or ITSELF in self._table.get(path, ()):
+        if last is None or ITSELF in self._follows(path):
             return True
         for matches in last:  # noqa: SIM110 - twice as fast as any()
             if matches(name):
                 return True
         return False
+
+    def _follows(self, start: bytes) -> tuple[bytes, ...]:
+        """What follows a literal path in the patterns that begin with it."""
+        rests = self._table.get(start, ())
+        return tuple(each.partition(_SPELT)[0] for each in rests) if self._fold else rests
 
     def _last_names(self, directory: bytes) -> tuple[Name, ...] | None:
         """What a path in the directory may be named to be covered; None when everything there is covered."""
@@ -177,7 +300,7 @@ class Matcher:
         if directory:
             above, _, name = directory.rpartition(b"/")
             found = _further(self._directories[above], name)
-        rests = self._table.get(directory, ())
+        rests = self._follows(directory)
         if ITSELF in rests or BELOW in rests:
             found = None
         for each in rests:

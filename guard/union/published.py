@@ -3,14 +3,14 @@
 ``current`` in a slot's directory leads to the file of that name in the publication that counts. It is written by
 :mod:`guard.union.publish` and read here; ``hooks/guard`` reads :mod:`guard.union.script` instead.
 
-    VERSION ID STATE        "4", and the publication's name
+    VERSION ID STATE        "5", and the publication's name
     BOOT                    which boot of the machine it was made in
     HOST                    the machine's or container's name
     KEY                     the variables that decide settings, as key_of() writes them
 
 Then follow the watched files, each as "TIME TAB PATH TAB REAL" (ns, or "-" for an absent file; REAL is b"" where no
 symbolic link is on the way), END, and the identity. Where the store is a server, a last line is the lease
-(:mod:`guard.union.lease`), as "ASKED LENGTH STATE": ns, ms, and the name of the store's state.
+(:mod:`guard.union.lease`), as "ASKED LENGTH": ns and ms.
 :mod:`guard.union.fast` says what a verdict that is reached from these files rests on.
 """
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from guard.union.lease import Lease  # loaded only where a store is a server
 
-VERSION = b"4"
+VERSION = b"5"
 END = b"."
 SEPARATOR = b"\t"
 OFF, EMPTY, EXACT, FOLDED, LARGE, BY_PYTHON = b"off", b"empty", b"exact", b"folded", b"large", b"python"
@@ -70,7 +70,9 @@ class Current(Record):
     ``patterns`` names the patterns that were published: a checksum of them as the store gave them. ``due`` is when
     the first of the holder's own reservations runs out, in Unix ms: from then on nothing here is fresh, so that the
     holder is told in the next hook. None when there is none. ``lease`` is how long it may be used where the store is a
-    server, whose state had the name ``store_state`` then; None where the files prove it.
+    server; None where the files prove it. ``store_state`` is the name that the store gave the state that was read; b""
+    where it gave none. ``at_least``: so many patterns there are at least, 0 where they cannot be amended
+    (:mod:`guard.union.contents`).
     """
 
     published: Published
@@ -85,6 +87,7 @@ class Current(Record):
     due: int | None = None
     lease: Lease | None = None
     store_state: bytes = b""
+    at_least: int = 0
 
 
 def key_of(environment: Mapping[bytes, bytes]) -> bytes | None:
@@ -135,10 +138,10 @@ def load(slot: bytes) -> Current | None:
             lines = file.read().split(b"\n")
         version, name, state = lines[0].split(b" ")
         end = lines.index(END, 4)
-        holder, project, store, fold, off, refs, placed, *rest = lines[end + 1 : end + 12]
-        generation, store_files, patterns, due = rest
-        lease, store_state = _lease(lines[1], lines[end + 12]) if lines[end + 12] else (None, b"")
-        if version != VERSION or lines[-1] or len(lines) != end + (13 if lease is None else 14) or not is_name(name):
+        holder, project, store, fold, off, refs, placed, *rest = lines[end + 1 : end + 14]
+        generation, store_files, patterns, at_least, due, store_state = rest
+        lease = _lease(lines[1], lines[end + 14]) if lines[end + 14] else None
+        if version != VERSION or lines[-1] or len(lines) != end + (15 if lease is None else 16) or not is_name(name):
             return None
         if not os.path.samefile(os.path.join(slot, name, b"slot"), slot):
             return None  # the repository was copied: its files are not those that are watched
@@ -155,6 +158,7 @@ def load(slot: bytes) -> Current | None:
             due=int(due) if due else None,
             lease=lease,
             store_state=store_state,
+            at_least=int(at_least),
         )
     except (OSError, ValueError, IndexError):  # lines are missing, or what they say is none of this
         return None
@@ -169,10 +173,10 @@ def lines_of(current: Current) -> bytes:
     lines += [END, identity.holder, identity.project, identity.store]
     lines += [b"1" if identity.fold else b"0", b"1" if identity.off else b"0", identity.tracking]
     lines += [b"1" if identity.placed else b"0"]
-    lines += [b"%d" % current.generation, b"%d" % current.store_files, current.patterns]
-    lines += [b"" if current.due is None else b"%d" % current.due]
+    lines += [b"%d" % current.generation, b"%d" % current.store_files, current.patterns, b"%d" % current.at_least]
+    lines += [b"" if current.due is None else b"%d" % current.due, current.store_state]
     if current.lease is not None:
-        lines += [b"%d %d %b" % (current.lease.asked_ns, current.lease.length_ms, current.store_state)]
+        lines += [b"%d %d" % (current.lease.asked_ns, current.lease.length_ms)]
     if any(b"\n" in line for line in lines):
         raise ValueError("a name with a newline cannot be published")
     return b"\n".join(lines) + b"\n"
@@ -188,11 +192,11 @@ def window(lease: Lease) -> tuple[int, int] | None:
     return leases.whole_seconds(lease)
 
 
-def _lease(boot: bytes, line: bytes) -> tuple[Lease, bytes]:
+def _lease(boot: bytes, line: bytes) -> Lease:
     from guard.union.lease import Lease
 
-    asked, length, state = line.split(b" ", 2)
-    return Lease(boot, int(asked), int(length)), state
+    asked, length = line.split(b" ")
+    return Lease(boot, int(asked), int(length))
 
 
 def layout(stamps: tuple[Stamp, ...]) -> tuple[bool, list[Stamp], list[Stamp], list[Stamp]]:

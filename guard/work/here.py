@@ -15,7 +15,7 @@ from guard.repo.standpoint import asking_from, now_ms
 from guard.stores.choose import NEVER, is_unused, open_configured
 from guard.stores.interface import Actor, Store
 from guard.stores.kinds import kind_of
-from guard.union import publish as union
+from guard.union.renewal import renew
 from guard.work import line
 
 __all__ = ["PATIENCE_S", "Here", "Writing", "here_of_process", "now_ms", "why_unreadable"]
@@ -176,7 +176,7 @@ class Writing:
         return self._store
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        union.renew(self._store)
+        renew(self._store)
         line.renew(self._store, also=self._git_dir, now=now_ms())
 
 

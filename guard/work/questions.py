@@ -156,7 +156,7 @@ class _KeptFresh:
         now_ns = system.boot_clock_ns()
         if not self._store.kind.leased or now_ns is None or now_ns < self._next_ns:
             return
-        from guard.union.publish import prolong_all
+        from guard.union.renewal import prolong_all
 
         self._next_ns = now_ns + prolong_all(self._store) * 1_000_000 // 3
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pathspec import GitIgnoreSpec
 
 from guard.patterns.match import Union
-from guard.union.publish import ONE_FILE_MAX
+from guard.union.contents import ONE_FILE_MAX
 from tests.bench.scene import (
     OTHER,
     Scene,

@@ -19,7 +19,7 @@ from guard import judge
 from guard.model import Change, GuardError, Overlap
 from guard.stores.interface import Actor, Chosen, Outcome, Terms, Wanted
 from guard.stores.sqlite import SqliteStore
-from guard.union import publish as union
+from guard.union.renewal import renew
 from tests.support.repositories import GUARD, PACKAGE
 from tests.support.sequential_model import COVERS, PATHS
 
@@ -76,7 +76,7 @@ class Member:
             return
         self.remember(what, asked, exclusive, answer, conflicts, generation, began)
         if what in ("reserve", "release", "renew", "break"):
-            union.renew(self.store)
+            renew(self.store)
 
     def ask(self, what: str) -> tuple[list[Any], bool]:
         drawn = self.drawn

@@ -41,12 +41,13 @@ from guard.stores.sqlite_file import connect, explained, now_ms, sqlite3, with_p
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import NoReturn, TypeVar
 
     from guard.repo.place import Place
     from guard.stores.agent_mail.project import Project
     from guard.stores.agent_mail.rows import Held
+    from guard.stores.completions import Begun
     from guard.stores.freshness import Stamp
 
     T = TypeVar("T")
@@ -136,7 +137,14 @@ class AgentMailStore:
     def now(self) -> int:
         return self._clock()
 
-    def union_source(self, project: str, holder: str, *, known: bytes = b"") -> Source:
+    def union_source(
+        self,
+        project: str,
+        holder: str,
+        *,
+        known: bytes = b"",
+        along: Callable[[bytes], Iterable[bytes]] | None = None,
+    ) -> Source:
         def read(connection: sqlite3.Connection) -> tuple[set[bytes], bool]:
             sites = self._sites(connection, project)
             rows = mail_rows.others(connection, sites, holder, now=self._clock())
@@ -169,6 +177,11 @@ class AgentMailStore:
     def version(self) -> object:
         real = os.path.realpath(os.fsencode(self.address))
         return freshness.time_of(real), freshness.time_of(real + b"-wal")
+
+    def completions(self, begun: Begun) -> list[str]:
+        from guard.stores.completions import among
+
+        return among(self.active(begun.project).reservations, begun)
 
     def spelling(self, holder: str) -> str:
         return self._asked(mail_rows.spellings).get(mail_rows.folded(holder), holder)

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
+    from guard.stores.completions import Begun
+
 PREFIXES_AT_ONCE = 2000
 PUBLICATIONS_MAX = 64
 ATTEMPTS = 1000
@@ -125,6 +127,11 @@ class PostgresStore:
         rows = self._question(names, newest, (project, limit), project=project)[1]
         return sorted((LogRow(*row).entry() for row in rows), key=lambda entry: entry.id)
 
+    def completions(self, begun: Begun) -> list[str]:
+        from guard.stores.postgres.completions import completions
+
+        return completions(self._question, begun)
+
     def spelling(self, holder: str) -> str:
         return holder
 
@@ -134,7 +141,14 @@ class PostgresStore:
     def remarks(self, project: str) -> list[str]:
         return []
 
-    def union_source(self, project: str, holder: str, *, known: bytes = b"") -> Source:
+    def union_source(
+        self,
+        project: str,
+        holder: str,
+        *,
+        known: bytes = b"",
+        along: Callable[[bytes], Iterable[bytes]] | None = None,
+    ) -> Source:
         """As the interface says. The question is one statement, so its answer is the state at one instant."""
         names = ", ".join(f"r.{name.strip()}" for name in _ROW.split(","))
         generation, rows = self._question(
