@@ -51,6 +51,7 @@ class Union:
 
     def open(self) -> None:
         self.store = SqliteStore(str(self.path), patience_s=5, clock=lambda: self.now)
+        self.store._connection.execute("PRAGMA synchronous = OFF")  # nothing here is lost with the machine
 
     def refresh(self) -> None:
         before = published.load(self.slot)
@@ -84,6 +85,7 @@ class Union:
     def sql(self, statement: str, *values: object) -> None:
         """What another program writes, which knows nothing of guard."""
         with closing(sqlite3.connect(self.path)) as connection, connection:
+            connection.execute("PRAGMA synchronous = OFF")
             connection.execute(statement, values)
 
     def check(self) -> None:
@@ -134,7 +136,7 @@ def act(union: Union, drawn: random.Random) -> None:
         union.sql(f"{row} VALUES (NULL, 'p', ?, ?, 1, 1, ?)", holder, odd, union.now + HOUR // 4)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 def test_whatever_happens_it_is_the_union_made_from_nothing(union: Union, seed: int) -> None:
     drawn = random.Random(seed)
     union.reserve("alice", *(b"/held/%d" % number for number in range(60)))

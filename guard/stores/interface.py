@@ -263,6 +263,12 @@ class Store(Protocol):
         caller who knows that a path is touched and has found nothing that explains it.
         """
 
+    def of_holder(self, project: str, holder: str) -> Snapshot:
+        """The holder's active reservations; what expired meanwhile is recorded as expired first."""
+
+    def near(self, project: str, patterns: Sequence[bytes]) -> Snapshot:
+        """The active reservations that could share a path with one of the patterns: a superset, as for covering."""
+
     def ended(self, project: str) -> Snapshot:
         """Reservations that have ended and are still remembered."""
 

@@ -107,6 +107,15 @@ class SqliteStore:
         above = sorted({lead for path in paths for lead in with_parents(path.lower())})
         return self._settled(project, lambda: self._led_by(project, above))
 
+    def of_holder(self, project: str, holder: str) -> Snapshot:
+        return self._settled(project, lambda: self._select(f"{_ACTIVE} AND holder = ?", project, holder))
+
+    def near(self, project: str, patterns: Sequence[bytes]) -> Snapshot:
+        leads = {prefix(pattern).lower() for pattern in patterns}
+        if b"" in leads:
+            return self.active(project)
+        return self._settled(project, lambda: self._above_or_below(project, leads))
+
     def ended(self, project: str) -> Snapshot:
         with self._reading():
             rows = self._select("project = ? AND ended_at IS NOT NULL ORDER BY ended_at, id", project)
@@ -410,6 +419,14 @@ class SqliteStore:
             part = leads[start : start + AT_ONCE]
             found += self._select(f"{_ACTIVE} AND prefix IN ({', '.join('?' * len(part))})", project, *part)
         return found
+
+    def _above_or_below(self, project: str, leads: Iterable[bytes]) -> list[Reservation]:
+        """Active reservations whose literal prefix lies above or below one of these, and those that have none."""
+        found = self._led_by(project, sorted({name for lead in leads for name in with_parents(lead)}))
+        below = f"{_ACTIVE} AND prefix >= ? AND prefix < ?"
+        for lead in leads:
+            found += self._select(below, project, lead + b"/", lead + b"0")
+        return list({row.id: row for row in found}.values())
 
     def _in_the_way(self, actor: Actor, pattern: bytes, *, exclusive: bool, fold: bool) -> list[Reservation]:
         """Others' active reservations that could share a path with the pattern, when one of the two is exclusive.

@@ -7,7 +7,7 @@ Loaded by the hook's refresh: imports nothing heavy.
 from __future__ import annotations
 
 from guard.model import Reservation
-from guard.patterns.grammar import covering, fault
+from guard.patterns.grammar import covering, fault, is_simple
 from guard.record import Record
 from guard.stores.interface import Entry
 from guard.stores.sqlite_file import as_bytes, as_text
@@ -40,31 +40,32 @@ class ReservationRow(Record):
 
     def reservation(self) -> Reservation:
         """The row as a reservation. What could not be read is said in its ``fault``."""
-        number, project, holder, stored, typed_in, exclusive, reason, principal, created, expires, ended, *end = self
-        ended_by, how, end_reason = end
+        number, project, holder, stored, typed_in, exclusive, reason, principal, created, expires, ended = self[:11]
+        ended_by, how, end_reason = self[11:]
         pattern, typed = as_bytes(stored), as_bytes(typed_in)
         expires_at = instant(expires)
-        odd = fault(pattern)
+        odd = "" if is_simple(pattern) else fault(pattern)
         faults = ""
         if odd or expires_at is None:
             pattern, typed, faults = self._with_faults(pattern, typed, odd, expires_at)
+        text = _texts.get
         return Reservation._make(
             (
                 number,
-                _text(project),
-                _text(holder),
+                text(project) or _text(project),
+                text(holder) or _text(holder),
                 pattern,
                 typed,
                 exclusive != 0,  # what cannot be read counts as exclusive
-                _text(reason),
-                _text(principal),
+                text(reason) or _text(reason),
+                text(principal) or _text(principal),
                 instant(created) or 0,
                 expires_at,
-                instant(ended),
+                None if ended is None else instant(ended),
                 None if ended_by is None else _text(ended_by),
                 None if how is None else _text(how),
                 faults,
-                _text(end_reason),
+                text(end_reason) or _text(end_reason),
             )
         )
 

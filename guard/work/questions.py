@@ -105,8 +105,12 @@ def held(here: Here, only: Filter = ALL, *, ended: bool = False, all_projects: b
     patterns = [want.pattern for want in arguments.wanted(here, only.paths, verb="list")]
     if all_projects:
         found = here.store.everywhere()
+    elif ended:
+        found = here.store.ended(here.project)
+    elif only.mine and not only.theirs:
+        found = here.store.of_holder(here.project, here.me)
     else:
-        found = here.store.ended(here.project) if ended else here.store.active(here.project)
+        found = here.store.near(here.project, patterns) if patterns else here.store.active(here.project)
     if only == ALL:
         return found
     return found._replace(reservations=tuple(row for row in found.reservations if _is_asked(here, row, only, patterns)))
@@ -170,8 +174,9 @@ def check_paths(here: Here, typed: Iterable[bytes], *, as_named: bool = False) -
 
     asked = _asked(here, typed, as_named=as_named)
     plain = [path for path, pattern in asked if pattern is None]
-    wide = any(pattern is not None for _, pattern in asked)
-    snapshot = here.store.active(here.project) if wide else here.store.covering(here.project, plain)
+    wide = [literal(path) if pattern is None else pattern for path, pattern in asked]
+    is_wide = any(pattern is not None for _, pattern in asked)
+    snapshot = here.store.near(here.project, wide) if is_wide else here.store.covering(here.project, plain)
     fold, found = here.settings.fold, []
     covering = _covering(snapshot.reservations, plain, fold=fold)
     for (path, pattern), fenced in zip(asked, _fenced(here, asked), strict=True):

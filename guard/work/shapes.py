@@ -10,7 +10,7 @@ from guard.work.here import now_ms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
     from guard.stores.interface import Outcome
@@ -30,7 +30,18 @@ def iso(ms: int | None) -> str | None:
     """Unix ms as ISO 8601 in UTC, "2026-11-22T08:37:35.414Z"; None stays None."""
     if ms is None:
         return None
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(ms // 1000))}.{ms % 1000:03d}Z"
+    seconds, rest = divmod(ms, 1000)
+    text = _seconds.get(seconds)
+    if text is None:
+        if len(_seconds) >= _SECONDS_MAX:
+            _seconds.clear()
+        text = _seconds[seconds] = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    return f"{text}.{rest:03d}Z"
+
+
+_SECONDS_MAX = 4096
+_seconds: dict[int, str] = {}
+"""Many reservations were made, or end, in the same second."""
 
 
 def bytes_json(name: str, value: bytes) -> Json:
@@ -43,14 +54,16 @@ def bytes_json(name: str, value: bytes) -> Json:
         return {f"{name}_b64": base64.b64encode(value).decode("ascii")}
 
 
-def reservation_json(row: Reservation, *, me: str) -> Json:
+def reservation_json(row: Reservation, *, me: str, now: int | None = None) -> Json:
+    """``now`` is in Unix ms, for one who has many rows to show."""
+    now = now_ms() if now is None else now
     answer: Json = {"id": row.id, "holder": row.holder, **bytes_json("pattern", row.pattern)}
     answer |= {
         "exclusive": row.exclusive,
         "reason": row.reason,
         "created_at": iso(row.created_at),
         "expires_at": iso(row.expires_at),
-        "expires_in_s": None if row.expires_at is None else max(0, row.expires_at - now_ms()) // 1000,
+        "expires_in_s": None if row.expires_at is None else max(0, row.expires_at - now) // 1000,
         "mine": row.holder == me,
     }
     if row.end is not None or row.ended_at is not None:
@@ -65,8 +78,11 @@ def reservation_json(row: Reservation, *, me: str) -> Json:
     return answer
 
 
-def list_json(rows: Iterable[Reservation], *, project: str, me: str, generation: int, all_projects: bool) -> Json:
-    shown = [reservation_json(row, me=me) | ({"project": row.project} if all_projects else {}) for row in rows]
+def list_json(rows: Sequence[Reservation], *, project: str, me: str, generation: int, all_projects: bool) -> Json:
+    now = now_ms()
+    shown = [reservation_json(row, me=me, now=now) for row in rows]
+    if all_projects:
+        shown = [each | {"project": row.project} for each, row in zip(shown, rows, strict=True)]
     return {"generation": generation, "project": project, "holder": me, "reservations": shown}
 
 

@@ -103,6 +103,13 @@ class AgentMailStore:
         above = {each for path in paths for each in with_parents(path.lower())}
         return self._answered(project, lambda pattern: prefix(pattern).lower() in above)
 
+    def of_holder(self, project: str, holder: str) -> Snapshot:
+        found = self.active(project)
+        return found._replace(reservations=tuple(row for row in found.reservations if row.holder == holder))
+
+    def near(self, project: str, patterns: Sequence[bytes]) -> Snapshot:
+        return self.active(project)
+
     def ended(self, project: str) -> Snapshot:
         def read(connection: sqlite3.Connection) -> Snapshot:
             now = self._clock()

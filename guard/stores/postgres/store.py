@@ -108,6 +108,20 @@ class PostgresStore:
         near = f"{_ACTIVE} AND (r.prefix IS NULL OR r.prefix = ANY (%s::bytea[]))"
         return self._settled(project, lambda: self._select(project, near, project, above))
 
+    def of_holder(self, project: str, holder: str) -> Snapshot:
+        mine = f"{_ACTIVE} AND r.holder = %s"
+        return self._settled(project, lambda: self._select(project, mine, project, holder))
+
+    def near(self, project: str, patterns: Sequence[bytes]) -> Snapshot:
+        leads = sorted({prefix(pattern).lower() for pattern in patterns})
+        if b"" in leads:
+            return self.active(project)
+        above = sorted({name for lead in leads for name in with_parents(lead)})
+        bounds = [bound for lead in leads for bound in (lead + b"/", lead + b"0")]
+        below = "".join(" OR (r.prefix >= %s::bytea AND r.prefix < %s::bytea)" for _ in leads)
+        where = f"{_ACTIVE} AND (r.prefix IS NULL OR r.prefix = ANY (%s::bytea[]){below})"
+        return self._settled(project, lambda: self._select(project, where, project, above, *bounds))
+
     def ended(self, project: str) -> Snapshot:
         found = self._select(project, "r.project = %s AND r.ended_at IS NOT NULL", project)
         return found._replace(
