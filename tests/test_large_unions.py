@@ -13,7 +13,7 @@ from guard.repo.place import Place
 from guard.stores.interface import Source
 from guard.union import fast, publish, published
 from guard.union.contents import ONE_FILE_MAX
-from guard.union.patterns import Matcher, from_bytes, table_of, to_bytes
+from guard.union.patterns import Matcher, Stored, amended_bytes, table_of, to_bytes
 from guard.union.published import Identity, key_of
 from tests.support.git_check_ignore import Git, Maker
 
@@ -53,8 +53,8 @@ def test_python_matches_as_git_does(tmp_path: Path, seed: int, fold: bool) -> No
     drawn = sorted(patterns)
     paths = [maker.near(maker.random.choice(drawn)) for _ in range(1500)] + [maker.path() for _ in range(500)]
     by_git = Git(tmp_path / "git").covered({b"": drawn}, paths, fold=fold)
-    table, folded = from_bytes(to_bytes(table_of(drawn, fold=fold), fold=fold))
-    matcher = Matcher(table, fold=folded)
+    table = Stored(to_bytes(table_of(drawn, fold=fold), fold=fold))
+    matcher = Matcher(table, fold=table.fold)
     by_python = {path for path in paths if matcher.covers(path)}
     assert 0 < len(by_git) < len(set(paths))
     assert by_python == by_git
@@ -70,15 +70,30 @@ def test_the_verdict_in_python(tmp_path: Path, count: int) -> None:
     assert fast.verdict(slot.place, {**ENVIRONMENT, b"GUARD_MODE": b"off"}, [b"free"]) == fast.UNKNOWN
 
 
+def read_whole(contents: bytes, base: bytes = b"") -> dict[bytes, tuple[bytes, ...]]:
+    return Stored(contents, lambda: base).table()
+
+
 def test_a_table_of_patterns_that_is_cut_short_or_damaged_is_noticed() -> None:
-    whole = to_bytes(table_of([b"/a", b"/b/*.c", b"**/d"], fold=False), fold=False)
-    assert from_bytes(whole)
+    lines = [b"/a", b"/b/*.c", b"**/d", *(b"/e%d/f" % number for number in range(200))]
+    whole = to_bytes(table_of(lines, fold=False), fold=False)
+    amendment = amended_bytes(Stored(whole).base, {(b"a", b""): False, (b"g", b""): True}, fold=False)
+    assert read_whole(whole) == table_of(lines, fold=False)
+    assert read_whole(amendment, whole) == table_of([*lines[1:], b"/g"], fold=False)
     for length in range(len(whole)):
         with pytest.raises(ValueError, match="patterns"):
-            from_bytes(whole[:length])
+            read_whole(whole[:length])
     for at in range(len(whole)):
-        with pytest.raises(ValueError, match="patterns"):
-            from_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        with pytest.raises(ValueError, match=r"patterns|int"):
+            read_whole(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+    for at in range(len(amendment)):
+        with pytest.raises(ValueError, match=r"patterns|int"):
+            read_whole(amendment[:at], whole)
+        with pytest.raises(ValueError, match=r"patterns|int"):
+            read_whole(amendment[:at] + bytes([amendment[at] ^ 1]) + amendment[at + 1 :], whole)
+    other = to_bytes(table_of(lines[:-1], fold=False), fold=False)
+    with pytest.raises(ValueError, match=r"patterns|amendment"):
+        read_whole(amendment, other)
 
 
 @pytest.mark.parametrize("count", [3, ONE_FILE_MAX + 1])

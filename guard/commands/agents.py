@@ -11,7 +11,8 @@ import click
 from guard.agents import install as agents
 from guard.agents.files import PROJECT, SHARED, USER
 from guard.agents.programs import CODEX, PROGRAMS
-from guard.commands.shared import example
+from guard.commands.reply import print_json
+from guard.commands.shared import as_json_option, example
 from guard.model import EXIT_DONE, EXIT_REFUSED, GuardError
 from guard.words import to_stderr
 
@@ -118,15 +119,17 @@ def _difference(path: str, before: str | None, after: str | None) -> Sequence[st
 
 @agent.command()
 @click.option("--check", is_flag=True, help="Exit 1 if a coding agent that is used here is not guarded.")
-@click.option("--json", "as_json", is_flag=True, help="Answer as JSON, one line.")
+@as_json_option
 @click.pass_obj
 def status(here: Here, check: bool, as_json: bool) -> int:
     """Which coding agents ask guard before they edit?"""
     found = agents.status(site_of(here), ask_programs=True)
     if as_json:
-        from guard.commands import render
-
-        click.echo(render.as_json({"agents": [state.as_json() for state in found]}))
+        print_json(
+            {"agents": [state.as_json() for state in found]},
+            warnings=[f"{each.program.title}: {each.problem or 'not guarded'}" for each in found if not _is_fine(each)],
+            next_=[state.repair for state in found if state.repair],
+        )
     else:
         for line in lines_of_status(found):
             click.echo(line)
@@ -135,11 +138,15 @@ def status(here: Here, check: bool, as_json: bool) -> int:
     return agents.exit_code(found) if check else EXIT_DONE
 
 
+def _is_fine(state: State) -> bool:
+    return state.installed and not state.problem
+
+
 def lines_of_status(found: Sequence[State]) -> list[str]:
     """What ``guard agent status`` says of each program, and ``guard status`` repeats."""
     lines = []
     for state in found:
-        word = "guarded" if state.installed and not state.problem else "NOT GUARDED"
+        word = "guarded" if _is_fine(state) else "NOT GUARDED"
         lines.append(f"{state.program.title}: {word} ({state.path})")
         lines += [f"  {state.problem}"] if state.problem else []
         lines += [f"  next: {state.repair}"] if state.repair else []

@@ -152,7 +152,7 @@ def _with_store_note(here: Here, report: Any) -> Any:
 def _answer_plan(report: Any, *, as_json: bool) -> int:
     """Shows the steps of a plan that was not carried out; the exit code is the one that carrying it out would give."""
     if as_json:
-        print_json(report.as_json())
+        print_json(report.as_json(), warnings=report.notes)
     else:
         print_lines([f"would {step}" for step in report.plan] or ["nothing would change"])
     for line in report.notes:
@@ -177,7 +177,8 @@ def _answer_all(words: list[str], *, as_json: bool) -> int:
 
 def _answer_report(here: Here, deed: str, report: Any, *, as_json: bool) -> int:
     if as_json:
-        print_json({"generation": _generation(here), deed: report.code == EXIT_DONE, **report.as_json()})
+        shown = {"generation": _generation(here), deed: report.code == EXIT_DONE, **report.as_json()}
+        print_json(shown, warnings=report.notes)
     else:
         print_lines([safe(line) for line in report.done])
     for line in report.notes:

@@ -12,8 +12,10 @@ from guard.repo.diverted import diversions
 from guard.repo.secrets import without_password
 from guard.stores.choose import NEVER
 from guard.words import notice, safe, to_stderr
-from guard.work import notices, pending
+from guard.work import notices as notices_
+from guard.work import pending
 from guard.work.here import now_ms
+from guard.work.shapes import envelope
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,21 +76,20 @@ class Reply:
         if not self.as_json:
             print_lines(lines())
             return
-        shown = answer() | {"warnings": self.warnings, "notices": self.notices}
-        print_json(shown | ({"next": self.next} if self.next else {}))
+        print_json(answer(), warnings=self.warnings, notices=self.notices, next_=self.next)
 
 
 def tell(here: Here) -> list[str]:
     """Tells the holder, once, what others broke and what expired; returns what was said."""
     if here.unused and here.making == NEVER:
         return []  # nobody holds anything, so nobody has to be told
-    rows = notices.unread(here)
+    rows = notices_.unread(here)
     say_made(here)
     said = [notice(row, now=now_ms()) for row in rows]
     for line in said:
         to_stderr(line)
     try:
-        notices.mark_read(here, rows)
+        notices_.mark_read(here, rows)
     except GuardError as error:
         to_stderr(f"guard: not recorded that you were told: {safe(error.what)}")
     return [line.removeprefix("guard: ") for line in said]
@@ -102,9 +103,11 @@ def say_made(here: Here) -> None:
         here.made = ""
 
 
-def print_json(answer: Json) -> None:
-    """Prints an answer for programs."""
-    _print(render.as_json(answer))
+def print_json(
+    answer: Json, *, warnings: Sequence[str] = (), notices: Sequence[str] = (), next_: Sequence[str] = ()
+) -> None:
+    """Prints an answer for programs, with the members that every answer has (``guard help json``)."""
+    _print(render.as_json(envelope(answer, warnings=warnings, notices=notices, next_=next_)))
 
 
 def print_lines(lines: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ from guard.repo import allowed, settings
 from guard.repo.defaults import store_path
 from guard.stores.kinds import is_leased
 from guard.words import quoted, safe, to_stderr
+from guard.work import shapes
 from guard.work.here import PATIENCE_S, Here
 
 if TYPE_CHECKING:
@@ -50,22 +51,15 @@ def show(here: Here, as_json: bool) -> int:
     answers = "" if round_trip_ms is None else f"; it answers in {round_trip_ms:g} ms"
     time_line = f"server        its time is {render.iso(here.store.now())}{answers}"
     reply.say(
-        lambda: {
-            "generation": None,  # one number for each project: guard list --json
-            "store": setting.value,
-            "source": setting.source,
-            "kind": kind.name,
-            "writable": kind.writable,
-            "written_by": about.written_by,
-            "readable_since": about.readable_since,
-            "size": about.size,
-            "ended": about.ended,
-            "log": about.log,
-            "time": render.iso(here.store.now()),
-            "round_trip_ms": round_trip_ms,
-            "reservations": len(found),
-            "projects": projects,
-        },
+        lambda: shapes.store_json(
+            setting,
+            kind,
+            about,
+            now=here.store.now(),
+            round_trip_ms=round_trip_ms,
+            rows=found,
+            projects=projects,
+        ),
         lambda: [
             f"store         {safe(setting.value)}  (from {safe(setting.source)})",
             f"kind          {kind.title}{'' if kind.writable else ', read only'}",
@@ -115,7 +109,7 @@ def init(here: Here, address: str | None, grant: tuple[str, ...], as_json: bool)
         allowed.allow(setting.value, here.environment)
     done = "made the tables in" if not before else "brought up to date" if before < now else "is up to date:"
     reply.say(
-        lambda: {"generation": None, "store": setting.value, "before": before, "version": now, "granted": list(grant)},
+        lambda: {"store": setting.value, "before": before, "version": now, "granted": list(grant)},
         lambda: [
             f"{done} {safe(setting.value)}  (version {now})",
             *(f"gave {safe(role)} the rights that guard needs" for role in grant),
@@ -142,7 +136,7 @@ def allow(here: Here, address: str, as_json: bool) -> int:
     setting = settings.typed_store(address)
     new = allowed.allow(setting.value, here.environment)
     reply.say(
-        lambda: {"generation": None, "allowed": setting.value, "new": new},
+        lambda: {"allowed": setting.value, "new": new},
         lambda: [f"{'allowed' if new else 'was allowed already:'} {safe(setting.value)}"],
     )
     return EXIT_DONE
@@ -161,7 +155,7 @@ def backup(here: Here, file: str, as_json: bool) -> int:
     reply = Reply(here, as_json=as_json)
     copies.backup(here.store, file)
     reply.say(
-        lambda: {"generation": None, "backup": os.path.abspath(file), "store": here.settings.store.value},
+        lambda: {"backup": os.path.abspath(file), "store": here.settings.store.value},
         lambda: [f"saved {safe(here.settings.store.value)} in {safe(os.path.abspath(file))}"],
     )
     reply.suggest(f"guard store restore {quoted(os.fsencode(os.path.abspath(file)))}", note="brings it back")
@@ -191,14 +185,7 @@ def restore(here: Here, file: str, as_json: bool) -> int:
     renew(here.store)
     _say_lost(done.lost)
     reply.say(
-        lambda: {
-            "generation": None,
-            "restored": address,
-            "from": os.path.abspath(file),
-            "kept": done.kept or None,
-            "active": done.active,
-            "lost": [row.id for row in done.lost],
-        },
+        lambda: shapes.restored_json(done, address, os.path.abspath(file)),
         lambda: [
             f"restored {safe(address)} from {safe(os.path.abspath(file))}: {done.active} reservations are active",
             *([f"what was there is kept in {safe(done.kept)}"] if done.kept else []),
@@ -240,7 +227,7 @@ def move(here: Here, to: str, as_json: bool) -> int:
     if is_leased(target.value):
         reply.suggest(f"guard store allow {quoted(os.fsencode(target.value))}", note="for every other account")
     reply.say(
-        lambda: {"generation": None, "moved": before.value, "to": target.value},
+        lambda: {"moved": before.value, "to": target.value},
         lambda: [f"moved {safe(before.value)} to {safe(target.value)}"],
     )
     return EXIT_DONE

@@ -135,14 +135,16 @@ def to_bytes(table: Table, *, fold: bool) -> bytes:
         parts.append(part)
         entries.append(end.to_bytes(4, "little") + blake2b(part, digest_size=16).digest())
     index, body = b"".join(entries), b"".join(parts)
-    return b"%b%b %d %d %d %b\n%b%b%b" % (_MAGIC, _WHOLE, fold, count, end, digest(index), index, body, _END)
+    fields = b"%d %d %d" % (fold, count, end)
+    return b"%b%b %b %b\n%b%b%b" % (_MAGIC, _WHOLE, fields, digest(fields + index), index, body, _END)
 
 
 def amended_bytes(base: bytes, changes: Mapping[Entry, bool], *, fold: bool) -> bytes:
     """The contents of a file with what has changed since the table that is called ``base`` (:attr:`Stored.base`) was
     written: whether each of these entries is there now."""
     body = marshal.dumps((base, [(*entry, there) for entry, there in changes.items()]), _MARSHAL)
-    return b"%b%b %d %d %b\n%b%b" % (_MAGIC, _AMENDED, fold, len(body), digest(body), body, _END)
+    fields = b"%d %d" % (fold, len(body))
+    return b"%b%b %b %b\n%b%b" % (_MAGIC, _AMENDED, fields, digest(fields + body), body, _END)
 
 
 def _bucket_of(start: bytes, count: int) -> int:
@@ -176,7 +178,8 @@ class Stored:
         self._count, length, self.base = int(fields[1]), int(fields[2]), fields[3]
         self._index = body[: self._count * _INDEX_ENTRY]
         self._body = body[self._count * _INDEX_ENTRY :]
-        if len(self._body) != length or digest(self._index) != self.base or amends not in (b"", self.base):
+        named = digest(b" ".join(fields[:3]) + self._index)
+        if len(self._body) != length or named != self.base or amends not in (b"", self.base):
             raise ValueError("the table of patterns is damaged, or belongs to another amendment")
         self._amended: dict[bytes, list[tuple[bytes, bool]]] = {}
         for (start, behind), there in self.changes.items():
@@ -185,7 +188,7 @@ class Stored:
 
     def _read_amendment(self, fields: list[bytes], body: bytes) -> bytes:
         """Reads what has changed; returns the name of the table in which it did."""
-        if len(fields) != 3 or int(fields[1]) != len(body) or fields[2] != digest(body):
+        if len(fields) != 3 or int(fields[1]) != len(body) or fields[2] != digest(b" ".join(fields[:2]) + body):
             raise ValueError("the amendment of the patterns is damaged")
         name, changes = marshal.loads(body)
         self.changes = {(start, behind): there for start, behind, there in changes}
@@ -231,12 +234,6 @@ def _parsed(contents: bytes) -> tuple[bytes, list[bytes], bytes]:
         raise ValueError("this is no table of patterns, or a part of it is missing")
     kind, *fields = head[len(_MAGIC) :].split(b" ")
     return kind, fields, rest[: -len(_END)]
-
-
-def from_bytes(contents: bytes, open_base: Callable[[], bytes] | None = None) -> tuple[Stored, bool]:
-    """The table and ``fold``. Raises :class:`ValueError` unless these are all the bytes that were written."""
-    stored = Stored(contents, open_base)
-    return stored, stored.fold
 
 
 class Matcher:

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from guard.stores.interface import Outcome
+    from guard.repo.settings import Setting
+    from guard.stores.copies import Restored
+    from guard.stores.interface import Description, Kind, Outcome
     from guard.work.questions import Asked
 
     Json = dict[str, Any]
@@ -24,6 +26,15 @@ def as_json(answer: Json) -> str:
     import json  # 4 ms that a list for people need not take
 
     return json.dumps({"schema": SCHEMA, **answer})
+
+
+def envelope(answer: Json, *, warnings: Sequence[str], notices: Sequence[str], next_: Sequence[str]) -> Json:
+    """An answer with the members that every answer has.
+
+    Its generation is None where it concerns no single project. ``next_`` are commands to type next.
+    """
+    told = {"warnings": list(warnings), "notices": list(notices), "next": list(next_)}
+    return {"generation": None, **answer, **told}
 
 
 def iso(ms: int | None) -> str | None:
@@ -122,6 +133,45 @@ def check_json(answer: Verdict, *, me: str, asked: Sequence[Asked] = (), fenced:
         ]
     reservations = [reservation_json(rows[number], me=me) for number in sorted(rows)]
     return shown | {"conflicts": conflicts, "reservations": reservations}
+
+
+def store_json(
+    setting: Setting,
+    kind: Kind,
+    about: Description,
+    *,
+    now: int,
+    round_trip_ms: float | None,
+    rows: Sequence[Reservation],
+    projects: Sequence[str],
+) -> Json:
+    """Where reservations are kept, and how many there are, in all projects. ``now`` is the store's time, in Unix ms."""
+    return {
+        "store": setting.value,
+        "source": setting.source,
+        "kind": kind.name,
+        "writable": kind.writable,
+        "written_by": about.written_by,
+        "readable_since": about.readable_since,
+        "size": about.size,
+        "ended": about.ended,
+        "log": about.log,
+        "time": iso(now),
+        "round_trip_ms": round_trip_ms,
+        "reservations": len(rows),
+        "projects": list(projects),
+    }
+
+
+def restored_json(done: Restored, address: str, file: str) -> Json:
+    """What a restore from a file has done to the store at an address."""
+    return {
+        "restored": address,
+        "from": file,
+        "kept": done.kept or None,
+        "active": done.active,
+        "lost": [row.id for row in done.lost],
+    }
 
 
 def asked_lines(asked: Sequence[Asked], *, me: str, now: int) -> list[str]:
