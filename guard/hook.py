@@ -21,16 +21,10 @@ from guard.stores.choose import is_unused, open_configured
 from guard.stores.interface import Actor, Store, Unreachable
 from guard.stores.kinds import is_leased, kind_of
 from guard.system import open_closed_files
-<<<<<<< HEAD
-from guard.union import publish as union
-from guard.union.published import BY_PYTHON, was_made_here
-from guard.words import notice, print_error, safe, to_stderr, unjudged_text, unknown_text
-=======
 from guard.union import contents, published
 from guard.union.publish import publish
 from guard.union.published import BY_PYTHON, Identity, Published, was_made_here
-from guard.words import notice, safe, said, to_stderr, unjudged
->>>>>>> af60e15 (A union of many patterns is amended with what has changed; Tab is answered from an index, without click)
+from guard.words import notice, print_error, safe, to_stderr, unjudged_text, unknown_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -163,13 +157,8 @@ class Standing(Record):
     where: Setting
 
 
-<<<<<<< HEAD
-def refresh(event: str, look_at_line: Callable[[], Line] | None = None) -> union.Published:
-    """Brings the published union up to date and returns what is published. Raises :class:`GuardError`.
-=======
 def refresh(event: str, look_at_line: Callable[[], Line] | None = None) -> Published:
-    """Brings the published union up to date and says what it is. Raises :class:`GuardError`.
->>>>>>> af60e15 (A union of many patterns is amended with what has changed; Tab is answered from an index, without click)
+    """Brings the published union up to date and returns what is published. Raises :class:`GuardError`.
 
     ``look_at_line`` is given when a line in somebody else's hook has called guard. When that line stands in a wrong
     place, nothing is published, and Python judges.
@@ -183,13 +172,8 @@ def refresh(event: str, look_at_line: Callable[[], Line] | None = None) -> Publi
     if look_at_line and current is not None and not current.identity.placed:
         stamps = None
     if current is not None and stamps is not None:
-<<<<<<< HEAD
-        if current.lease is not None and event != "pre-push" and union.is_fresh(slot, current, key):
-            return current.published  # the lease still holds; sh has no clock on this system to find that out
-=======
         if current.lease is not None and event != "pre-push" and published.is_fresh(slot, current, key):
-            return current.published  # sh has no clock here that could tell
->>>>>>> af60e15 (A union of many patterns is amended with what has changed; Tab is answered from an index, without click)
+            return current.published  # the lease still holds; sh has no clock on this system to find that out
         standing = _as_published(current, stamps, place)
     else:
         why = "there is no union that can be read" if current is None else "settings or their files have changed"
@@ -245,13 +229,8 @@ def still_proven(current: Current | None, key: bytes | None, standing: Standing)
     return current if list(current.files[current.store_files :]) == list(standing.stamps) else None
 
 
-<<<<<<< HEAD
-def _read_store(store: Store, slot: bytes, *, key: bytes | None, standing: Standing, place: Place) -> union.Published:
-    """Publishes what a store in a file holds now. Before that, tells the holder what has ended."""
-=======
 def _read_store(store: Store, slot: bytes, *, key: bytes | None, standing: Standing, place: Place) -> Published:
-    """Publishes what a store that is a file holds now, after it has told the holder what has ended."""
->>>>>>> af60e15 (A union of many patterns is amended with what has changed; Tab is answered from an index, without click)
+    """Publishes what a store in a file holds now. Before that, tells the holder what has ended."""
     project, holder = standing.identity.project.decode(), standing.identity.holder.decode()
     tell(store, project, holder)
     say_what_counts(store, project, place)
@@ -280,13 +259,8 @@ def ask_server(
     key: bytes | None,
     standing: Standing,
     known: Current | None,
-<<<<<<< HEAD
-) -> union.Published:
-    """Asks a server for the reservations and publishes them.
-=======
 ) -> Published:
-    """Asks for the reservations, if they are not those of the union that is ``known``: then it gets a new deadline.
->>>>>>> af60e15 (A union of many patterns is amended with what has changed; Tab is answered from an index, without click)
+    """Asks a server for the reservations and publishes them.
 
     ``known`` is the union that is published already, None if there is none that may be prolonged. When the server says
     that nothing has changed since, ``known`` only gets a new deadline. The clock is read before the server is asked.
@@ -373,11 +347,7 @@ def _verdict_by(
     tell(store, project, holder)
     _say_dropped(store, settings, place, event=event)
     if answer.clear:
-<<<<<<< HEAD
-        union.renew(store)  # what matched has ended: with a new union, the next hook need not ask
-=======
-        _renew(store)  # what matched had ended: so that the next hook need not ask
->>>>>>> af60e15 (A union of many patterns is amended with what has changed; Tab is answered from an index, without click)
+        _renew(store)  # what matched has ended: with a new union, the next hook need not ask
         return EXIT_DONE
     return conclude(store, settings, answer, changes, place=place, event=event)
 
@@ -658,18 +628,8 @@ def register(store: Store, slot: bytes, project: str) -> None:
 
 
 def write_log(store: Store, actor: Actor, event: str, rows: list[Reservation], what: str, status: int) -> int:
-<<<<<<< HEAD
     """Logs what happened and returns ``status``. A log that cannot be written changes no verdict."""
     try_to_record(lambda: store.record(actor, event, rows, reason=what))
-    union.renew(store)
-    return status
-
-
-def try_to_record(write: Callable[[], None]) -> None:
-    """Writes to the log; prints when that fails."""
-=======
-    """Logs what happened, after it was said; a log that cannot be written changes no verdict."""
-    quietly(lambda: store.record(actor, event, rows, reason=what))
     _renew(store)
     return status
 
@@ -681,8 +641,8 @@ def _renew(store: Store) -> None:
     renew(store)
 
 
-def quietly(write: Callable[[], None]) -> None:
->>>>>>> af60e15 (A union of many patterns is amended with what has changed; Tab is answered from an index, without click)
+def try_to_record(write: Callable[[], None]) -> None:
+    """Writes to the log; prints when that fails."""
     try:
         write()
     except GuardError as error:

@@ -20,17 +20,11 @@ from guard.stores.choose import open_configured
 from guard.stores.interface import Actor, Store
 from guard.stores.kinds import is_leased
 from guard.system import open_closed_files
-<<<<<<< HEAD
-from guard.union import publish as union
-from guard.union.published import receiving_slot_of
-from guard.words import begin_lines_with, print_error, quoted, to_stderr, unjudged_text, unknown_text
-=======
 from guard.union import contents
 from guard.union.publish import publish
 from guard.union.published import Identity, Published, key_of, load, receiving_slot_of, settings_hold
 from guard.union.renewal import renew
-from guard.words import begin_lines_with, quoted, safe, said, to_stderr
->>>>>>> af60e15 (A union of many patterns is amended with what has changed; Tab is answered from an index, without click)
+from guard.words import begin_lines_with, print_error, quoted, to_stderr, unjudged_text, unknown_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -157,13 +151,8 @@ def _print_refreshed() -> int:
     return EXIT_DONE
 
 
-<<<<<<< HEAD
-def refresh() -> union.Published:
-    """Brings the published union of everybody's reservations up to date, and returns what is published."""
-=======
 def refresh() -> Published:
-    """Brings up to date what is published of everybody's reservations, and says what it is."""
->>>>>>> af60e15 (A union of many patterns is amended with what has changed; Tab is answered from an index, without click)
+    """Brings the published union of everybody's reservations up to date, and returns what is published."""
     place, environment = in_hook(), standpoint.environment()
     key = key_of(environment)
     slot = os.path.join(place.unions_dir, receiving_slot_of(environment))

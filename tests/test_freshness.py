@@ -15,12 +15,8 @@ import pytest
 from guard.stores import freshness
 from guard.stores.interface import Actor, Terms, Wanted
 from guard.stores.sqlite import SqliteStore
-<<<<<<< HEAD
-from guard.union import publish as union
-from tests.support import rows
-=======
 from guard.union import published as union
->>>>>>> af60e15 (A union of many patterns is amended with what has changed; Tab is answered from an index, without click)
+from tests.support import rows
 from tests.support.databases import connected
 from tests.support.repositories import GUARD, PACKAGE, Repository, age, run
 

@@ -18,12 +18,8 @@ import pytest
 
 from guard.stores.interface import Actor, Terms, Wanted
 from guard.stores.sqlite import SqliteStore
-<<<<<<< HEAD
-from guard.union.publish import ONE_FILE_MAX
-from tests.support import rows
-=======
 from guard.union.contents import ONE_FILE_MAX
->>>>>>> af60e15 (A union of many patterns is amended with what has changed; Tab is answered from an index, without click)
+from tests.support import rows
 from tests.support.repositories import PACKAGE, Done, Repository, age, run
 from tests.support.stage import Stage
 from tests.support.strace import why_not

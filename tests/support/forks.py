@@ -193,9 +193,9 @@ def _main() -> None:
     import runpy
     from importlib import import_module
 
-    from guard.commands import cli, plain  # noqa: F401 - what every command imports
+    from guard.commands import cli, names, plain  # noqa: F401 - what every command imports
 
-    for where in cli.COMMANDS.values():
+    for where in names.COMMANDS.values():
         import_module(where.partition(":")[0])
     gc.collect()
     gc.freeze()  # a collection in a child would copy all that it looks at
