@@ -373,6 +373,48 @@ def test_the_hook_runs_no_script_of_another_boot_or_container(
     assert is_fresh_after_a_hook(repository)
 
 
+NO_BOOTS = {
+    "a command": "cd",
+    "what sh would expand": "$(id>$T)-0000-0000-0000-000000000000",
+    "a command after another": "0;id>$T;-0000-0000-0000-000000000000",
+    "a quote": "';id>$T;-0000-0000-0000-00000000000'",
+    "a name with a value": "cd=id>$T-0000-0000-0000-000000000000",
+    "a newline": "0\nid>$T\n-0000-0000-0000-000000000000",
+    "an option": "-d96b5f9-0215-4bc7-8632-77d55baa8fee",
+    "capitals": "5896B5F9-0215-4BC7-8632-77D55BAA8FEE",
+    "a pattern": "????????-????-????-????-????????????",
+    "nothing": "",
+    "another boot": "5896b5f9-0215-4bc7-8632-77d55baa8fef",
+}
+"""What may stand in a file's name where the name of a boot is expected."""
+
+
+@pytest.mark.parametrize("name", NO_BOOTS.values(), ids=list(NO_BOOTS))
+def test_no_name_of_a_file_becomes_a_command_of_the_hook(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """sh learns the boot's name by an alias, which is made of the names of scripts (guard/union/script.py)."""
+    monkeypatch.setenv("T", str(tmp_path / "left"))
+    quiet(repository)
+    slot = next((repository.git_dir / "guard/unions").glob("bob*/fresh.*")).parent
+    host = freshness.host().decode()
+    (slot / f"fresh.{name}.{host}").write_text('echo run >"$T"\n')
+    hook = repository.git_dir / "hooks/pre-commit"
+    python = repository.git_dir / "guard/python"
+    python.write_text("/nowhere/python\n/nowhere\n/nowhere\n")  # so what is not fresh would not pass
+    done = run([str(hook)], cwd=repository.path, env={"GUARD_AGENT": "bob"})
+    assert (done.code, done.out, done.err) == (0, b"", b"")
+    assert not (tmp_path / "left").exists()
+
+
+def test_in_another_boot_sh_says_nothing_of_a_name_that_is_no_command(repository: Repository) -> None:
+    quiet(repository)
+    script = next((repository.git_dir / "guard/unions").glob("bob*/fresh.*"))
+    script.rename(script.with_name(f"fresh.{EARLIER}.{freshness.host().decode()}"))
+    done = run([str(repository.git_dir / "hooks/pre-commit")], cwd=repository.path, env={"GUARD_AGENT": "bob"})
+    assert (done.code, done.out, done.err) == (0, b"", b"")
+
+
 def is_fresh_after_a_hook(repository: Repository) -> bool:
     repository.commit("quiet.txt", f"{time.time_ns()}\n", who="bob")
     return is_fresh(repository, "bob")

@@ -7,7 +7,9 @@ these steps has shown something that it could not show by failing:
    command only after it has read all of it, so a file that was cut short, or cannot be read to its end, is a syntax
    error, or ends with the status of the first command, which is not 0. What no script can do:
    speak when nothing of it was read (fewer than its first 11 bytes are left, or reading them fails). sh ends with 0.
-   Where sh reads commands and runs none of them, it ends with 2, for the file's last line is no syntax.
+   Where sh reads commands and runs none of them, it ends with 2, for the file's last line is no syntax. The first
+   command is all that sh reads where nothing is reserved by others, so it is short, and its comments begin the second.
+   It leaves with 0 only after a test has succeeded, so a shell without ``[`` comes to the second, which says so.
 2. **The union is the store's current state**, for this environment, boot and machine: see
    :mod:`guard.stores.freshness`. The hook runs the commands of :mod:`guard.union.script`; Python asks
    :func:`guard.union.published.is_fresh`. Where the store is on a server, a commit is judged by a

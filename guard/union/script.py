@@ -2,14 +2,32 @@
 
 sh reads a file of data byte by byte, and each byte is a system call. A file of commands it reads in one go. So the
 publisher writes down what :func:`guard.union.published.is_fresh` compares as commands, each of which must succeed; the
-last line alone says what the union is. A script that is missing, empty or cut short says nothing, and that is a miss.
+last one alone says what the union is. A script that is missing, empty or cut short says nothing, and that is a miss.
 
 The file is called ``fresh.BOOT.HOST``, after the boot and the machine or container it was made in. The hook asks the
 kernel for both names, so it runs nothing that was made elsewhere or that came with a repository's files: whoever makes
 an archive of a repository does not know in which boot it will be unpacked. It runs only a file of its own account's
 (``-O``) that still has the made-up time :data:`MADE_NS`: whoever writes to a file gives it the time of day.
 
+**How the hook learns the name of the boot.** The kernel makes the text of ``boot_id`` anew for each byte that is read.
+Read by ``read``, the 37 bytes are the dearest part of a quiet hook, so sh first takes the file for a file of commands.
+It has one line, a word that nobody but the kernel chose. For each script that lies in the slot, the boot in its name
+becomes an alias that stands for ``g_boot=BOOT``. sh replaces a word by an alias only when they are equal byte for byte
+(POSIX, Shell Command Language, 2.3.1), so ``g_boot`` is set if the kernel's answer is that name, and not otherwise.
+That is the comparison which is made when ``read`` has read the name and a file of that name is looked for.
+
+- *No name of a file becomes code.* The alias is made only of the hexadecimal digits and hyphens of a UUID, each
+  of which is looked at, in the form of a UUID. So it can neither hide a command nor be one.
+- *An answer that is no alias runs nothing.* It has no slash, so it is looked up on PATH, which is /dev/null for so
+  long. stderr is closed for so long, because sh says that there is no such command.
+- *A shell that does not expand it falls back.* zsh does not, and bash reads nothing from a file whose size is said to
+  be 0. Then, and in a new boot, ``read`` reads the name.
+
 Only ``g_slot``, ``g_event`` and the names of boot and host are taken from the hook. It reads ``g_state`` and ``g_id``.
+
+**Times are compared by "not newer and not older".** A shell may call a file neither, when it or the other is absent
+(dash), or may call it newer (bash). So both are first seen to be there. Each step must succeed, also the negated ones:
+a shell that does not know ``-nt`` ends them with 2, which is a miss.
 """
 
 from __future__ import annotations
@@ -22,15 +40,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from guard.union.lease import Lease
     from guard.union.published import Current
 
 MADE_NS = 86_400 * 10**9
 """The made-up modification time of a script, in ns. It is older than the slot's lock, which has a time of day."""
 
 _BY_SYSCTL = b"sysctl "
-_HEAD = b"# Made by guard, which makes it anew. hooks/guard runs it to see whether its union is still proven.\n"
-_OR = b" || return 0\n"
+_HEAD = b"# Made by guard, which makes it anew. The hook runs it.\n"
 
 
 def name_of(boot: bytes, host: bytes) -> bytes | None:
@@ -44,59 +60,57 @@ def name_of(boot: bytes, host: bytes) -> bytes | None:
 def script_of(current: Current, *, slot: bytes) -> bytes:
     """The commands for one publication in a slot's directory, an absolute path.
 
-    They set ``g_state`` if everything is as it was when the union was made, and end with 0 in any case.
+    They set ``g_state`` if everything is as it was when the union was made.
     """
-    proven = layout(current.files)[0]
-    return _HEAD + (b"".join(_lines(current, slot)) if proven else b"")
+    between = None if current.lease is None else window(current.lease)
+    if not layout(current.files)[0] or (current.lease is not None and between is None):
+        return _HEAD  # only Python can tell
+    return _HEAD + b" &&\n".join(_steps(current, slot, between)) + b"\n"
 
 
-def _lines(current: Current, slot: bytes) -> Iterator[bytes]:
-    place = os.path.join(slot, current.published.name)
-    made_in = b"%b.%b" % (current.boot.removeprefix(_BY_SYSCTL), current.host)
-    yield b'[ "$g_boot.$g_host" = %b ]' % _quoted(made_in) + _OR
-    yield from _environment(current.key)
-    # This publication is the one that counts, and it lies where it was made: the repository was not copied.
-    yield b'[ "$g_slot/current" -ef %b ]' % _quoted(os.path.join(place, b"current")) + _OR
-    if current.lease is not None:
-        yield from _lease(current.lease)
-    yield b"g_path=$g_slot/%b\n" % current.published.name
+def _steps(current: Current, slot: bytes, between: tuple[int, int] | None) -> Iterator[bytes]:
     _, files, links, absent = layout(current.files)
+    name = current.published.name
+    place = os.path.join(slot, name)
+    made_in = b"%b.%b" % (current.boot.removeprefix(_BY_SYSCTL), current.host)
+    yield from _environment(made_in, current.key)
+    # This publication is the one that counts, and it lies where it was made: the repository was not copied.
+    yield b'[ "$g_slot/current" -ef %b ]' % _quoted(os.path.join(place, b"current"))
+    if between is not None:
+        yield from _lease(between)
+    yield b"g_path=$g_slot/%b" % name
     for number, stamp in enumerate(files):
         path, stamped = _quoted(stamp.path), b'"$g_path/s%d"' % number
-        yield b"[ -s %b ] && [ -e %b ]" % (path, stamped) + _OR
-        yield b"if [ %b -nt %b ] || [ %b -ot %b ]; then return 0; fi\n" % (path, stamped, path, stamped)
+        yield b"[ -s %b ] && [ -e %b ]" % (path, stamped)
+        yield b"[ ! %b -nt %b ] && [ ! %b -ot %b ]" % (path, stamped, path, stamped)
     for stamp in links:
-        yield b"[ %b -ef %b ]" % (_quoted(stamp.path), _quoted(stamp.real)) + _OR
+        yield b"[ %b -ef %b ]" % (_quoted(stamp.path), _quoted(stamp.real))
     for stamp in absent:
-        yield b"if [ -s %b ]; then return 0; fi\n" % _quoted(stamp.path)
+        yield b"[ ! -s %b ]" % _quoted(stamp.path)
     if current.due is not None:
         yield from _due(current)
-    yield b'[ -e "$g_path/whole" ]' + _OR  # it is deleted first, so everything that was compared belonged together
-    yield b"g_id=%b g_state=%b\n" % (current.published.name, current.published.state)
+    yield b'[ -e "$g_path/whole" ]'  # it is deleted first, so everything that was compared belonged together
+    yield b"g_id=%b g_state=%b" % (name, current.published.state)
 
 
-def _environment(key: bytes) -> Iterator[bytes]:
+def _environment(made_in: bytes, key: bytes) -> Iterator[bytes]:
     """Every variable that decides a setting has the value that it had: see :func:`guard.union.published.key_of`."""
     count, *fields = key.split(b"\t")[:-1]
     unset = b"".join(b"${%b+x}" % name for name, field in zip(names_of(count), fields, strict=True) if not field)
-    yield b'[ "${GIT_CONFIG_COUNT-}" = %b ] && [ -z "%b" ]' % (_quoted(count), unset) + _OR
+    yield b'[ "$g_boot.$g_host,${GIT_CONFIG_COUNT-}%b" = %b ]' % (unset, _quoted(b"%b,%b" % (made_in, count)))
     for name, field in zip(names_of(count), fields, strict=True):
         if field:
-            yield b'[ "${%b+=$%b}" = %b ]' % (name, name, _quoted(field)) + _OR
+            yield b'[ "${%b+=$%b}" = %b ]' % (name, name, _quoted(field))
 
 
-def _lease(lease: Lease) -> Iterator[bytes]:
+def _lease(between: tuple[int, int]) -> Iterator[bytes]:
     """The store is a server: what it said holds between two times since the boot (:mod:`guard.union.lease` says why).
 
     A push always asks, because it uses the network anyway.
     """
-    between = window(lease)
-    if between is None:
-        yield b"return 0\n"  # only Python can tell
-        return
-    yield b"case $g_event in pre-push | pre-receive) return 0 ;; esac\n"
-    yield b"IFS='. ' read -r g_line g_n </proc/uptime" + _OR
-    yield b'[ "$g_line" -ge %d ] && [ "$g_line" -lt %d ]' % between + _OR
+    yield b'[ "$g_event" != pre-push ] && [ "$g_event" != pre-receive ]'
+    yield b"IFS='. ' read -r g_line g_n </proc/uptime"
+    yield b'[ "$g_line" -ge %d ] && [ "$g_line" -lt %d ]' % between
 
 
 def _due(current: Current) -> Iterator[bytes]:
@@ -105,10 +119,10 @@ def _due(current: Current) -> Iterator[bytes]:
     /proc/self/stat is always new; where there is no /proc, a file that is written now is.
     """
     if current.boot.startswith(_BY_SYSCTL):
-        yield b'echo 2>/dev/null >"$g_slot/now"' + _OR
-        yield b'[ "$g_path/due" -nt "$g_slot/now" ]' + _OR
+        yield b'echo 2>/dev/null >"$g_slot/now"'
+        yield b'[ "$g_path/due" -nt "$g_slot/now" ]'
     else:
-        yield b'[ "$g_path/due" -nt /proc/self/stat ]' + _OR
+        yield b'[ "$g_path/due" -nt /proc/self/stat ]'
 
 
 def _quoted(text: bytes) -> bytes:
