@@ -22,7 +22,7 @@ import pytest
 
 from guard.stores import freshness
 from tests.support.databases import connected
-from tests.support.repositories import PACKAGE, Done, run
+from tests.support.repositories import PACKAGE, Done, Repository, run
 from tests.support.stage import NOBODY, Stage, contents, readable_python, strangers_directory
 from tests.support.strace import why_not
 
@@ -455,6 +455,40 @@ def test_a_fresh_empty_union_needs_neither_python_nor_git(stage: Stage, way: Bro
     assert (done.code, done.err) == (0, b"")
 
 
+# What is said next can be pasted
+
+
+def next_step(done: Done, *, cwd: Path) -> Done:
+    """Runs the first command that an error names, as a person would who copies it."""
+    step = done.text.partition("next: ")[2].partition("\n")[0].rpartition("anew: ")[2].rpartition("link: ")[2]
+    return run(["sh", "-c", step.partition("; ")[0]], cwd=cwd)
+
+
+def _empty_store(store: Path) -> None:
+    store.write_bytes(b"")
+
+
+def _dangling_store(store: Path) -> None:
+    store.unlink()
+    store.symlink_to(store.parent / "gone")
+
+
+@pytest.mark.parametrize("directory", ["store", "my store", "it's", "a;b", "$(touch x)"])
+@pytest.mark.parametrize("break_it", [_empty_store, _dangling_store])
+def test_the_command_that_repairs_a_store_can_be_pasted(
+    stage: Stage, break_it: Callable[[Path], None], directory: str, tmp_path: Path
+) -> None:
+    place = tmp_path / directory
+    place.mkdir()
+    store = place / "guard.db"
+    shutil.copy2(stage.store, store)
+    break_it(store)
+    done = stage.repository.guard("list", env={"GUARD_DB": str(store)}, expect=3)
+    assert next_step(done, cwd=place).code == 0, done.text
+    assert os.listdir(place) == []
+    stage.repository.guard("reserve", "src", who="alice", env={"GUARD_DB": str(store)})
+
+
 # A full disk
 
 
@@ -512,10 +546,36 @@ def test_a_full_disk_under_a_store_yet_to_be_made(stage: Stage, small_disk: Path
     filler = fill(small_disk)
     env = {"GUARD_DB": str(small_disk / "guard.db")}
     done = stage.repository.guard("reserve", "src", who="alice", env=env, expect=3)
-    assert str(small_disk / "guard.db") in done.text
+    assert f"the store {small_disk / 'guard.db'} cannot be" in done.text
     assert "Traceback" not in done.text
+    assert next_step(done, cwd=small_disk).code == 0
     filler.unlink()
     stage.repository.guard("reserve", "src", who="alice", env=env)
+
+
+def test_a_full_disk_under_a_repository(stage: Stage, small_disk: Path) -> None:
+    made = Repository.make(small_disk / "my shop", "--template=")
+    filler = fill(small_disk)
+    done = made.guard("install", expect=1)
+    assert f"cannot write {made.git_dir}/guard/" in done.text
+    assert "No space left on device" in done.text
+    assert next_step(done, cwd=made.path).code == 0
+    filler.unlink()
+    made.install()
+    made.guard("status", "--check", expect=0)
+
+
+def test_a_full_disk_under_a_coding_agents_settings(stage: Stage, small_disk: Path) -> None:
+    home = small_disk / "my home"
+    (home / ".claude").mkdir(parents=True)
+    filler = fill(small_disk)
+    env = {"HOME": str(home), "GUARD_DB": str(stage.store), "XDG_DATA_HOME": str(stage.home / "share")}
+    done = stage.repository.guard("agent", "install", "claude", env=env, expect=1)
+    assert f"cannot write {home}/.claude/settings.json: No space left on device" in done.text
+    assert next_step(done, cwd=home).code == 0
+    assert os.listdir(home / ".claude") == []
+    filler.unlink()
+    stage.repository.guard("agent", "install", "claude", env=env, expect=0)
 
 
 def test_a_full_disk_under_the_cache(stage: Stage, small_disk: Path) -> None:

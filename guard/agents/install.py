@@ -17,8 +17,10 @@ from guard.agents import bundle, codex, files, jsonfile
 from guard.agents.bundle import CODE_FILE
 from guard.agents.files import PROJECT, SHARED, USER, Target
 from guard.agents.programs import CODEX, PROGRAMS, Program
+from guard.install import access
 from guard.model import EXIT_DONE, EXIT_REFUSED, GuardError, UsageError
 from guard.record import Record
+from guard.words import safe
 
 PYTHON_FILE = "agent-python"
 """The file beside the stub with three lines: the Python to start, guard's directory, and that of its libraries."""
@@ -355,8 +357,9 @@ def apply(plan: Plan, *, stub: str = "") -> None:
             _write(change)
         _remember_made(plan.changes)
     except OSError as error:
-        path = os.fsdecode(error.filename) if error.filename else "a file"
-        raise GuardError(f"{path}: {error.strerror}", hint="guard agent status", code=EXIT_REFUSED) from error
+        path = os.fsencode(error.filename or stub)
+        what = f"cannot write {safe(path)}: {error.strerror}"
+        raise GuardError(what, hint=access.repair(path, error.errno), code=EXIT_REFUSED) from error
 
 
 def lay_stub(stub: str) -> None:
@@ -417,7 +420,9 @@ def _replace(path: str, contents: str | bytes, mode: int) -> None:
             os.fsync(opened.fileno())
         os.chmod(temporary, mode)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError):
+            error.filename = path  # write(2) names no file
         os.unlink(temporary)
         raise
 

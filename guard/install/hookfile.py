@@ -68,7 +68,11 @@ def write(path: bytes, contents: bytes, *, mode: int) -> None:
     allowed = (mode & ~umask) | (mode & os.stat(directory).st_mode & 0o055)
     import tempfile  # with shutil and random, as long as half a Python start
 
-    file, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=directory)
+    try:
+        file, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=directory)
+    except OSError as error:
+        error.filename = path
+        raise
     try:
         with open(file, "wb") as writer:
             writer.write(contents)
@@ -76,7 +80,9 @@ def write(path: bytes, contents: bytes, *, mode: int) -> None:
             writer.flush()
             os.fsync(file)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError):
+            error.filename = path  # write(2) names no file, and the temporary one means nothing to a person
         try:
             os.unlink(temporary)
         except OSError:

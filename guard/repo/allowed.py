@@ -12,6 +12,7 @@ import os
 from guard.model import EXIT_REFUSED, GuardError
 from guard.repo.defaults import store_path
 from guard.repo.secrets import bare_of_password
+from guard.words import quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def allow(address: str, environment: Mapping[bytes, bytes]) -> bool:
     except OSError as error:
         raise GuardError(
             f"the allowed address cannot be noted in {path}: {error.strerror}",
-            hint=f"ls -ld {os.path.dirname(path)}",
+            hint=f"ls -ld {quoted(os.fsencode(os.path.dirname(path)))}",
             code=EXIT_REFUSED,
         ) from error
     return True

@@ -234,9 +234,12 @@ class Moved(GuardError):
     """The store was moved to another address; everybody must go on there."""
 
     def __init__(self, old: str, address: str) -> None:
-        super().__init__(
-            f"the reservations in {old} were moved to {address}", hint=f"git config --global guard.db {address}"
-        )
+        import os
+
+        from guard.words import quoted  # only errors need them
+
+        repair = f"git config --global guard.db {quoted(os.fsencode(address))}"
+        super().__init__(f"the reservations in {old} were moved to {address}", hint=repair)
         self.address = address
 
 

@@ -14,6 +14,7 @@ from guard.stores.interface import Contents, Description, Kept
 from guard.stores.sqlite_file import as_bytes, as_text, sqlite3
 from guard.stores.sqlite_place import connected
 from guard.stores.sqlite_rows import LATEST_MS, LogRow, ReservationRow, columns, storable
+from guard.words import quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -166,7 +167,8 @@ def copy_to(connection: sqlite3.Connection, to: str, *, patience_s: float) -> No
         _sync(os.path.dirname(to) or ".")
     except OSError as error:
         raise GuardError(
-            f"the copy {to} cannot be made: {error.strerror or error}", hint=f"ls -ld {os.path.dirname(to) or '.'}"
+            f"the copy {to} cannot be made: {error.strerror or error}",
+            hint=f"ls -ld {quoted(os.fsencode(os.path.dirname(to) or '.'))}",
         ) from error
 
 

@@ -5,6 +5,7 @@ Loaded by the hook's refresh: imports nothing beyond SQLite.
 
 from __future__ import annotations
 
+import os
 import time
 
 from guard.model import GuardError
@@ -92,18 +93,21 @@ class Transaction:
 
 def explained(error: sqlite3.Error, path: str, patience_s: float) -> GuardError:
     """What went wrong with a store's file, and how to repair it."""
+    from guard.words import quoted  # only errors need it
+
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    look = f"sqlite3 {path} 'PRAGMA integrity_check'"
+    file, directory = quoted(os.fsencode(path)), quoted(os.fsencode(path.rpartition("/")[0] or "/"))
+    look = f"sqlite3 {file} 'PRAGMA integrity_check'"
     what, hint = {
-        sqlite3.SQLITE_BUSY: (f"has been locked by another program for {patience_s:g} s", f"fuser {path}"),
-        sqlite3.SQLITE_LOCKED: ("is locked by another program", f"fuser {path}"),
+        sqlite3.SQLITE_BUSY: (f"has been locked by another program for {patience_s:g} s", f"fuser {file}"),
+        sqlite3.SQLITE_LOCKED: ("is locked by another program", f"fuser {file}"),
         sqlite3.SQLITE_NOTADB: ("is not a SQLite database", "restore it from a backup, or move it aside to start anew"),
         sqlite3.SQLITE_CORRUPT: ("is damaged", f"{look}; restore it from a backup, or move it aside to start anew"),
-        sqlite3.SQLITE_READONLY: ("cannot be written", f"ls -ld {path} {path.rpartition('/')[0]}"),
-        sqlite3.SQLITE_PERM: ("may not be opened", f"ls -ld {path}"),
-        sqlite3.SQLITE_CANTOPEN: ("cannot be opened", f"ls -ld {path} {path.rpartition('/')[0]}"),
-        sqlite3.SQLITE_FULL: ("cannot be written: the disk is full", f"df {path}"),
-        sqlite3.SQLITE_IOERR: ("cannot be read or written: input/output error", f"df {path}"),
+        sqlite3.SQLITE_READONLY: ("cannot be written", f"ls -ld {file} {directory}"),
+        sqlite3.SQLITE_PERM: ("may not be opened", f"ls -ld {file}"),
+        sqlite3.SQLITE_CANTOPEN: ("cannot be opened", f"ls -ld {file} {directory}"),
+        sqlite3.SQLITE_FULL: ("cannot be written: the disk is full", f"df {directory}"),
+        sqlite3.SQLITE_IOERR: ("cannot be read or written: input/output error", f"df {directory}"),
     }.get(code, ("gave no answer", look))
     message = f"the store {path} {what} ({error})"
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):

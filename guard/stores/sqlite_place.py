@@ -34,12 +34,12 @@ def is_there(address: str) -> bool:
         if os.path.islink(address):
             raise GuardError(
                 f"the store {address} is a symbolic link to {os.readlink(address)}, which does not exist",
-                hint=f"make the target, or remove the link: rm {address}",
+                hint=f"make the target, or remove the link: rm {_word(address)}",
             ) from None
         return False
     except OSError as error:
         raise GuardError(
-            f"the store {address} cannot be reached: {error.strerror}", hint=f"ls -ld {os.path.dirname(address)}"
+            f"the store {address} cannot be reached: {error.strerror}", hint=f"ls -ld {_word(os.path.dirname(address))}"
         ) from error
     if not stat.S_ISREG(mode):
         kind = "a directory" if stat.S_ISDIR(mode) else "not a regular file"
@@ -52,7 +52,7 @@ def check_size(address: str) -> None:
     if not os.path.getsize(address):
         raise Damaged(
             f"the store {address} is empty: what was reserved in it is lost",
-            hint=f"restore it from a backup, or remove it to start anew: rm {address}",
+            hint=f"restore it from a backup, or remove it to start anew: rm {_word(address)}",
         )
 
 
@@ -73,7 +73,7 @@ def make_store(address: str, *, patience_s: float) -> None:
                 if os.path.lexists(leftover):
                     os.unlink(leftover)
             os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            _make_tables(beside, patience_s)
+            _make_tables(beside, address, patience_s)
             os.rename(beside, address)
     except OSError as error:
         raise GuardError(
@@ -88,13 +88,20 @@ def _scope() -> str:
     return "--global " if home and os.access(home, os.W_OK | os.X_OK) else ""
 
 
-def _make_tables(path: str, patience_s: float) -> None:
+def _word(path: str) -> str:
+    from guard.words import quoted  # only errors need it
+
+    return quoted(os.fsencode(path))
+
+
+def _make_tables(path: str, address: str, patience_s: float) -> None:
+    """Makes the tables in a file that gets the address of the store afterwards."""
     connection = connected(path, patience_s)
     try:
         connection.execute("BEGIN IMMEDIATE")
         sqlite_versions.make(connection)
         connection.execute("COMMIT")
     except sqlite3.Error as error:
-        raise explained(error, path, patience_s) from error
+        raise explained(error, address, patience_s) from error
     finally:
         connection.close()

@@ -9,6 +9,7 @@ from guard.patterns.grammar import prefix
 from guard.stores.interface import Contents, Description, Kept, Moved
 from guard.stores.postgres.connection import machine
 from guard.stores.sqlite_rows import LATEST_MS, LogRow, ReservationRow, columns
+from guard.words import quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ def backup(store: PostgresStore, to: str) -> None:
             copy.close()
         os.link(beside, to)  # fails, unlike a rename, when somebody has made that file meanwhile
     except OSError as error:
-        hint = f"ls -ld {os.path.dirname(to) or '.'}"
+        hint = f"ls -ld {quoted(os.fsencode(os.path.dirname(to) or '.'))}"
         raise GuardError(f"the copy {to} cannot be made: {error.strerror or error}", hint=hint) from error
     finally:
         if os.path.lexists(beside):
