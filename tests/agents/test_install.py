@@ -77,11 +77,11 @@ def test_guards_status_counts_an_agent_whose_hook_is_out_of_force(repository: Re
 
 def test_codex_is_not_guarded_before_it_trusts_the_hook(repository: Repository, hermetic: Path) -> None:
     agent(repository, "install", "codex")
-    assert "has not trusted" in agent(repository, "status")
+    assert "does not trust" in agent(repository, "status")
     agent(repository, "status", "--check", expect=1)
     key = f"{hermetic / '.codex/hooks.json'}:pre_tool_use:0:0"
     (hermetic / ".codex/config.toml").write_text(f'[hooks.state."{key}"]\ntrusted_hash = "sha256:0"\n')
-    assert "has not trusted" not in agent(repository, "status")
+    assert "does not trust" not in agent(repository, "status")
     agent(repository, "install", "--trust", "codex", expect=1)  # codex is not on PATH
 
 
@@ -152,7 +152,7 @@ def test_a_file_of_somebody_elses_under_our_name_stays(repository: Repository, h
     file = hermetic / USER_FILES[name]
     file.parent.mkdir(parents=True)
     file.write_text("theirs")
-    assert "guard has not made it" in agent(repository, "install", name, expect=1)
+    assert "guard did not make it" in agent(repository, "install", name, expect=1)
     agent(repository, "uninstall", name, expect=1)
     assert file.read_text() == "theirs"
 

@@ -138,7 +138,7 @@ def test_codex_runs_guards_hook_once_it_trusts_it(scene: Make) -> None:
     repository = made.repository
     made.sh("guard reserve a.txt b.txt", who="alice")
     codex = f"export PATH={Path(made.binary).parent}:$PATH; "
-    assert "has not trusted" in made.sh(f"{codex}guard agent status --check", expect=1)
+    assert "does not trust" in made.sh(f"{codex}guard agent status --check", expect=1)
     scripts = {
         "SESSION-ONE": turns(*made.harness.edit(str(repository / "a.txt"), "two", "passes")),
         "SESSION-TWO": turns(*made.harness.edit(str(repository / "b.txt"), "beta", "is refused")),
