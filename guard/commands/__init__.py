@@ -1,1 +1,1 @@
-"""The command line: words into calls, answers into lines."""
+"""The command line: it turns words into calls, and answers into lines or JSON."""

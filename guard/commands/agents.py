@@ -1,4 +1,4 @@
-"""``guard agent``: guard in the hooks of coding agents."""
+"""``guard agent``: puts guard into the hooks of coding agents, takes it out, and says whether it is in force."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def agent() -> None:
 
 
 def site_of(here: Here) -> Site:
-    """Where coding agents are installed as seen from here: this account, and this repository if there is one."""
+    """Where guard is put into coding agents' settings: this account, and this repository if there is one."""
     try:
         place = here.place
         top, common = os.fsdecode(place.top or b""), os.fsdecode(place.common_dir)
@@ -51,7 +51,7 @@ def site_of(here: Here) -> Site:
 @click.option("--dry-run", is_flag=True, help="Show what would be changed.")
 @click.pass_obj
 def install(here: Here, programs: tuple[str, ...], scope: str, trust: bool, dry_run: bool) -> int:
-    """Put guard into the settings of coding agents; without a name, of all that this machine has.
+    """Put guard into the settings of coding agents; without a name, into those of all that this machine has.
 
     PROGRAM is claude, codex, copilot, gemini, opencode or cursor.
     """
@@ -143,7 +143,7 @@ def _is_fine(state: State) -> bool:
 
 
 def lines_of_status(found: Sequence[State]) -> list[str]:
-    """What ``guard agent status`` says of each program, and ``guard status`` repeats."""
+    """The lines about each program, for ``guard agent status`` and ``guard status``."""
     lines = []
     for state in found:
         word = "guarded" if _is_fine(state) else "NOT GUARDED"
@@ -167,7 +167,7 @@ Several people and agents change this repository at once. `guard` keeps track of
 
 - Before you change files, reserve them: `guard reserve PATH... --reason 'what you do'`. If somebody else holds one, do
   other work first, or wait: `guard reserve --wait 5m PATH...`
-- Never write to a file that somebody else has reserved, in no way. `guard list` shows who holds what.
+- Never write to a file that somebody else has reserved, not even through the shell. `guard list` shows who holds what.
 - Never run `git stash`, `git reset --hard`, `git checkout -- PATH`, `git restore PATH` or `git clean` in a checkout
   that you share: they throw away what others have not committed yet.
 - When your change is committed and pushed, give the files back: `guard release --all`
@@ -180,7 +180,7 @@ Several people and agents change this repository at once. `guard` keeps track of
 @click.argument("event")
 @click.pass_obj
 def hook(here: Here, program: str, event: str) -> int:
-    """What the stub calls; the payload comes on standard input."""
+    """Answer a call of a coding agent's hook; the payload comes on standard input."""
     from guard.agents.hook import respond
 
     stub_dir = os.fsencode(agents.account_directory())

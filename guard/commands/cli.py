@@ -1,4 +1,4 @@
-"""The command line's edge: finds the command, words what goes wrong, and turns the end into an exit code."""
+"""Finds the command for a command line, runs it, and turns click's errors into guard's."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class _Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Every command with the whole first sentence of its help, wrapped and not cut."""
+        """Writes every command with the whole first sentence of its help, wrapped instead of cut."""
         rows = [(name, _first_sentence(self.get_command(ctx, name))) for name in COMMANDS]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
@@ -71,7 +71,7 @@ def commands(context: click.Context, directories: tuple[str, ...]) -> None:
 
 
 def run() -> NoReturn:
-    """Runs the command line and exits; see :func:`guard.commands.ending.end_with`."""
+    """Runs the command line and ends the process, as :func:`guard.commands.ending.end_with` does."""
     end_with(_run)
 
 
@@ -87,7 +87,7 @@ def _run() -> int | None:
 
 
 def _misused(error: click.ClickException) -> GuardError:
-    """What click says about words it does not understand, with a command to type next."""
+    """click's error about words that it does not understand, as guard's error with a command to type next."""
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "guard"
     hint = f"{path} --help"

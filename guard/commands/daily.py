@@ -1,7 +1,8 @@
 """What ``guard list`` and ``guard check`` do.
 
-The command line reaches them through click (:mod:`guard.commands.looking`), and where no option needs click, without
-it, because its import takes longer than the answer (:mod:`guard.commands.plain`).
+Two modules call this one: :mod:`guard.commands.looking`, which reads the options with click, and
+:mod:`guard.commands.plain` for command lines without options. Such a command does not load click, whose import takes
+longer than the answer.
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ def list_(
     watch: bool = False,
     as_json: bool = False,
 ) -> int:
-    """Who holds what, until when, and why; with PATHs, who holds those."""
+    """Prints who holds what, until when, and why; with ``paths``, who holds those. Returns the exit code.
+
+    ``soon`` is a duration such as "10m". Raises :class:`UsageError` for options that do not go together.
+    """
     if sum((ended, all_projects, soon is not None)) > 1 or (all_projects and paths) or (watch and ended):
         raise UsageError(
             "these do not go together: --ended, --all-projects (without PATHs), --soon, --watch", hint="guard list"
@@ -85,7 +89,7 @@ def _list_lines(here: Here, found: Snapshot, *, ended: bool, all_projects: bool)
 
 
 def _watch(here: Here, only: Filter, *, all_projects: bool, as_json: bool) -> int:
-    """Shows the list after each change; a terminal is cleared before. It ends when it is interrupted."""
+    """Shows the list again after each change, on a cleared terminal, until it is interrupted."""
     redraw = not as_json and terminal_width() is not None and here.environment.get(b"TERM") != b"dumb"
     for found in questions.changes_of(here, only, all_projects=all_projects):
         if redraw:
@@ -113,9 +117,10 @@ def check(
     new: str | None = None,
     as_json: bool = False,
 ) -> int:
-    """Would changing these paths be refused? Says so, and changes nothing.
+    """Prints whether a change of these paths would be refused. Returns the exit code: 1 if it would, 0 if not.
 
-    A directory stands for everything below it. Exits 1 when it would be refused, 0 when it would pass.
+    A directory stands for everything below it. ``old`` and ``new`` are revisions. Raises :class:`UsageError` for
+    options that do not go together.
     """
     ways = [bool(paths), staged, changed, from_stdin, old is not None or new is not None]
     if sum(ways) > 1:
@@ -138,7 +143,7 @@ def check(
 
 
 def _names(*, nul: bool) -> list[bytes]:
-    """Paths on standard input; without ``-z`` git quotes unusual ones as in C (core.quotePath in git-config(1))."""
+    """The paths on standard input. Without ``nul``, git quotes unusual ones as in C (core.quotePath, git-config(1))."""
     from guard.repo.index import unquoted
 
     data = sys.stdin.buffer.read()
@@ -148,7 +153,7 @@ def _names(*, nul: bool) -> list[bytes]:
 
 
 def _changes(reply: Reply, old: str | None, new: str | None) -> list[Change]:
-    """What is staged, or what differs between two commits."""
+    """The staged changes, or those between two commits when ``old`` and ``new`` are given."""
     if old is None and new is None:
         changes = questions.staged(reply.here)
         if not changes:
@@ -168,7 +173,7 @@ def _left_fence(here: Here, changes: Sequence[Change]) -> list[bytes]:
 
 
 def _answer_asked(reply: Reply, checked: questions.Checked, *, named: bool) -> int:
-    """Says what each path is, when paths were named; else only what is in the way."""
+    """Prints whose each path is if paths were ``named``, else only the conflicts. Returns the exit code."""
     verdict, me, left = checked.verdict(), checked.me, checked.fenced()
     code = _code(reply, passes=verdict.clear and not left)
     _warn_of_fence(reply, left)
@@ -184,7 +189,7 @@ def _answer_asked(reply: Reply, checked: questions.Checked, *, named: bool) -> i
 
 
 def _answer_verdict(reply: Reply, verdict: Verdict, left: Sequence[bytes]) -> int:
-    """Says the verdict on changes. ``left`` are those that leave the fence: a commit of them is refused too."""
+    """Prints the verdict on changes and returns the exit code. ``left`` are the paths outside of the fence."""
     me, code = reply.here.me, _code(reply, passes=verdict.clear and not left)
     _warn_of_fence(reply, left)
 
@@ -198,14 +203,14 @@ def _answer_verdict(reply: Reply, verdict: Verdict, left: Sequence[bytes]) -> in
 
 
 def _warn_of_fence(reply: Reply, left: Sequence[bytes]) -> None:
-    """Says which paths leave the fence."""
+    """Prints which paths are outside of the fence, if there are any."""
     if left:
         shown = ", ".join(safe(path) for path in left[:5]) + (", …" if len(left) > 5 else "")
         reply.warn(f"outside of the fence (guard.only), so a commit is refused: {shown}")
 
 
 def _code(reply: Reply, *, passes: bool) -> int:
-    """The exit code: 1 if a hook would refuse it now; 0 if it would pass, for whatever reason."""
+    """The exit code: 1 if a hook would refuse the change now, 0 if it would let it pass. Prints why it would pass."""
     if passes:
         return EXIT_DONE
     reason = questions.passes_because(reply.here)

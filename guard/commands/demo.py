@@ -1,6 +1,6 @@
-"""A newcomer's first minute: two holders, a reservation, a real commit refused and then allowed.
+"""``guard demo``: two holders, a reservation, and a real commit that is refused and later allowed.
 
-Everything happens in a temporary directory, with its own home, configuration and store.
+Everything happens in a temporary directory with its own home, configuration and store.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ FILES = {"README": "A small shop.\n", "src/auth/login.py": "def login(): ...\n",
 
 
 def demo(environment: Mapping[bytes, bytes], *, keep: bool) -> int:
-    """Plays the demo, and prints each command and what it says.
+    """Plays the demo and prints each command with its output. Returns the exit code.
 
-    ``environment`` is the caller's; what concerns git, guard and sessions in it is left out. Raises
-    :class:`GuardError` when a step does not end as promised.
+    ``environment`` is the caller's, of which the variables for git, guard and sessions are left out. With ``keep``, the
+    directory stays. Raises :class:`GuardError` when a step ends with another status than expected.
     """
     place = Path(tempfile.mkdtemp(prefix="guard-demo-"))
     try:
@@ -77,7 +77,7 @@ def _make_repository(path: Path) -> None:
 
 
 class _Stage:
-    """Runs commands as one holder or another, in an environment that knows nothing of the account's own."""
+    """Runs commands as one holder or the other, in an environment without the account's own settings."""
 
     def __init__(self, place: Path, environment: Mapping[bytes, bytes]) -> None:
         self._repository = place / "shop"
@@ -103,7 +103,7 @@ class _Stage:
         (self._repository / name).write_text(text)
 
     def run(self, who: str, line: str, *, expect: int = 0) -> None:
-        """Runs a line in a shell as a holder would type it, with ``guard`` being this very guard."""
+        """Runs a line in a shell as if a holder had typed it. ``guard`` in it is this guard."""
         click.echo(click.style(f"{who}$ {line}", bold=True))
         names = {"NAME": who, "EMAIL": f"{who}@example.com"}
         identity = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in names.items()}

@@ -1,4 +1,4 @@
-"""How a command's process ends: what goes wrong is worded, and the end becomes an exit code. Needs nothing of click."""
+"""How a command's process ends: errors are printed, and the exit code is set. This module does not need click."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def end_with(command: Callable[[], int | None]) -> NoReturn:
-    """Runs a command and exits: 0 done, 1 refused or nothing there, 2 wrong usage, 3 no answer."""
+    """Runs a command and ends the process with its exit code, or with that of its error.
+
+    0: done; 1: refused, or there is nothing to do it on; 2: wrong usage; 3: no answer; 130: interrupted.
+    """
     _write_in_any_encoding()
     try:
         code = command()
@@ -27,7 +30,7 @@ def end_with(command: Callable[[], int | None]) -> NoReturn:
         to_stderr("guard: interrupted.")
         code = 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whoever read us has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader of the output has gone, and needs no more
         code = EXIT_DONE
     except OSError as error:
         code = print_error(_failed(error))
@@ -37,14 +40,14 @@ def end_with(command: Callable[[], int | None]) -> NoReturn:
 
 
 def _write_in_any_encoding() -> None:
-    """Makes output escape what the terminal's encoding lacks, so that the command does not end with an error."""
+    """Makes the output escape characters that the terminal's encoding lacks, instead of raising an error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def _say(error: GuardError) -> int:
-    """Says an error: as JSON on stdout when that is asked for, else to people; returns its exit code."""
+    """Prints an error, as JSON on stdout if --json is given, else on stderr; returns its exit code."""
     words = sys.argv[1:]
     if "--json" not in words[: words.index("--") if "--" in words else len(words)]:
         return print_error(error)
@@ -56,7 +59,7 @@ def _say(error: GuardError) -> int:
 
 
 def _failed(error: OSError) -> GuardError:
-    """What the system refused: the file that the error names, or else writing the answer."""
+    """The system's error as guard's: about the file that it names, or else about writing the answer."""
     if error.filename is None:
         what = f"the answer could not be written: {error.strerror or error}"
         return GuardError(what, hint="guard log   (what was asked for may be done all the same)")
@@ -64,10 +67,10 @@ def _failed(error: OSError) -> GuardError:
 
 
 def _leave(code: int) -> NoReturn:
-    """Ends the process without taking the interpreter down, which takes 5 ms and changes nothing.
+    """Ends the process at once: a normal end of Python takes 5 ms more and changes nothing.
 
-    An answer that cannot be written ends with 3. The system may report that at a write, when Python's buffer is
-    flushed, or only at close(2); a reader that has gone away (EPIPE) had enough, and is no failure.
+    The exit code is 3 when the answer cannot be written. The system may report that at a write, when Python's buffer is
+    flushed, or only at close(2). A reader that has gone away (EPIPE) is no failure.
     """
     try:
         sys.stdout.flush()
@@ -75,11 +78,11 @@ def _leave(code: int) -> NoReturn:
     except BrokenPipeError:
         pass
     except (OSError, ValueError) as error:
-        if code in (EXIT_DONE, EXIT_REFUSED):  # otherwise the first failure has been told, and this one follows from it
+        if code in (EXIT_DONE, EXIT_REFUSED):  # otherwise an error was printed already, and this one follows from it
             failure = error if isinstance(error, OSError) else OSError(errno.EBADF, os.strerror(errno.EBADF))
             code = print_error(_failed(failure))
     try:
         sys.stderr.flush()
     except (OSError, ValueError):
-        code = EXIT_UNKNOWN  # there is nobody left to tell
+        code = EXIT_UNKNOWN  # there is no other place to report it
     os._exit(code)

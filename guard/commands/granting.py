@@ -1,7 +1,7 @@
-"""What ``guard reserve`` does; ``guard hold`` asks for its paths in the same way.
+"""What ``guard reserve`` does; ``guard hold`` reserves its paths in the same way.
 
-The command line reaches it through click (:mod:`guard.commands.reserving`), and where no option needs click, without
-it, because its import takes longer than the answer (:mod:`guard.commands.plain`).
+Two modules call this one: :mod:`guard.commands.reserving`, which reads the options with click, and
+:mod:`guard.commands.plain` for command lines without options, which does not load click.
 """
 
 from __future__ import annotations
@@ -40,10 +40,9 @@ def reserve(
     settle: bool = False,
     as_json: bool = False,
 ) -> int:
-    """Reserve paths: all of them, or none when somebody else is in the way.
+    """Reserves all of the paths, or none when somebody else is in the way; prints the answer. Returns the exit code.
 
-    A PATTERN is a file, a directory, or a glob as in .gitignore, relative to the current directory;
-    a leading "/" or ":/" means the repository's top.
+    ``ttl`` and ``wait`` are durations such as "2h". The other arguments are as in :class:`guard.work.leases.Wish`.
     """
     if not (patterns or changed or staged):
         raise UsageError("Missing argument 'PATTERN...'", hint="guard reserve src/auth   (or --changed, --staged)")
@@ -74,17 +73,17 @@ def _lines_of_granted(reserved: Reserved) -> list[str]:
 
 
 def ttl_ms(text: str | None) -> int | None:
-    """The length of a lease in ms; None when no option was given."""
+    """The length of a lease in ms; None without the option. Raises :class:`UsageError` for a wrong length."""
     return None if text is None else settings.ttl(text, what="--ttl")
 
 
 def wait_ms(text: str | None) -> int:
-    """How long to wait in ms; 0 when no option was given."""
+    """How long to wait in ms; 0 without the option. Raises :class:`UsageError` for a text that is no duration."""
     return 0 if text is None else settings.duration(text, what="--wait")
 
 
 def same_request(typed: Sequence[str], *, shared: bool, ttl: str | None, reason: str) -> str:
-    """The same request, as words to paste."""
+    """The same request again, as words of a command that can be pasted."""
     options = ["--shared"] if shared else []
     options += [f"--ttl {quoted(os.fsencode(ttl))}"] if ttl else []
     options += [f"--reason {quoted(os.fsencode(reason))}"] if reason else []
@@ -92,8 +91,11 @@ def same_request(typed: Sequence[str], *, shared: bool, ttl: str | None, reason:
 
 
 def reserve_and_tell(reply: Reply, typed: Sequence[str], wish: Wish, *, wait: str) -> Reserved:
+    """Reserves what was typed, and prints notices, warnings, and whom it waits for. ``wait`` is the option as typed."""
     words = list(map(os.fsencode, typed))
-    leases.checked_wish(reply.here, words, wish)  # what cannot be reserved is said before anything else
+    leases.checked_wish(
+        reply.here, words, wish
+    )  # an argument that cannot be reserved raises before anything is printed
     reply.here.making = FIRST
     reply.tell()
     reply.warn_unless_in_force()
@@ -113,7 +115,7 @@ def reserve_and_tell(reply: Reply, typed: Sequence[str], wish: Wish, *, wait: st
 
 
 def rounded_up(ms: int) -> int:
-    """A length of time in ms, as a whole number of seconds that is not shorter."""
+    """A length of time in ms, rounded up to whole seconds."""
     return -(-ms // 1000) * 1000
 
 
@@ -127,7 +129,7 @@ def _say_waiting(outcome: Outcome, wait: str) -> None:
 
 
 def say_not_granted(reply: Reply, outcome: Outcome, again: str, *, waited: str | None) -> None:
-    """Says who is in the way and what to type next; after waiting, those who were named then are not named again."""
+    """Prints who is in the way, and what to type next. ``again`` are the words of the same request."""
     after = f" after {waited}" if waited else ""
     to_stderr(f"guard: nothing was reserved{after}: others are in the way.")
     for line in render.in_the_way(outcome, now=now_ms()):
@@ -136,6 +138,6 @@ def say_not_granted(reply: Reply, outcome: Outcome, again: str, *, waited: str |
         to_stderr(f"  {outcome.ahead} came earlier and want some of the same.")
     ids = " ".join(dict.fromkeys(str(found.reservation.id) for found in outcome.conflicts))
     if reply.here.store.kind.writable:
-        reply.suggest(f"guard reserve --wait 5m {again}", note="wait for your turn; try again later if it is in vain")
+        reply.suggest(f"guard reserve --wait 5m {again}", note="wait for your turn; if it does not come, try later")
         if ids:
             reply.suggest(f"guard break {ids} --reason 'why'", note="ask them first; they are told")

@@ -1,4 +1,4 @@
-"""``guard help``: the pages."""
+"""``guard help``: lists the pages of the manual, and shows one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def pages() -> dict[str, str]:
-    """Every page: its topic, and the first sentence that stands below its title."""
+    """Every page: its topic, and the first sentence below its title."""
     found = {}
     for page in sorted(_directory().iterdir(), key=lambda page: page.name):
         if page.name.endswith(".md"):
@@ -26,7 +26,7 @@ def pages() -> dict[str, str]:
 
 
 def page_text(topic: str) -> str:
-    """The page, in Markdown. Raises :class:`guard.model.UsageError` when there is none of this topic."""
+    """The page of a topic, in Markdown. Raises :class:`guard.model.UsageError` when there is no such page."""
     known = pages()
     if topic not in known:
         near = get_close_matches(topic, known, n=1)

@@ -45,8 +45,8 @@ def install(here: Here, dry_run: bool, everywhere: bool, as_json: bool) -> int:
         report = put_in(here.place)
         note_store(here.place, store)
         if here.settings.store.is_own and store.kind.leased:
-            allow(store.address, here.environment)  # from now on the repository names it, for this account by its wish
-        here = Here(here.environment, here.cwd)  # what was configured just now counts
+            allow(store.address, here.environment)  # from now on the repository names it, and this account wants that
+        here = Here(here.environment, here.cwd)  # so that the settings are read which were configured just now
         relatives.remember(here, store, adopted=bool(adopted))
         done = (*([adopted] if adopted else []), *report.done)
         exposed = [f"{fault.what}; repair: {fault.repair}" for fault in exposed_passwords(here.entries)]
@@ -109,7 +109,7 @@ def _print_line(here: Here, *, as_json: bool) -> int:
 @pass_here
 @example("guard demo")
 def demo(here: Here, keep: bool) -> int:
-    """See it at work: two holders, a reservation, a real commit refused, then allowed. Touches nothing of yours."""
+    """See guard at work: two holders, a reservation, a real commit refused, then allowed. Touches nothing of yours."""
     from guard.commands.demo import demo as play
 
     return play(here.environment, keep=keep)
@@ -122,16 +122,16 @@ def demo(here: Here, keep: bool) -> int:
 def hook(event: str, arguments: tuple[str, ...]) -> int:
     """Judge as the installed hooks do: for hook managers and hooks of your own.
 
-    EVENT is pre-commit, pre-merge-commit or pre-push; or pre-receive, where others push to. The ARGUMENTS and standard
-    input are those git gave the hook.
+    EVENT is pre-commit, pre-merge-commit or pre-push; in a repository that others push to, it is pre-receive. The
+    ARGUMENTS and standard input are those that git gave to the hook.
     """
     if event == "pre-receive":
         from guard.receive import by_hand
 
         return by_hand()
-    from guard.install.through_line import by_hand as judged
+    from guard.install import through_line
 
-    return judged(event, arguments)
+    return through_line.by_hand(event, arguments)
 
 
 def _with_store_note(here: Here, report: Any) -> Any:
@@ -150,7 +150,7 @@ def _with_store_note(here: Here, report: Any) -> Any:
 
 
 def _answer_plan(report: Any, *, as_json: bool) -> int:
-    """Shows the steps of a plan that was not carried out; the exit code is the one that carrying it out would give."""
+    """Prints the steps of a plan that was not carried out. Returns the exit code that carrying it out would give."""
     if as_json:
         print_json(report.as_json(), warnings=report.notes)
     else:
@@ -161,7 +161,7 @@ def _answer_plan(report: Any, *, as_json: bool) -> int:
 
 
 def _answer_all(words: list[str], *, as_json: bool) -> int:
-    """Runs a command in every repository of the account; the highest exit code counts."""
+    """Runs a command in every repository of the account and prints the outcomes. Returns the highest exit code."""
     from guard.install.everywhere import run_in_all
 
     outcomes = run_in_all(*words)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 import click
 
@@ -15,9 +14,6 @@ from guard.repo import settings
 from guard.words import safe, to_stderr
 from guard.work import questions
 from guard.work.here import Here, now_ms
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command(name="list")
@@ -88,9 +84,9 @@ def check(
     new: str | None,
     as_json: bool,
 ) -> int:
-    """Would changing these paths be refused? Says so, and changes nothing.
+    """Would a change of these paths be refused? Only prints the answer.
 
-    A directory stands for everything below it. Exits 1 when it would be refused, 0 when it would pass.
+    A directory stands for everything below it. Exits with 1 when the change would be refused, with 0 when not.
     """
     return daily.check(
         here,

@@ -1,4 +1,4 @@
-"""``guard map``: the repository as a picture."""
+"""``guard map``: draws the repository, with every file in the colour of its holder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KINDS = (".svg", ".html")
 @pass_here
 @example("guard map --output map.html", "guard map > map.svg")
 def map_(here: Here, output: str | None) -> int:
-    """Draw the repository: every file, coloured by who holds it; striped where it does not exist yet.
+    """Draw the repository: every file in the colour of its holder, with stripes where it does not exist yet.
 
     The picture is an SVG image, or an HTML page with a table of all reservations. It needs no other file.
     """
@@ -39,7 +39,7 @@ def map_(here: Here, output: str | None) -> int:
 
 
 def _write(output: str, text: str) -> None:
-    """Replaces the file in one step, so that a full disk leaves the former picture as it was."""
+    """Replaces the file in one step, so that the former picture stays when the disk is full."""
     directory = os.path.dirname(os.path.abspath(output))
     file, temporary = tempfile.mkstemp(dir=directory, prefix=".guard-map-")
     try:

@@ -33,11 +33,11 @@ SHOWN = 5
 
 
 def overview(here: Here, *, checking: bool, as_json: bool, width: int | None) -> int:
-    """Prints the overview and returns the exit code: 0.
+    """Prints the overview and returns the exit code, which is 0 without ``checking``.
 
-    With ``checking``: 1 when guard is not in force, here or in a coding agent that it was put into, when nothing in the
-    store concerns this checkout, or when store or project are not those of this repository; 3 when the store is
-    unreadable. ``width`` is the terminal's, in columns.
+    With ``checking`` it is 3 when the store cannot be read. It is 1 in four cases: guard is not in force here; it is
+    not in force in a coding agent that it was put into; nothing in the store concerns this checkout; or the store or
+    the project is not that of this repository. ``width`` is that of the terminal in columns, None for another output.
     """
     reply = Reply(here, as_json=as_json)
     state = installed(here.place)
@@ -56,10 +56,10 @@ def overview(here: Here, *, checking: bool, as_json: bool, width: int | None) ->
 
 
 class _Seen(Record):
-    """What the store says.
+    """What was read from the store.
 
-    ``trouble`` says why it cannot be read, ``nothing`` why nothing in it concerns this checkout. Both are "" when
-    all is well. ``diverted``: store or project are not those of this repository.
+    ``trouble`` says why it cannot be read, ``nothing`` why nothing in it concerns this checkout; both are "" when all
+    is well. ``diverted`` tells that the store or the project is not that of this repository.
     """
 
     me: str
@@ -73,14 +73,14 @@ class _Seen(Record):
 
 
 def _look(reply: Reply) -> _Seen:
-    """Reads the store, and tells the holder what has happened; an error is a part of the overview."""
+    """Reads the store, and tells the holder what has happened. An error becomes a part of the overview."""
     here = reply.here
     seen = _Seen(here.settings.holder.value, here.settings.mode)
     try:
         seen = seen._replace(me=here.me)
         if here.unused:
-            nowhere = "nothing is there yet: guard install makes the store, and so does the first guard reserve"
-            return seen._replace(remarks=(nowhere,))
+            unmade = "the store does not exist yet: guard install makes it, and so does the first guard reserve"
+            return seen._replace(remarks=(unmade,))
         reply.tell()
         snapshot = here.store.active(here.project)
         return seen._replace(

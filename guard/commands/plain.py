@@ -1,6 +1,6 @@
-"""The plain forms of ``guard list``, ``check`` and ``reserve``, and completion, which need no reader of options.
+"""Runs ``guard list``, ``check`` and ``reserve`` without click when they have no options but --json; and completion.
 
-click reads the command line everywhere else, and reads these words alike; its import takes longer than such an answer.
+click reads all other command lines, and would read these in the same way. Its import takes longer than such an answer.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ COMPLETING = "_GUARD_COMPLETE"
 
 
 def understood(words: Sequence[str], environment: Mapping[str, str]) -> Callable[[], int] | None:
-    """What to run for a command line of a known command, words that are no options, and ``--json``; else None.
+    """A function that runs the command line and returns the exit code; None if click has to read it.
 
-    ``words`` are the words behind the program's name.
+    ``words`` are the words after the program's name.
     """
     if words[:2] == ["complete-words", "--"]:
         from guard.commands import cursor

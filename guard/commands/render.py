@@ -1,4 +1,4 @@
-"""Answers as JSON for programs and as lists for people. ``guard help json`` lists the shapes."""
+"""Answers as JSON for programs, and as lines for people. ``guard help json`` documents the JSON."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Style = Callable[..., str]
 
-__all__ = [  # what guard/work/shapes.py has for MCP too, and what is for the terminal alone
+__all__ = [  # names of guard/work/shapes.py, which MCP uses, too, and names for the terminal alone
     "as_json",
     "asked_lines",
     "bytes_json",
@@ -46,6 +46,7 @@ __all__ = [  # what guard/work/shapes.py has for MCP too, and what is for the te
 
 
 def log_json(entries: Iterable[Entry], *, project: str, generation: int) -> Json:
+    """The answer of ``guard log`` for programs."""
     shown = [
         {
             "id": entry.id,
@@ -65,9 +66,9 @@ def log_json(entries: Iterable[Entry], *, project: str, generation: int) -> Json
 
 
 def listing(rows: Sequence[Reservation], *, me: str, now: int, width: int | None, style: Style) -> list[str]:
-    """Reservations for people: grouped by holder, mine first, what ends soonest on top.
+    """Lines about reservations, grouped by holder. Those of ``me`` come first; of each holder, those that end soonest.
 
-    ``width`` is the terminal's, in columns; None when the lines go elsewhere and nothing is cut.
+    ``now`` is in Unix ms. ``width`` is that of the terminal in columns; None for another output, and nothing is cut.
     """
     of_holder: dict[str, list[Reservation]] = {}
     for row in rows:
@@ -85,7 +86,7 @@ def listing(rows: Sequence[Reservation], *, me: str, now: int, width: int | None
 
 
 def ended_listing(rows: Sequence[Reservation], *, now: int, width: int | None) -> list[str]:
-    """Reservations that have ended, the latest last."""
+    """Lines about reservations that have ended, in the order of ``rows``. ``now`` and ``width`` as for listing()."""
     names = {name for row in rows for name in (row.holder, row.ended_by) if name}
     lines = []
     for row in rows:
@@ -97,7 +98,7 @@ def ended_listing(rows: Sequence[Reservation], *, now: int, width: int | None) -
 
 
 def log_lines(entries: Sequence[Entry], *, now: int, width: int | None) -> list[str]:
-    """What happened, for people, the latest last."""
+    """Lines about entries of the log, in their order. ``now`` and ``width`` are as for :func:`listing`."""
     names = {name for entry in entries for name in (entry.holder, entry.whose) if name}
     lines = []
     for entry in entries:
@@ -110,7 +111,7 @@ def log_lines(entries: Sequence[Entry], *, now: int, width: int | None) -> list[
 
 
 def cut(line: str, width: int | None) -> str:
-    """A line cut to a terminal's width, with a mark where something is missing."""
+    """The line, cut to a terminal's width (columns), with "…" at its end if something is missing."""
     return line if width is None or len(line) <= width else line[: width - 1] + "…"
 
 

@@ -1,4 +1,7 @@
-"""How a command answers: data once and whole on stdout, everything else on stderr. Needs nothing of click."""
+"""How a command answers: with its data on stdout, in one piece, and with everything else on stderr.
+
+This module does not need click.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +32,9 @@ _BOLD, _DIM, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
 
 class Reply:
-    """One command's answer: what goes to stdout at the end, and what is said beside it.
+    """The answer of one command.
 
-    Data goes to stdout, once and whole; everything else goes to stderr at once, and into the JSON answer too.
+    The data goes to stdout, in one piece, at the end. Everything else goes to stderr at once, and into the JSON answer.
     """
 
     def __init__(self, here: Here, *, as_json: bool) -> None:
@@ -42,37 +45,37 @@ class Reply:
         self.next: list[str] = []
 
     def tell(self) -> None:
-        """Tells the holder, once, what others broke and what expired."""
+        """Prints, once, which reservations of the holder others broke, and which expired."""
         self.notices += tell(self.here)
         for text in pending.settle(self.here):
             self.notices.append(text)
             to_stderr(f"guard: {text}")
 
     def warn(self, *texts: str) -> None:
-        """Says what is not as it should be, though the answer stands."""
+        """Prints warnings: things that are not as they should be, although the answer is right."""
         for text in texts:
             self.warnings.append(text)
             to_stderr(f"guard: {safe(text)}")
 
     def note(self, *texts: str) -> None:
-        """Puts remarks into the JSON answer; lines for people have them beside what they are about."""
+        """Puts remarks into the JSON answer only, because the lines for people have them already."""
         self.warnings += texts
 
     def warn_unless_in_force(self) -> None:
-        """Says when reservations are not enforced here, or when this command looks at others than the hooks do."""
+        """Warns when hooks do not enforce reservations here, and when the project or store is not this repository's."""
         here = self.here
         self.warn(*remarks_in_force(here.place, here.entries, mode=here.settings.mode.value))
         found = diversions(here.settings, here.environment, here.entries, here.place)
         self.warn(*(each.sentence() for each in found))
 
     def suggest(self, command: str, *, note: str = "") -> None:
-        """Names a command to type next."""
+        """Prints a command to type next, and a note about it."""
         first = "  next: " if not self.next else "    or: "
         self.next.append(command)
         to_stderr(first + command + (f"   ({note})" if note else ""))
 
     def say(self, answer: Callable[[], Json], lines: Callable[[], Sequence[str]]) -> None:
-        """Prints the answer, as JSON or as lines; only the one that is asked for is made."""
+        """Prints the answer, as JSON or as lines. Only the function for the form that is wanted is called."""
         if not self.as_json:
             print_lines(lines())
             return
@@ -80,9 +83,9 @@ class Reply:
 
 
 def tell(here: Here) -> list[str]:
-    """Tells the holder, once, what others broke and what expired; returns what was said."""
+    """Prints, once, which reservations of the holder others broke, and which expired; returns these messages."""
     if here.unused and here.making == NEVER:
-        return []  # nobody holds anything, so nobody has to be told
+        return []  # there is no store yet, so nobody has lost anything
     rows = notices_.unread(here)
     say_made(here)
     said = [notice(row, now=now_ms()) for row in rows]
@@ -91,12 +94,12 @@ def tell(here: Here) -> list[str]:
     try:
         notices_.mark_read(here, rows)
     except GuardError as error:
-        to_stderr(f"guard: not recorded that you were told: {safe(error.what)}")
+        to_stderr(f"guard: this message will come again, because the store cannot be written: {safe(error.what)}")
     return [line.removeprefix("guard: ") for line in said]
 
 
 def say_made(here: Here) -> None:
-    """Says, once, that a store was made: an empty one where somebody expected their reservations is a mistake."""
+    """Prints, once, that a store was made, for somebody who expected their reservations there."""
     if here.made:
         to_stderr(f"guard: made a new, empty store at {safe(without_password(here.made))}")
         to_stderr("  Other accounts of this machine do not see what is reserved there. To share one: guard help teams")
@@ -117,13 +120,13 @@ def print_lines(lines: Sequence[str]) -> None:
 
 
 def _print(text: str) -> None:
-    """Writes at once, so that whoever follows the output of a command that goes on sees it."""
+    """Writes without delay, because ``guard list --watch`` goes on afterwards."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
 def style(text: str, *, bold: bool = False, dim: bool = False, fg: str | None = None) -> str:
-    """A text with the terminal's signs for bold, dim, red or green (ECMA-48, SGR), where colours are wanted."""
+    """The text with the terminal's codes for bold, dim, red or green (ECMA-48, SGR), if colours are wanted."""
     wanted = colours()
     if not (sys.stdout.isatty() if wanted is None else wanted):
         return text
@@ -132,7 +135,7 @@ def style(text: str, *, bold: bool = False, dim: bool = False, fg: str | None = 
 
 
 def colours() -> bool | None:
-    """True: always, False: never, None: on a terminal (https://no-color.org, https://bixense.com/clicolors)."""
+    """Whether colours are wanted; None means on a terminal (https://no-color.org, https://bixense.com/clicolors)."""
     if os.environ.get("NO_COLOR"):
         return False
     if os.environ.get("CLICOLOR_FORCE", "0") not in ("", "0"):
@@ -141,7 +144,7 @@ def colours() -> bool | None:
 
 
 def terminal_width() -> int | None:
-    """The terminal's columns; None when the answer goes elsewhere."""
+    """The width of the terminal in columns; None when stdout is no terminal."""
     if not sys.stdout.isatty():
         return None
     import shutil

@@ -1,4 +1,4 @@
-"""``guard reserve``, ``release``, ``renew``, ``hold`` and ``break``."""
+"""``guard reserve``, ``release``, ``renew``, ``hold``, ``break`` and ``take``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class _WithCommand(click.Command):
-    """A command whose words after "--" are another command's: none of them is read as an option of ours."""
+    """A command whose words after "--" are another command. None of these words is read as an option of guard."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         end = args.index("--") if "--" in args else len(args)
@@ -135,7 +135,7 @@ def _from_top(pattern: bytes) -> bytes:
 def renew(
     here: Here, patterns: tuple[str, ...], ids: tuple[int, ...], everything: bool, ttl: str | None, as_json: bool
 ) -> int:
-    """Give reservations of yours more time; what has ended is said, not revived."""
+    """Give reservations of yours more time. Those that have ended stay ended, and are named."""
     choice = _choice(patterns, ids, everything, "renew")
     length = ttl_ms(ttl)
     reply = Reply(here, as_json=as_json)
@@ -204,7 +204,7 @@ def _say_lost(here: Here, rows: Sequence[Reservation]) -> None:
 @click.command(name="break")
 @click.argument("ids", nargs=-1, type=int, metavar="[ID]...")
 @click.option("--holder", "holders", multiple=True, metavar="NAME", help="Everything that this holder has.")
-@click.option("--reason", default="", metavar="TEXT", help="Why; they and the log get to know.")
+@click.option("--reason", default="", metavar="TEXT", help="Why; its holder and the log are told.")
 @as_json_option
 @pass_here
 @example(
@@ -228,8 +228,8 @@ def break_(here: Here, ids: tuple[int, ...], holders: tuple[str, ...], reason: s
 def take(here: Here, holders: tuple[str, ...], as_json: bool) -> int:
     """Take over what earlier, dead sessions of your own account on this machine still hold.
 
-    A session is dead when no process works under its name and it did nothing with guard for ten minutes. What is
-    ended is recorded, and reserved for you.
+    A session is dead when no process works under its name and it did nothing with guard for ten minutes. Its
+    reservations are ended, which is recorded, and made again for you.
     """
     from guard.work.sessions import take as take_over
 

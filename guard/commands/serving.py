@@ -32,8 +32,8 @@ def mcp() -> int:
         to_stderr(
             "guard: this is for an agent's program to start, and waits for messages. To tell one: guard help agents"
         )
-    claimed = wire.claim(_gone)  # whatever is imported from here on cannot reach the client
-    gc.disable()  # what is imported stays: looking for garbage in it takes a fifth of the start
+    claimed = wire.claim(_gone)  # from here on, nothing that an import prints can reach the client
+    gc.disable()  # imports leave no garbage, and looking for it takes a fifth of the start
     try:
         from guard.mcp.server import serve
     except ImportError as error:
@@ -55,7 +55,7 @@ def _gone() -> NoReturn:
 
 
 _EXTRA = ("mcp", "mcp_types", "anyio", "jsonschema")
-"""What the extra brings, and the server imports."""
+"""The packages of the extra that the server imports."""
 
 
 def _install() -> str:

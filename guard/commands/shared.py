@@ -1,4 +1,4 @@
-"""What the commands have in common: their options, how they print, what they tell the holder."""
+"""What several commands share: options, examples in the help, and the answer about changed reservations."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def example(*lines: str) -> Callable[[Command], Command]:
     """Adds examples below a command's help."""
 
     def add(command: Command) -> Command:
-        # Indented as the rest is: click takes the margin off.
+        # Indented like the rest of the docstring, because click removes the margin.
         examples = ("", "\b", "Examples:", *(f"  {line}" for line in lines))
         command.__doc__ = "\n    ".join([command.__doc__ or "", *examples])
         return command
@@ -41,9 +41,9 @@ def example(*lines: str) -> Callable[[Command], Command]:
 
 
 def answer_changed(reply: Reply, deed: str, outcome: Outcome, *, kept: Sequence[Reservation] = ()) -> int:
-    """Says what was released, renewed or broken, and what was not there; returns the exit code.
+    """Prints what was released, renewed or broken (``deed``), and which words name nothing. Returns the exit code.
 
-    ``kept`` are leases that end later, after a push.
+    ``kept`` are reservations that will end after a push.
     """
     me, here = safe(reply.here.me), reply.here
 

@@ -1,1 +1,1 @@
-"""The repository as a picture: who holds what, and where."""
+"""Draws the repository as a picture that shows who holds what."""

@@ -1,7 +1,7 @@
-"""A squarified treemap: rectangles whose areas are proportional to weights, and which are close to squares.
+"""A squarified treemap: rectangles whose areas are proportional to weights and whose shapes are close to squares.
 
-The method is that of Bruls, Huizing and van Wijk, "Squarified Treemaps" (2000): items are taken from the heaviest on
-and put into a row along the shorter side, as long as that makes the worst rectangle of the row less oblong.
+The method is that of Bruls, Huizing and van Wijk, "Squarified Treemaps" (2000). The heaviest items come first. Items
+are put into a row along the shorter side, as long as that makes the most oblong rectangle of the row less oblong.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ class Box(Record):
     height: float
 
     def inside(self, margin: float, *, top: float = 0.0) -> Box:
-        """The rectangle that is left inside of a margin, and below a strip of ``top`` pixels."""
+        """The rectangle inside of a margin and below a strip of ``top`` pixels. All lengths are in pixels."""
         width = max(0.0, self.width - 2 * margin)
         height = max(0.0, self.height - 2 * margin - top)
         return Box(self.x + margin, self.y + margin + top, width, height)
 
 
 def squarify(weights: Sequence[float], box: Box) -> list[Box]:
-    """One rectangle for each weight, in the order of the weights, which together fill ``box``.
+    """One rectangle for each weight, in the order of the weights. Together they fill ``box``.
 
-    Weights are positive. Where the box has no area, every rectangle is empty.
+    Weights are positive. If the box has no area, every rectangle is empty.
     """
     found = [Box(box.x, box.y, 0.0, 0.0)] * len(weights)
     if box.width <= 0 or box.height <= 0 or not weights:
@@ -51,7 +51,7 @@ def squarify(weights: Sequence[float], box: Box) -> list[Box]:
 
 
 def _row_end(areas: Sequence[float], start: int, side: float) -> int:
-    """Where the row that begins at ``start`` ends: before the item that would make its worst rectangle worse."""
+    """The end of the row that begins at ``start``: the first item that would make its most oblong rectangle worse."""
     total = areas[start]
     worst = _worst(total, areas[start], areas[start], side)
     end = start + 1
@@ -71,7 +71,7 @@ def _worst(total: float, largest: float, smallest: float, side: float) -> float:
 
 
 def _placed(areas: Sequence[float], box: Box) -> tuple[list[Box], Box]:
-    """The rectangles of a row along the shorter side of the box, and what is left of the box."""
+    """The rectangles of a row along the shorter side of the box, and the rest of the box."""
     total = sum(areas)
     found = []
     if box.width >= box.height:

@@ -1,4 +1,4 @@
-"""The picture as an HTML page of its own, with the list of all reservations as a table below it."""
+"""The picture as an HTML page, with a table of all reservations below it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ td { overflow-wrap: anywhere; }
 
 
 def page(image: str, reservations: Sequence[Reservation], *, project: str, me: str, now: int) -> str:
-    """The page. ``image`` is an SVG element; ``now`` is in Unix ms."""
+    """The HTML page. ``image`` is an SVG element; ``now`` is in Unix ms."""
     rows = "\n".join(_row(row, me=me, now=now) for row in sorted(reservations, key=lambda row: row.id))
     table = (
         "<table><thead><tr><th>#</th><th>holder</th><th>pattern</th><th>until</th><th>reason</th></tr></thead>\n"

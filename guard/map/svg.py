@@ -1,4 +1,4 @@
-"""Draws the tree as one SVG image that needs nothing else: no script, no font, no other file (w3.org/TR/SVG11)."""
+"""Draws the tree as one SVG image (w3.org/TR/SVG11) that needs no script, no font and no other file."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from guard.model import Reservation
 
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#f0e442")
-"""The palette of Okabe and Ito, which people with any kind of colour blindness can tell apart; the first is mine."""
+"""The palette of Okabe and Ito, whose colours people with any kind of colour blindness can tell apart."""
 FREE, GROUND, EDGE = "#dfe3e6", "#ffffff", "#9aa3a8"
 WIDTH, HEIGHT, LIST_WIDTH, MARGIN = 1280, 860, 400, 12
 HEADING, LINE = 15, 16
-"""The height of a directory's strip and of a line in the list, in pixels."""
+"""The height of a directory's heading and of a line in the list, in pixels."""
 LETTER = 6.7
-"""The width of a letter in the 11-pixel monospaced font, in pixels, rounded up: a label is cut before it overlaps."""
+"""The width of a letter in the 11-pixel monospaced font, in pixels, rounded up, so that labels do not overlap."""
 _STYLE = (
     "text{font:11px ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace;fill:#1a1a1a}"
     ".h{font-weight:bold}.s{fill:#5a6368}"
@@ -44,7 +44,7 @@ class Canvas:
         self.parts.append(f"{shape}><title>{escape(title)}</title></rect>" if title else shape + "/>")
 
     def label(self, x: float, y: float, text: str, *, room: float, kind: str = "") -> None:
-        """Text that ends within ``room`` pixels, or nothing where that would be fewer than three letters."""
+        """A text that is cut to ``room`` pixels; nothing if that would leave fewer than three letters."""
         shown = fitted(text, room)
         if shown:
             named = f' class="{kind}"' if kind else ""
@@ -52,7 +52,7 @@ class Canvas:
 
 
 def fitted(text: str, room: float) -> str:
-    """As much of the text as fits into ``room`` pixels, with a mark where it was cut."""
+    """The part of the text that fits into ``room`` pixels, with "…" at its end if it was cut."""
     columns = int(room / LETTER)
     if _columns(text) <= columns:
         return text
@@ -67,7 +67,7 @@ def fitted(text: str, room: float) -> str:
 
 
 def _columns(text: str) -> int:
-    """How many columns a text takes: letters outside of Latin, Greek and Cyrillic may be twice as wide."""
+    """The width of a text in columns. Letters outside of Latin, Greek and Cyrillic count as two."""
     return sum(1 if ord(letter) < 0x1100 else 2 for letter in text)
 
 
@@ -114,7 +114,7 @@ def _draw_heading(canvas: Canvas, count: int, project: str) -> None:
 
 
 def _draw_tree(canvas: Canvas, top: Node, box: Box) -> None:
-    """Draws a directory and everything below it; a stack instead of recursion, for paths may be deep."""
+    """Draws a directory and everything below it, without recursion, because paths may be deep."""
     pending = [(top, box, b"")]
     while pending:
         node, box, path = pending.pop()

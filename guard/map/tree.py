@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Node:
-    """A directory or a file. ``held`` is the reservation that covers a file; ``missing`` marks what does not exist.
+    """A directory or a file. ``held`` is the reservation that covers a file. ``missing``: the file does not exist yet.
 
     ``weight`` is the number of files below, and 1 for a file.
     """
@@ -29,7 +29,7 @@ class Node:
         self.weight = 0
 
     def child(self, name: bytes) -> Node:
-        """The child of this name, which is made when it is not there."""
+        """The child with this name; it is made if there is none."""
         found = self.children.get(name)
         if found is None:
             found = self.children[name] = Node(name)
@@ -37,7 +37,7 @@ class Node:
 
 
 def grow(files: Iterable[bytes], reservations: Sequence[Reservation], *, fold: bool) -> Node:
-    """The tree of all files, and of what is reserved and does not exist yet.
+    """The tree of all files, and of reserved paths that do not exist yet.
 
     ``files`` are paths relative to the repository's top; ``fold`` ignores the case of ASCII letters, as
     ``core.ignoreCase`` does. Where several reservations cover a file, an exclusive one counts, and then the oldest.
