@@ -38,7 +38,9 @@ def main() -> None:
 
 def _judge(event: str, arguments: list[str]) -> int:
     """Judges as the installed hook of the event does; returns the exit code."""
-    if event == "pre-receive":
+    from guard.events import by_name
+
+    if by_name(event).receives:
         from guard.receive import by_hand
 
         return by_hand()

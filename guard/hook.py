@@ -172,7 +172,7 @@ def refresh(event: str, look_at_line: Callable[[], Line] | None = None) -> Publi
     if look_at_line and current is not None and not current.identity.placed:
         stamps = None
     if current is not None and stamps is not None:
-        if current.lease is not None and event != "pre-push" and published.is_fresh(slot, current, key):
+        if current.lease is not None and by_name(event).verb != "push" and published.is_fresh(slot, current, key):
             return current.published  # the lease still holds; sh has no clock on this system to find that out
         standing = _as_published(current, stamps, place)
     else:
@@ -429,8 +429,9 @@ def _leaves_fence(settings: Settings, changes: Sequence[Change], place: Place, *
 
 def _say_dropped(store: Store, settings: Settings, place: Place, *, event: str) -> None:
     """Prints and records when a merge drops what somebody changed in a path that others hold."""
-    merging = event == "pre-merge-commit" or os.path.exists(os.path.join(place.git_dir, b"MERGE_HEAD"))
-    if event == "pre-push" or not merging:
+    verb = by_name(event).verb
+    merging = verb == "merge" or os.path.exists(os.path.join(place.git_dir, b"MERGE_HEAD"))
+    if verb == "push" or not merging:
         return
     from guard.judge import verdict
     from guard.model import Change

@@ -244,7 +244,7 @@ def test_sessions_are_shown_by_short_names_that_differ(repository: Repository) -
     assert {row["holder"] for row in repository.guard("list", "--json").json()["reservations"]} == {one, other, alike}
     repository.guard("break", "--holder", "claude-7f3a", "--reason", "gone", who="ann")
     log = repository.guard("log", who="ann").out.decode()
-    assert "ann broken #1 of claude-7f3a /src: gone" in log and one not in log
+    assert "ann broke #1 of claude-7f3a /src: gone" in log and one not in log
     assert "#1  claude-7f3a  /src  broken by ann" in repository.guard("list", "--ended", who="ann").out.decode()
     assert one in repository.guard("log", "--json").out.decode()
 

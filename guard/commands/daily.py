@@ -63,7 +63,7 @@ def list_(
     found = questions.held(here, only, ended=ended, all_projects=all_projects)
     if not found.reservations:
         what = "has ended" if ended else "is reserved" if only == Filter() else "like that is reserved"
-        to_stderr(f"guard: nothing {what} {'here' if all_projects else f'in {safe(here.project)}'}.")
+        to_stderr(f"guard: nothing {what} in {'any project' if all_projects else safe(here.project)}.")
     reply.say(
         lambda: _list_json(here, found, all_projects=all_projects),
         lambda: _list_lines(here, found, ended=ended, all_projects=all_projects),

@@ -10,7 +10,7 @@ import click
 from guard.commands import render
 from guard.commands.reply import print_json, print_lines, say_made, terminal_width
 from guard.commands.shared import as_json_option, example, pass_here
-from guard.events import NAMES
+from guard.events import NAMES, by_name
 from guard.model import EXIT_DONE, GuardError
 from guard.repo.allowed import allow
 from guard.repo.defaults import HOST_NOTE, STORE_NOTE
@@ -125,7 +125,7 @@ def hook(event: str, arguments: tuple[str, ...]) -> int:
     EVENT is pre-commit, pre-merge-commit or pre-push; in a repository that others push to, it is pre-receive. The
     ARGUMENTS and standard input are those that git gave to the hook.
     """
-    if event == "pre-receive":
+    if by_name(event).receives:
         from guard.receive import by_hand
 
         return by_hand()

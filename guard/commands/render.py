@@ -98,7 +98,7 @@ def ended_listing(rows: Sequence[Reservation], *, now: int, width: int | None) -
 
 
 def log_lines(entries: Sequence[Entry], *, now: int, width: int | None) -> list[str]:
-    """Lines about entries of the log, in their order. ``now`` and ``width`` are as for :func:`listing`."""
+    """Lines about entries of the log, in their order, which say who did what. The rest is as for :func:`listing`."""
     names = {name for entry in entries for name in (entry.holder, entry.whose) if name}
     lines = []
     for entry in entries:
@@ -106,8 +106,13 @@ def log_lines(entries: Sequence[Entry], *, now: int, width: int | None) -> list[
         whose = f" of {safe(shown_name(entry.whose, names))}" if entry.whose and entry.whose != entry.holder else ""
         what = f" #{entry.reservation}{whose} {safe(entry.pattern or b'')}" if entry.reservation else ""
         reason = f": {safe(entry.reason)}" if entry.reason else ""
-        lines.append(cut(f"{clock(entry.at, now=now)}  {holder} {safe(entry.event)}{what}{reason}", width))
+        deed = _DEEDS.get(entry.event, safe(entry.event))
+        lines.append(cut(f"{clock(entry.at, now=now)}  {holder} {deed}{what}{reason}", width))
     return lines
+
+
+_DEEDS = {"refused": "was refused", "warned": "was warned", "bypassed": "went past", "broken": "broke"}
+"""The events of the log that need other words after the holder's name."""
 
 
 def cut(line: str, width: int | None) -> str:

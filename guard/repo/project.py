@@ -180,7 +180,7 @@ def _project(
 ) -> Named:
     name, url = remote_of([*(entry for entry in shortenings if entry.key.startswith(b"url.")), *entries])
     if not name:
-        return Named(_bare(safe(common_dir), keep=True), "the common git directory, for there is no remote")
+        return Named(_bare(safe(common_dir), keep=True), "the common git directory, because there is no remote")
     address = parse(os.fsdecode(url))
     if address.host:
         return Named(project_of(url, resolve=resolve), f"the remote {name}")
