@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PATHS_SHOWN = 20
 """How many paths are listed for one reservation; one more line counts the others."""
 
-PROGRAMS = ("claude", "codex", "copilot", "gemini", "opencode", "mcp")
+PROGRAMS = ("claude", "codex", "copilot", "gemini", "opencode", "cursor", "mcp")
 """Holders that are sessions of these coding agents have names like "PROGRAM-SESSION". "mcp" is for ``guard mcp``."""
 
 REASON_SHOWN = 200

@@ -48,6 +48,10 @@ def test_the_hook_file_knows_no_other_event(repository: Repository) -> None:
         assert all(event in done.text for event in events.NAMES)
 
 
+def test_the_command_that_removes_the_hooks_by_hand_looks_for_every_event() -> None:
+    assert f"for g_name in {' '.join(events.NAMES)}; do" in HOOK
+
+
 def test_pre_commits_file_names_every_event_of_the_table() -> None:
     found = re.findall(r"- id: (\S+)\n(?:.*\n)*?  entry: guard hook (\S+)\n(?:.*\n)*?  stages: \[(\S+)\]", YAML)
     assert found == [(each.framework_id, each.name, each.name) for each in events.EVENTS if each.framework_id]

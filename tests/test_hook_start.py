@@ -7,6 +7,7 @@ other hooks and people start them otherwise.
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from guard.events import installed_in
 from tests.support.foreign_hooks import hook, ran
 from tests.support.repositories import PACKAGE, Done, Repository, run
 
@@ -198,6 +200,22 @@ def test_without_a_repository_nothing_passes(event: str, lost: Lost, repository:
 
 def test_the_line_stops_where_git_finds_no_repository(tmp_path: Path) -> None:
     assert run(["sh", "-c", LINE], cwd=tmp_path).code == 128
+
+
+def test_a_clone_with_hooks_from_a_template_says_that_it_is_not_set_up(repository: Repository, tmp_path: Path) -> None:
+    template = tmp_path / "template" / "hooks"
+    template.mkdir(parents=True)
+    for event in installed_in(bare=False):
+        shutil.copy(repository.git_dir / "hooks" / event.name, template)
+    command = ("git", "clone", "-q", f"--template={template.parent}", str(repository.path), "clone")
+    assert run(command, cwd=tmp_path).code == 0
+    clone = Repository(tmp_path / "clone")
+    done = clone.commit("free.txt", "free", expect=None)
+    assert done.code == 1
+    assert "this clone is not set up: its hooks are there" in done.text
+    assert "repair: guard install" in done.text
+    clone.install()
+    clone.commit("free.txt", "free")
 
 
 # Pythons

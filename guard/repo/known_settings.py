@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 NAME_MAX = 255
 """The length of the longest name of a holder or a project, in bytes."""
 MODES = ("block", "warn", "off")
-SCHEMES = ("postgresql://", "postgres://")
-"""A store's address begins with one of these, or is an absolute path."""
+POSTGRES_SCHEMES = ("postgresql://", "postgres://")
+SCHEMES = (*POSTGRES_SCHEMES,)
+"""A store's address begins with one of these, or is an absolute path. A kind of store with other addresses adds them."""
 
 _UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from guard.model import GuardError
-from guard.repo.known_settings import SCHEMES
+from guard.repo.known_settings import POSTGRES_SCHEMES
 from guard.stores.interface import Kind, Opening, Store
 from guard.words import quoted
 
 
 def _recognises(address: str) -> bool:
-    return address.startswith(SCHEMES)
+    return address.startswith(POSTGRES_SCHEMES)
 
 
 def _open(address: str, opening: Opening) -> Store:
