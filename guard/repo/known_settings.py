@@ -20,7 +20,7 @@ NAME_MAX = 255
 MODES = ("block", "warn", "off")
 POSTGRES_SCHEMES = ("postgresql://", "postgres://")
 SCHEMES = (*POSTGRES_SCHEMES,)
-"""A store's address begins with one of these, or is an absolute path. A kind of store with other addresses adds them."""
+"""A store's address begins with one of these, or is an absolute path. A new kind of store adds its schemes here."""
 
 _UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
 

@@ -48,7 +48,7 @@ def test_a_name_of_the_users_wins(repository: Repository, name: str) -> None:
         assert holder(repository, in_hook) == "alice"
 
 
-@pytest.mark.parametrize("name", [name for name in IN_SHELL if name != "cursor"])
+@pytest.mark.parametrize("name", list(programs.PROGRAMS))
 def test_sessions_are_shown_short(name: str) -> None:
     assert shown_name(f"{name}-{ID}", ()) == f"{name}-7f3a"
 
