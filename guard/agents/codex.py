@@ -68,7 +68,7 @@ class Codex:
         self._process.communicate()
 
     def ask(self, method: str, given: dict[str, Any]) -> dict[str, Any]:
-        """The result of one request."""
+        """Sends one request and returns its result. Raises :class:`GuardError` when Codex answers with an error."""
         self._number += 1
         self._send({"id": self._number, "method": method, "params": given})
         while True:

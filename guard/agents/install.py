@@ -60,6 +60,7 @@ class State(Record):
     repair: str = ""
 
     def as_json(self) -> dict[str, Any]:
+        """The members of this state in the answer of ``guard agent status --json``."""
         return {
             "program": self.program.name,
             "scope": self.scope,

@@ -72,7 +72,10 @@ def not_judged(error: GuardError, *, what: str) -> str:
 
 
 def command_refusal(conflicts: Sequence[Conflict], *, what: str, now: int, throws_away: bool) -> str:
-    """The message for a refused shell command, which would throw away others' work (``throws_away``) or record it."""
+    """The message for a refused shell command, which would throw away others' work (``throws_away``) or record it.
+
+    ``what`` names the command, such as "git stash"; ``now`` is in Unix ms.
+    """
     if throws_away:
         lines = [
             f"guard: this {what} would throw away what others have changed in this checkout and not committed yet:"

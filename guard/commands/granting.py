@@ -43,6 +43,7 @@ def reserve(
     """Reserves all of the paths, or none when somebody else is in the way; prints the answer. Returns the exit code.
 
     ``ttl`` and ``wait`` are durations such as "2h". The other arguments are as in :class:`guard.work.leases.Wish`.
+    Raises :class:`UsageError` when nothing to reserve is named.
     """
     if not (patterns or changed or staged):
         raise UsageError("Missing argument 'PATTERN...'", hint="guard reserve src/auth   (or --changed, --staged)")

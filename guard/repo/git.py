@@ -217,7 +217,10 @@ def trees_of(globs: Sequence[bytes], *, every: bool) -> list[bytes]:
 
 
 def differing_from_all(tree: bytes, others: Sequence[bytes]) -> list[bytes]:
-    """The paths in which a tree differs from every one of the others, sorted. Trees are hex oids; one process."""
+    """The paths in which a tree differs from every one of the others, sorted. Trees are hex oids.
+
+    Starts one process. Raises :class:`GitError` when git does not answer for every pair.
+    """
     flags = ("-c", "core.fsmonitor=", "diff-tree", "-r", "--stdin", *LISTING)
     listed = _listed(flags, stdin=b"".join(b"%b %b\n" % (other, tree) for other in others))
     # Before the paths of each pair git writes the pair again, with a line feed at its end: git-diff-tree(1), --stdin.
