@@ -40,7 +40,9 @@ CONFIGURATIONS = [
     ["diff.orderFile=a.order"],
     ["diff.relative=true"],
     ["diff.renames=copies", "diff.renameLimit=1000"],
+    ["diff.srcPrefix=x", "diff.dstPrefix=y", "diff.context=0", "diff.indentHeuristic=false"],
     ["diff.submodule=log"],
+    ["diff.submodule=diff", "diff.statGraphWidth=1", "diff.colorMovedWS=ignore-all-space"],
     ["diff.wordRegex=."],
     ["format.notes=*", "notes.displayRef=*"],
     ["format.pretty=raw"],
@@ -48,6 +50,7 @@ CONFIGURATIONS = [
     ["i18n.logOutputEncoding=UTF-16", "i18n.commitEncoding=ISO-8859-1"],
     ["index.threads=1", "core.preloadIndex=false"],
     ["log.abbrevCommit=true", "log.decorate=full"],
+    ["log.excludeDecoration=*", "log.initialDecorationSet=all", "mailmap.blob=HEAD:absent"],
     ["log.date=format:%%nonsense", "blame.date=human"],
     ["log.diffMerges=off"],
     ["log.follow=true"],
@@ -71,6 +74,19 @@ def test_a_configuration(stage: Stage, tmp_path: Path, configuration: list[str])
     repository.write("none.ignored", "!*\n!/held\n")
     settle(repository)
     assert_judged_alike(repository)
+
+
+@pytest.mark.parametrize("order", ["absent", ""], ids=["a missing file", "a directory"])
+def test_an_order_that_git_cannot_read(stage: Stage, tmp_path: Path, order: str) -> None:
+    """git commit fails by itself then, but git push does not."""
+    repository = stage.repository
+    give_remote(repository, tmp_path / "remote.git")
+    with (stage.home / ".gitconfig").open("a") as config:
+        config.write(f"[diff]\n\torderFile = {stage.home}/{order}\n")
+    commit = "git -c diff.orderFile=/dev/null commit -qnam m; git push -q"
+    assert_as_expected(play(repository, f"echo new >src/b.py; {commit}"), [])
+    pushed = play(repository, f"echo new >held/x.txt; {commit}")
+    assert blamed(pushed) == ["held/x.txt"], pushed.text
 
 
 def assert_judged_alike(repository: Repository, *, quick: bool = True, env: dict[str, str] | None = None) -> None:

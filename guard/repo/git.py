@@ -18,8 +18,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-LISTING = ("--no-renames", "--no-ext-diff", "--name-only", "-z", "--no-relative", "--ignore-submodules=none")
-"""The options for every list of changed paths: both sides of a rename, submodule pointers too, no quoting."""
+LISTING = (
+    *("--no-renames", "--no-ext-diff", "--name-only", "-z", "--no-relative", "--ignore-submodules=none", "-O/dev/null"),
+)
+"""The options for every list of changed paths: both sides of a rename, submodule pointers too, no quoting, no order.
+
+git log fails where diff.orderFile names a file that is missing.
+"""
 
 RAW = (*(word for word in LISTING if word != "--name-only"), "--raw")
 """The same for a list with modes: ":MODE… OID… STATUS" before each path (git-diff-tree(1), RAW OUTPUT FORMAT)."""
