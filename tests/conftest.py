@@ -12,6 +12,7 @@ import pytest
 from tests.support import environment, namespace, rows
 from tests.support.forks import FORKS
 from tests.support.repositories import Repository, age
+from tests.support.server import build
 from tests.support.skips import pytest_sessionfinish as pytest_sessionfinish
 from tests.support.stage import Stage
 from tests.support.templates import Template
@@ -120,7 +121,7 @@ def _set_environment(monkeypatch: pytest.MonkeyPatch, wanted: dict[str, str]) ->
 
 
 @pytest.fixture(scope="session")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Template:
+def installed_template(tmp_path_factory: pytest.TempPathFactory) -> Template:
     def make(place: Path) -> None:
         Repository.make(place / "repository").install()
 
@@ -128,10 +129,22 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Template:
 
 
 @pytest.fixture
-def repository(tmp_path: Path, hermetic: Path, installed: Template) -> Repository:
+def repository(tmp_path: Path, hermetic: Path, installed_template: Template) -> Repository:
     """A repository with one commit and guard installed."""
-    installed.put(tmp_path)
+    installed_template.put(tmp_path)
     return Repository(tmp_path / "repository")
+
+
+@pytest.fixture(scope="session")
+def shop_template(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    return Template(tmp_path_factory.mktemp("shop"), "home", "shop.git", "clone", make=build)
+
+
+@pytest.fixture
+def pushed_to(tmp_path: Path, hermetic: Path, shop_template: Template) -> Path:
+    """The directory with a bare repository, in which guard is installed, and a clone (:mod:`tests.support.server`)."""
+    shop_template.put(tmp_path)
+    return tmp_path
 
 
 _built: list[Stage] = []

@@ -20,6 +20,7 @@ from guard.stores.sqlite import SqliteStore
 from tests.support.agent_mail import HOUR_S, PYTHON, RUST, Mail, Server, guarded
 from tests.support.event_cases import no_python, run_hook
 from tests.support.repositories import PACKAGE, Repository, age, run
+from tests.support.templates import Template
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,9 +40,18 @@ def mail(tmp_path: Path) -> Mail:
     return made
 
 
+@pytest.fixture(scope="session")
+def guarded_template(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    def make(place: Path) -> None:
+        guarded(place / "repository", Mail(place / "mail.db"))
+
+    return Template(tmp_path_factory.mktemp("guarded"), "home", "repository", make=make)
+
+
 @pytest.fixture
-def repository(tmp_path: Path, mail: Mail) -> Repository:
-    return guarded(tmp_path / "repository", mail)
+def repository(tmp_path: Path, mail: Mail, guarded_template: Template) -> Repository:
+    guarded_template.put(tmp_path)
+    return Repository(tmp_path / "repository")
 
 
 def place_at(top: Path) -> Place:

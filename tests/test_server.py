@@ -22,8 +22,8 @@ UNRELATED = "git checkout -q --orphan other; git rm -rqf .; "
 
 
 @pytest.fixture
-def server(tmp_path: Path, hermetic: Path) -> Server:
-    return Server.make(tmp_path, hermetic / ".local/share/guard/guard.db")
+def server(pushed_to: Path, hermetic: Path) -> Server:
+    return Server.of(pushed_to, hermetic / ".local/share/guard/guard.db")
 
 
 REFUSED = [

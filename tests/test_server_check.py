@@ -26,9 +26,9 @@ def script() -> str:
 
 
 @pytest.fixture
-def pulled(tmp_path: Path, hermetic: Path) -> Server:
+def pulled(pushed_to: Path, hermetic: Path) -> Server:
     """A fork has sent a request to merge three commits; meanwhile the base has gone on, in what alice holds."""
-    server = Server.make(tmp_path, hermetic / ".local/share/guard/guard.db")
+    server = Server.of(pushed_to, hermetic / ".local/share/guard/guard.db")
     server.bare.git("config", "uploadpack.allowAnySHA1InWant", "true")
     server.clone.git("config", "core.hooksPath", "/dev/null")
     return server

@@ -12,7 +12,7 @@ from guard.stores.interface import Actor, Terms, Wanted
 from guard.stores.postgres.store import PostgresStore
 from tests.support import postgres
 from tests.support.postgres import OPENING
-from tests.support.server import Server, blamed
+from tests.support.server import Server, blamed, build
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +32,8 @@ def shop(tmp_path: Path, hermetic: Path, address: str, monkeypatch: pytest.Monke
     with (hermetic / ".gitconfig").open("a") as config:
         config.write(f"[guard]\n\tdb = {address}\n")
     os.utime(hermetic / ".gitconfig", (1_600_000_000, 1_600_000_000))
-    made = Server.make(tmp_path, hermetic / "unused.db", reserved=False)
+    build(tmp_path)
+    made = Server.of(tmp_path, hermetic / "unused.db", reserved=False)
     made.bare.git("config", "guard.db", address)
     reserve(made, address, "/held")
     return made

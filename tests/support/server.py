@@ -28,18 +28,11 @@ class Server:
     project: str
 
     @classmethod
-    def make(cls, base: Path, store: Path, *options: str, reserved: bool = True) -> Server:
-        """The store is made by guard install, in the place of the account that the tests run as."""
+    def of(cls, base: Path, store: Path, *, reserved: bool = True) -> Server:
+        """The server whose repositories :func:`build` has made there. ``store`` is the file that holds reservations."""
         bare = Repository(base / "shop.git")
-        bare.path.mkdir(parents=True)
-        bare.git("init", "-q", "--bare", "--template=", *options)
-        clone = Repository.make(base / "clone", "--template=", files={"free.txt": "free\n", "held/x.txt": "x\n"})
-        clone.git("remote", "add", "origin", str(bare.path))
-        clone.git("push", "-q", "origin", "main")
-        clone.git("fetch", "-q")
-        bare.install()
         project = bare.git("config", "guard.project").out.decode().strip()
-        made = cls(bare, clone, store, project)
+        made = cls(bare, Repository(base / "clone"), store, project)
         if reserved:
             made.reserve("/held", holder="alice", principal="alice@laptop")
         return made
@@ -74,6 +67,18 @@ class Server:
         entries = store.log(self.project, limit=100)
         store.close()
         return [(entry.event, entry.holder, entry.reason) for entry in entries]
+
+
+def build(base: Path) -> None:
+    """The store is made by guard install, in the place of the account that the tests run as."""
+    bare = Repository(base / "shop.git")
+    bare.path.mkdir(parents=True)
+    bare.git("init", "-q", "--bare", "--template=")
+    clone = Repository.make(base / "clone", "--template=", files={"free.txt": "free\n", "held/x.txt": "x\n"})
+    clone.git("remote", "add", "origin", str(bare.path))
+    clone.git("push", "-q", "origin", "main")
+    clone.git("fetch", "-q")
+    bare.install()
 
 
 WORDS = """
