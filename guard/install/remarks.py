@@ -40,14 +40,14 @@ def remarks_in_force(place: Place, entries: Sequence[Configured], *, mode: str =
 
 def _plainly_installed(place: Place, entries: Sequence[Configured]) -> bool:
     """Does git find guard's own hooks, which it can run, and the file that names guard's Python?"""
-    directory = _hooks_directory(place, entries)
+    directory = hooks_directory(place, entries)
     if directory is None or not os.path.isfile(os.path.join(place.own_dir, b"python")):
         return False
     paths = [os.path.join(directory, name.encode()) for name in events.installed_at(place)]
     return all(hookfile.runs(path) and hookfile.is_ours(path) for path in paths)
 
 
-def _hooks_directory(place: Place, entries: Sequence[Configured]) -> bytes | None:
+def hooks_directory(place: Place, entries: Sequence[Configured]) -> bytes | None:
     """Where git looks for hooks; None when that takes more than a look at the configuration to find out."""
     named = [entry.value or b"" for entry in entries if entry.key == b"core.hookspath"]
     if not named:

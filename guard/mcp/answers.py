@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from guard.install.remarks import remarks_in_force
 from guard.mcp import identity
 from guard.model import EXIT_REFUSED, SCHEMA, GuardError, UsageError
 from guard.record import Record
@@ -69,8 +68,7 @@ class Said:
 
     def look_in_force(self) -> None:
         """Notes when reservations are not enforced here."""
-        here = self.here
-        self.warnings += remarks_in_force(here.place, here.entries, mode=here.settings.mode.value)
+        self.warnings += self.here.not_in_force
 
     def answer(self, shape: Json, lines: Sequence[str]) -> Answer:
         """The answer; ``lines`` are what was found, in words."""

@@ -23,10 +23,12 @@ from mcp.shared.exceptions import MCPError
 from guard import __version__
 from guard.mcp import identity
 from guard.mcp.answers import ANSWERS, Answer, failure
+from guard.mcp.kept import KeptStore
 from guard.mcp.standing import Standing, directory_of_call
 from guard.mcp.tools import INSTRUCTIONS, TOOLS
 from guard.mcp.transport import messages
 from guard.mcp.turns import Turn, stop_all
+from guard.mcp.unchanged import Views
 from guard.model import GuardError, UsageError, unexpected
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ class _Service:
     def __init__(self) -> None:
         self._made = identity.made_name()
         self._looked_after: dict[tuple[bytes, ...], tuple[dict[bytes, bytes], bytes]] = {}
+        self._kept, self._views = KeptStore(), Views()
         self._calls = anyio.CapacityLimiter(CALLS_AT_ONCE)
 
     async def run(self, wire: Wire) -> None:
@@ -106,19 +109,24 @@ class _Service:
             _check_arguments(name, arguments)
             with turn:
                 environment = identity.environment_of_call(os.environb, meta)
-                here = Standing(environment, directory_of_call(environment, arguments.get("cwd")), made=self._made)
+                here = self._standing(environment, directory_of_call(environment, arguments.get("cwd")))
                 try:
                     answer = ANSWERS[name](here, arguments, turn)
                     self._look_after(here)
+                    here.close(keep=True)
                     return answer
-                finally:
+                except BaseException:
                     here.close()
+                    raise
         except GuardError as error:
             return failure(error)
         except Exception as error:
             return failure(unexpected(error))
         finally:
             turn.end()
+
+    def _standing(self, environment: Mapping[bytes, bytes], cwd: bytes) -> Standing:
+        return Standing(environment, cwd, made=self._made, kept=self._kept, views=self._views)
 
     # Unions
 
@@ -135,13 +143,13 @@ class _Service:
     async def _keep_unions_fresh(self) -> None:
         while True:
             await anyio.sleep(FRESH_S)
-            if self._looked_after:
-                await anyio.to_thread.run_sync(self._freshen)
+            await anyio.to_thread.run_sync(self._freshen)
 
     def _freshen(self) -> None:
         with Turn(lambda seconds, words: None):
+            self._kept.close_idle()
             for key, (environment, cwd) in [*self._looked_after.items()]:
-                here = Standing(environment, cwd, made=self._made)
+                here = self._standing(environment, cwd)
                 try:
                     here.keep_union_fresh()
                 except Exception:  # the repository or the store may be gone: hooks say so, and the next call does

@@ -1,6 +1,7 @@
 """Where a call stands: the view of one request, with libgit2's answers where they are git's.
 
-Made anew for every call: nothing is kept between calls that a commit hook would not keep.
+Made anew for every call. What is kept from one call to the next is what a commit hook would keep, too, and it is proven
+current in each call: see :mod:`guard.mcp.unchanged` and :mod:`guard.mcp.kept`.
 """
 
 from __future__ import annotations
@@ -9,9 +10,13 @@ import os
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from guard.install.remarks import remarks_in_force
 from guard.mcp import identity
+from guard.mcp.unchanged import View
 from guard.model import Change, UsageError
 from guard.repo import libgit2
+from guard.repo.defaults import read_note
+from guard.repo.settings import patience_s
 from guard.union import published
 from guard.union.renewal import renew_slot
 from guard.work.here import Here
@@ -19,43 +24,89 @@ from guard.work.here import Here
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from guard.mcp.kept import KeptStore
+    from guard.mcp.unchanged import Views
     from guard.repo.git import Configured
     from guard.repo.place import Place
     from guard.repo.settings import Settings
+    from guard.stores.interface import Store
 
 
 class Standing(Here):
     """A call's view. ``made`` is the holder's name where nobody is named; close it when the call has ended."""
 
-    def __init__(self, environment: Mapping[bytes, bytes], cwd: bytes, *, made: str) -> None:
+    def __init__(
+        self, environment: Mapping[bytes, bytes], cwd: bytes, *, made: str, kept: KeptStore, views: Views
+    ) -> None:
         super().__init__(environment, cwd)
         self._made = made
+        self._kept = kept
+        self._reading = views.begin(environment, cwd)
+        self._view = self._reading.view
+        self._asked_git = False
 
     @cached_property
     def place(self) -> Place:
         """The repository around ``cwd``. Raises :class:`guard.model.UsageError` outside of one."""
+        if self._view is not None:
+            return self._view.place
         found = libgit2.discover(self.environment, self.cwd)
+        self._asked_git |= found is None
         return super().place if found is None else found
 
     @cached_property
     def entries(self) -> list[Configured]:
         """git's configuration as it holds here."""
+        if self._view is not None:
+            return self._view.entries
         found = libgit2.config(self.environment, self.place)
+        self._asked_git |= found is None
         return super().entries if found is None else found
 
     @cached_property
     def settings(self) -> Settings:
         """What is set here, for a holder who shares a name with nobody."""
+        if self._view is not None:
+            return self._view.settings
         return identity.with_own_name(super().settings, self._made)
+
+    @cached_property
+    def not_in_force(self) -> tuple[str, ...]:
+        """Why reservations are not enforced here, one sentence for each reason; nothing when they are."""
+        if self._view is not None:
+            return self._view.not_in_force
+        found = remarks_in_force(self.place, self.entries, mode=self.settings.mode.value)
+        if not self._asked_git:
+            self._reading.end(self.environment, self.cwd, View(self.place, self.entries, self.settings, found))
+        return found
 
     def staged_changes(self) -> list[Change]:
         """What the next commit changes."""
         found = libgit2.staged(self.environment, self.place, fold=self.settings.fold)
         return super().staged_changes() if found is None else [Change(path) for path in found]
 
-    def close(self) -> None:
-        """Closes the store, if it was opened."""
-        if "store" in self.__dict__:
+    @cached_property
+    def store(self) -> Store:
+        """The store, opened or kept open. Raises :class:`guard.model.GuardError`."""
+        return self._kept.take(self.settings.store.value, self._store_key, lambda: super(Standing, self).store)
+
+    @cached_property
+    def _store_key(self) -> object:
+        """All that decides how the store is opened, and whether it may be."""
+        return (
+            self.settings.store,
+            self.settings.retention,
+            patience_s(self.environment, 0),
+            read_note(self.place.own_dir),
+        )
+
+    def close(self, *, keep: bool = False) -> None:
+        """Closes the store if it was opened; ``keep``: all went well, so that the next call may use it."""
+        if "store" not in self.__dict__:
+            return
+        if keep:
+            self._kept.give_back(self.store, self._store_key, self.settings.store.value)
+        else:
             self.store.close()
 
     def keep_union_fresh(self) -> None:

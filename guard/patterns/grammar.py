@@ -46,6 +46,8 @@ EVERYTHING = b"/**"
 
 _SIMPLE = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+@=,/*"
 """The bytes of most patterns: see :func:`is_simple`."""
+_SIMPLE_NAMES = _SIMPLE.replace(b"*", b"")
+"""The bytes of most paths: none of them has a meaning in a pattern."""
 
 STARSTARS_MAX = 4
 """How many ``**`` a pattern may have. Each of them multiplies the number of ways in which a path may match."""
@@ -142,6 +144,8 @@ def _check_text(typed: bytes) -> None:
 
 
 def _check_stored(pattern: bytes) -> None:
+    if is_simple(pattern):
+        return
     if len(pattern) > LIMIT:
         raise Malformed(f"from the repository's top it is longer than {LIMIT:,} bytes", "reserve a directory above")
     _check(pattern)
@@ -261,6 +265,8 @@ def literal(path: bytes) -> bytes:
     """The pattern that covers exactly a path (relative to the top, b"" for the top itself) and everything below."""
     if not path:
         return EVERYTHING
+    if not path.translate(None, _SIMPLE_NAMES):
+        return b"/" + path
     pattern = b"/" + b"/".join(map(_escaped, path.split(b"/")))
     # git drops a line's trailing spaces unless the last one is escaped.
     return pattern[:-1] + b"\\ " if pattern.endswith(b" ") else pattern
@@ -292,6 +298,10 @@ def is_simple(pattern: bytes) -> bool:
         and pattern[-1:] != b"/"
         and (b"*" not in pattern or _has_few_stars(pattern))
     )
+
+
+def _is_simple_path(pattern: bytes) -> bool:
+    return b"*" not in pattern and is_simple(pattern)
 
 
 def _has_few_stars(pattern: bytes) -> bool:
@@ -471,7 +481,7 @@ def prefix(pattern: bytes) -> bytes:
 
     b"" when it may match anywhere. ``pattern`` may be any bytes, also outside of the grammar.
     """
-    return b"/".join(_prefix_names(pattern))
+    return pattern[1:] if _is_simple_path(pattern) else b"/".join(_prefix_names(pattern))
 
 
 def _prefix_names(pattern: bytes) -> list[bytes]:
@@ -497,6 +507,8 @@ def _cut(pattern: bytes) -> bytes:
 
 def is_literal(pattern: bytes) -> bool:
     """Does the pattern cover exactly one path, its :func:`prefix`, and everything below that?"""
+    if _is_simple_path(pattern):
+        return True
     segs, below = segments(pattern)
     return not below and all(map(_is_literal_segment, segs)) and fault(pattern) == ""
 

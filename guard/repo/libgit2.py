@@ -94,7 +94,7 @@ def config(environment: Mapping[bytes, bytes], place: Place) -> list[Configured]
     """
     if is_steered(environment):
         return None
-    files = _files(environment, place)
+    files = files_of(environment, place)
     own = _pairs(environment)
     if files is None or own is None:
         return None
@@ -109,8 +109,11 @@ def config(environment: Mapping[bytes, bytes], place: Place) -> list[Configured]
     return entries + own
 
 
-def _files(environment: Mapping[bytes, bytes], place: Place) -> list[tuple[bytes, bytes]] | None:
-    """The scopes and paths of the files that git reads, in git's order; None when that cannot be found out."""
+def files_of(environment: Mapping[bytes, bytes], place: Place) -> list[tuple[bytes, bytes]] | None:
+    """The scopes and paths of the files that git reads, in git's order; None when that cannot be found out.
+
+    Without the worktree's own file, which git reads only when a setting in the last one says so.
+    """
     home, files = environment.get(b"HOME", b""), []
     if environment.get(b"GIT_CONFIG_NOSYSTEM", b"").lower() in (b"", b"0", b"false", b"no", b"off"):
         system = environment.get(b"GIT_CONFIG_SYSTEM") or _system_file()

@@ -35,6 +35,7 @@ def wanted(here: Here, typed: Sequence[bytes], *, verb: str = "reserve") -> list
     entry, of that name. ``verb`` is the command's, for the error. Raises :class:`guard.model.UsageError` for what no
     commit in this repository can touch.
     """
+    here.tree.look_anew()  # a command may live long
     found: dict[bytes, Wanted] = {}
     for text in typed:
         try:
@@ -179,22 +180,22 @@ def _is_in_a_repository(directory: bytes) -> bool:
 
 def _check_reachable(here: Here, found: bytes) -> None:
     """Refuses what lies beyond a symbolic link, or in a repository of its own: no commit here can touch it."""
-    top = here.place.top
     lead = prefix(found)
-    if top is None or not lead:
+    if here.place.top is None or not lead:
         return
     names = lead.split(b"/")
     last = len(names) if is_literal(found) else len(names) + 1
     for count in range(1, last):
         above = b"/".join(names[:count])
-        place = os.path.join(top, above)
-        rest = b"/".join(names[count:])
-        if os.path.islink(place):
+        if above in here.tree.passable:
+            continue
+        if here.tree.is_link(above):
             raise _beyond_link(here, above, found)
         if _covers_whole(found, above):
             return  # the submodule's pointer is meant too
-        if _is_repository(place) or above in here.index.submodules:
-            raise _in_another(here, above, rest or b".")
+        if here.tree.is_repository(above) or above in here.index.submodules:
+            raise _in_another(here, above, b"/".join(names[count:]) or b".")
+        here.tree.passable.add(above)
 
 
 def _beyond_link(here: Here, link: bytes, found: bytes) -> Malformed:
@@ -223,7 +224,7 @@ def _in_another(here: Here, repository: bytes, rest: bytes) -> Malformed:
 
 
 def _covers_whole(found: bytes, directory: bytes) -> bool:
-    return found in (literal(directory) + b"/**", literal(directory) + b"/")
+    return found.endswith((b"/**", b"/")) and found in (literal(directory) + b"/**", literal(directory) + b"/")
 
 
 def _with_submodules(here: Here, found: bytes) -> list[bytes]:
@@ -234,8 +235,8 @@ def _with_submodules(here: Here, found: bytes) -> list[bytes]:
     if whole == found:
         return [found]
     if is_literal(whole):
-        place = os.path.join(here.place.top, prefix(whole))
-        is_repository = _is_repository(place) or prefix(whole) in here.index.submodules
+        directory = prefix(whole)
+        is_repository = here.tree.is_repository(directory) or directory in here.index.submodules
         return [whole] if is_repository else [found]
     if not here.index.submodules:
         return [found]
@@ -341,9 +342,3 @@ def _any_matches(here: Here, pattern: bytes, listed: Sequence[bytes], *, alone: 
     from guard.patterns.match import Union
 
     return bool(Union([pattern], fold=here.settings.fold).touched(listed))
-
-
-def _is_repository(directory: bytes) -> bool:
-    """Is there a repository of its own? To git, an empty ``.git`` is none (gitrepository-layout(5))."""
-    inside = os.path.join(directory, b".git")
-    return os.path.isfile(inside) or os.path.lexists(os.path.join(inside, b"HEAD"))

@@ -12,6 +12,7 @@ from guard.repo.index import Index
 from guard.repo.place import Place, discover
 from guard.repo.settings import Settings
 from guard.repo.standpoint import asking_from, now_ms
+from guard.repo.worktree import WorkTree
 from guard.stores.choose import NEVER, is_unused, open_configured
 from guard.stores.interface import Actor, Store
 from guard.stores.kinds import kind_of
@@ -79,7 +80,7 @@ class Here:
         with self.asking():
             return config()
 
-    @property
+    @cached_property
     def precompose(self) -> bool:
         """Are names composed before they are stored (core.precomposeUnicode in git-config(1))?"""
         values = [entry.value for entry in self.entries if entry.key == b"core.precomposeunicode"]
@@ -89,6 +90,11 @@ class Here:
     def index(self) -> Index:
         """What is in the index."""
         return Index(self.place, self.environment)
+
+    @cached_property
+    def tree(self) -> WorkTree:
+        """What lies in the work tree."""
+        return WorkTree(self.place.top)
 
     @property
     def unused(self) -> bool:
@@ -115,20 +121,18 @@ class Here:
     @cached_property
     def actor(self) -> Actor:
         """Who acts; raises :class:`guard.model.UsageError` when the name could be nobody's."""
-        holder = self.settings.checked_holder()
-        if kind_of(self.settings.store.value).folds_names:
-            holder = self.store.spelling(holder)
-        return Actor(self.settings.checked_project(), holder, settings_.principal(self.place.own_dir))
+        return Actor(self.project, self.me, settings_.principal(self.place.own_dir))
 
-    @property
+    @cached_property
+    def me(self) -> str:
+        """The holder's name. Raises :class:`guard.model.UsageError` when nobody could be called that."""
+        holder = self.settings.checked_holder()
+        return self.store.spelling(holder) if kind_of(self.settings.store.value).folds_names else holder
+
+    @cached_property
     def project(self) -> str:
         """The project's name. Raises :class:`guard.model.UsageError` when no project could be called that."""
         return self.settings.checked_project()
-
-    @property
-    def me(self) -> str:
-        """The holder's name."""
-        return self.actor.holder
 
     def staged_changes(self) -> list[Change]:
         """What the next commit changes."""
@@ -148,7 +152,7 @@ class Here:
         """
         if self.place.top is None:
             return False
-        if os.path.lexists(os.path.join(self.place.top, path)):
+        if self.tree.exists(path):
             return True
         return bool(path) and path.translate(None, _WILDCARDS) != path and self.index.has(path)
 

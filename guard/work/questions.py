@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 from guard import system
@@ -210,11 +209,10 @@ def _covering(rows: Sequence[Reservation], paths: Iterable[bytes], *, fold: bool
 
 def _asked(here: Here, typed: Iterable[bytes], *, as_named: bool) -> list[tuple[bytes, bytes | None]]:
     """Each argument as a path, and for a directory or a glob the pattern of what it stands for."""
-    top = here.place.top
     if as_named:
         found: list[tuple[bytes, bytes | None]] = []
         for path in dict.fromkeys(arguments.path(here, name) for name in typed):
-            is_directory = not path or (top is not None and os.path.isdir(os.path.join(top, path)))
+            is_directory = not path or here.tree.is_directory(path)
             found.append((path or b".", literal(path) if is_directory else None))
         return found
     found = []
@@ -222,7 +220,7 @@ def _asked(here: Here, typed: Iterable[bytes], *, as_named: bool) -> list[tuple[
         path = prefix(want.pattern)
         if not is_literal(want.pattern):
             found.append((want.pattern, want.pattern))
-        elif top is not None and os.path.isdir(os.path.join(top, path)):
+        elif here.tree.is_directory(path):
             found.append((path, want.pattern))
         else:
             found.append((path, None))
