@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from mcp.shared.exceptions import MCPError
 from guard import __version__
 from guard.mcp import identity
 from guard.mcp.answers import ANSWERS, Answer, failure
+from guard.mcp.fresh import FRESH_S, Unions
 from guard.mcp.kept import KeptStore
 from guard.mcp.standing import Standing, directory_of_call
 from guard.mcp.tools import INSTRUCTIONS, TOOLS
@@ -40,10 +40,6 @@ if TYPE_CHECKING:
 
 CALLS_AT_ONCE = 64
 """How many calls may wait for their turn to reserve at once; more wait for one of those to end."""
-FRESH_S = 5.0
-"""How often unions are looked after while no call comes, in seconds."""
-LOOKED_AFTER_MAX = 16
-"""How many worktrees and holders are looked after."""
 
 _VALIDATORS = {name: Draft202012Validator(tool.takes) for name, tool in TOOLS.items()}
 
@@ -58,8 +54,8 @@ class _Service:
 
     def __init__(self) -> None:
         self._made = identity.made_name()
-        self._looked_after: dict[tuple[bytes, ...], tuple[dict[bytes, bytes], bytes]] = {}
         self._kept, self._views = KeptStore(), Views()
+        self._unions = Unions(self._made, self._kept, self._views)
         self._calls = anyio.CapacityLimiter(CALLS_AT_ONCE)
 
     async def run(self, wire: Wire) -> None:
@@ -75,6 +71,7 @@ class _Service:
             group.start_soon(self._keep_unions_fresh)
             await server.run(incoming, outgoing, server.create_initialization_options())
             group.cancel_scope.cancel()
+        self._unions.end()
         await anyio.to_thread.run_sync(stop_all)
 
     async def _list(
@@ -109,10 +106,11 @@ class _Service:
             _check_arguments(name, arguments)
             with turn:
                 environment = identity.environment_of_call(os.environb, meta)
-                here = self._standing(environment, directory_of_call(environment, arguments.get("cwd")))
+                cwd = directory_of_call(environment, arguments.get("cwd"))
+                here = Standing(environment, cwd, made=self._made, kept=self._kept, views=self._views)
                 try:
                     answer = ANSWERS[name](here, arguments, turn)
-                    self._look_after(here)
+                    self._unions.look_after(here)
                     here.close(keep=True)
                     return answer
                 except BaseException:
@@ -125,37 +123,10 @@ class _Service:
         finally:
             turn.end()
 
-    def _standing(self, environment: Mapping[bytes, bytes], cwd: bytes) -> Standing:
-        return Standing(environment, cwd, made=self._made, kept=self._kept, views=self._views)
-
-    # Unions
-
-    def _look_after(self, here: Standing) -> None:
-        """Keeps this worktree's union fresh, now and from now on."""
-        with suppress(GuardError, OSError):  # the answer stands, and the next hook makes the union itself
-            here.keep_union_fresh()
-        key = (here.place.git_dir, here.me.encode())
-        self._looked_after.pop(key, None)
-        self._looked_after[key] = (dict(here.environment), here.cwd)
-        while len(self._looked_after) > LOOKED_AFTER_MAX:
-            del self._looked_after[next(iter(self._looked_after))]
-
     async def _keep_unions_fresh(self) -> None:
         while True:
             await anyio.sleep(FRESH_S)
-            await anyio.to_thread.run_sync(self._freshen)
-
-    def _freshen(self) -> None:
-        with Turn(lambda seconds, words: None):
-            self._kept.close_idle()
-            for key, (environment, cwd) in [*self._looked_after.items()]:
-                here = self._standing(environment, cwd)
-                try:
-                    here.keep_union_fresh()
-                except Exception:  # the repository or the store may be gone: hooks say so, and the next call does
-                    self._looked_after.pop(key, None)
-                finally:
-                    here.close()
+            await anyio.to_thread.run_sync(self._unions.freshen)
 
 
 def _described(name: str) -> types.Tool:

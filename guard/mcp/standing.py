@@ -10,6 +10,7 @@ import os
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from guard import system
 from guard.install.remarks import remarks_in_force
 from guard.mcp import identity
 from guard.mcp.unchanged import View
@@ -17,8 +18,10 @@ from guard.model import Change, UsageError
 from guard.repo import libgit2
 from guard.repo.defaults import read_note
 from guard.repo.settings import patience_s
+from guard.stores import freshness
+from guard.stores.kinds import is_leased
 from guard.union import published
-from guard.union.renewal import renew_slot
+from guard.union.renewal import prolong_slot, renew_slot
 from guard.work.here import Here
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from guard.repo.place import Place
     from guard.repo.settings import Settings
     from guard.stores.interface import Store
+    from guard.union.lease import Lease
 
 
 class Standing(Here):
@@ -109,19 +113,47 @@ class Standing(Here):
         else:
             self.store.close()
 
+    def prolong_union(self) -> float | None:
+        """Has this worktree's union prolonged if its store is a server and a third of its lease has passed.
+
+        Returns when to look again, in seconds; None where there is nothing to prolong. Settings that have changed are
+        left to the hook, and so is making the first union.
+        """
+        if identity.is_made(self.settings) or not is_leased(self.settings.store.value):
+            return None
+        slot = os.path.join(self.place.unions_dir, published.slot_of(self.environment))
+        current = published.load(slot)
+        if current is None or current.lease is None:
+            return None
+        if published.settings_hold(slot, current, published.key_of(self.environment)) is None:
+            return None
+        left_s = seconds_until_third(current.lease)
+        if left_s > 0:
+            return left_s
+        prolong_slot(slot, self.store)
+        return current.lease.length_ms / 3000
+
     def keep_union_fresh(self) -> None:
         """Publishes this worktree's union anew if it was published for this holder and the store has changed since.
 
         Then the next commit's hook finds it fresh. What only the hook may do is left to it: making the first one,
         reading settings that have changed, and telling the holder what has expired.
         """
-        if identity.is_made(self.settings) or self.unused:
+        if identity.is_made(self.settings) or self.unused or is_leased(self.settings.store.value):
             return
         slot = os.path.join(self.place.unions_dir, published.slot_of(self.environment))
         current = published.load(slot)
         if current is None or published.is_fresh(slot, current, published.key_of(self.environment)):
             return
         renew_slot(slot, self.store)
+
+
+def seconds_until_third(lease: Lease) -> float:
+    """How long it is until a third of a lease has passed, in seconds; 0 where no clock tells, and for a past one."""
+    now_ns = system.boot_clock_ns()
+    if now_ns is None or lease.boot != freshness.boot() or now_ns < lease.asked_ns:
+        return 0.0
+    return max(0.0, lease.length_ms / 3000 - (now_ns - lease.asked_ns) / 1e9)
 
 
 def directory_of_call(environment: Mapping[bytes, bytes], cwd: str | None) -> bytes:

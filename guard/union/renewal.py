@@ -74,6 +74,32 @@ def prolong_all(store: Store) -> int:
     return asked.shortest_ms
 
 
+def prolong_slot(slot: bytes, store: Store) -> None:
+    """Asks a server about one union, and gives it a new deadline, or makes it anew where something has changed.
+
+    For a process that lives longer than a lease, and knows whose union it is. Where the holder has to be told
+    something, the union is left as it is, so that the hook asks after its deadline: hooks and commands tell, and nobody
+    else does. Raises :class:`GuardError` when the server gives no answer.
+    """
+    from guard.union import leased
+
+    current = _renewable(slot, store) if is_ours(slot) else None
+    if current is None:
+        return
+    project, holder = current.identity.project.decode(), current.identity.holder.decode()
+    asked_ns = system.boot_clock_ns()
+    source = store.union_source(project, holder, known=current.store_state)
+    if source.mine_until is not None and source.now is not None and source.mine_until <= source.now:
+        return  # one of the holder's own reservations has run out
+    if source.unchanged and asked_ns is not None:
+        leased.prolong(slot, current, asked_ns)
+    elif not store.notices(project, holder):
+        try:
+            _publish_leased(slot, current, source, asked_ns)
+        except (OSError, ValueError):
+            return  # its deadline passes
+
+
 class _Asked:
     """What a server answers about a project, asked once for all the holders whose unions are renewed."""
 
@@ -110,13 +136,18 @@ def _renew_or_end(slot: bytes, asked: _Asked) -> None:
 
 def _renew_leased(slot: bytes, asked: _Asked) -> bool:
     """As :func:`_renew`; the lock is not held while the question is under way. False if it was not renewed."""
-    from guard.union import leased
-
     current = _renewable(slot, asked.store)
     if current is None:
         return False
     source = asked.source(current.identity.project.decode(), current.identity.holder.decode())
-    lease = leased.lease_of(source, asked.asked_ns)
+    return _publish_leased(slot, current, source, asked.asked_ns)
+
+
+def _publish_leased(slot: bytes, current: Current, source: Source, asked_ns: int | None) -> bool:
+    """Publishes a server's answer in the place of what was published when it was asked; False if that was not done."""
+    from guard.union import leased
+
+    lease = leased.lease_of(source, asked_ns)
     if lease is None or len(source.patterns) > WRITTEN_ANEW_MAX:
         return False
     with locked(slot):
