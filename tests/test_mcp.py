@@ -238,6 +238,44 @@ def test_a_broken_lease_is_told_once(repository: Repository) -> None:
     assert second["notices"] == []
 
 
+def test_a_long_answer_is_cut_so_that_a_client_shows_it_whole(repository: Repository) -> None:
+    """What is held comes first, the verdict covers all, and what is left out is counted."""
+    repository.guard("reserve", "z", who="alice")
+    with Raw(repository.path, CLAUDE) as client:
+        client.shake_hands()
+        tools = {tool["name"]: tool for tool in client.ask("tools/list")["result"]["tools"]}
+        free = [f"free/{number}" for number in range(1000)]
+        content = client.tool("guard_check", {"paths": [*free, "z/last.txt"]})
+        Draft202012Validator(tools["guard_check"]["outputSchema"]).validate(content)
+        assert content["verdict"] == "reserved" and content["left_out"] == {"paths": 901}
+        assert [row["state"] for row in content["paths"]] == ["held"] + ["free"] * 99
+        assert "901 of paths" in content["message"] and "z/last.txt" in content["message"]
+        assert "left_out" not in client.tool("guard_check", {"paths": free[:100]})
+        content = client.tool("guard_reserve", {"patterns": free})
+        assert len(content["granted"]) == 100 and content["left_out"] == {"granted": 900}
+        assert len(content["warnings"]) < 50 and "more warnings" in content["warnings"][-1]
+        listed = client.tool("guard_list", {})
+        assert listed["total"] == 1001 and len(listed["reservations"]) == 100 and "limit" in listed["next"][0]
+        assert len(client.tool("guard_list", {"limit": 500})["reservations"]) == 500
+        assert client.tool("guard_release", {"all": True})["left_out"] == {"released": 900}
+        assert max(map(len, client.lines)) < 400_000 and len(client.lines[-1]) < 50_000
+
+
+def test_what_is_advised_works_from_here(repository: Repository, tmp_path: Path) -> None:
+    """A hint for a shell, such as cd, would not move the server."""
+    worktree = repository.worktree(tmp_path / "linked", "linked")
+    with Raw(worktree.path, CLAUDE) as client:
+        client.shake_hands()
+        outside = client.tool("guard_check", {"paths": ["a.txt"], "cwd": "/"})
+        assert '"cwd"' in outside["error"]["next"] and "cd " not in outside["error"]["next"]
+        other = client.tool("guard_check", {"paths": [str(repository.path / "a.txt")]})
+        assert f"guard -C {repository.path} check " in other["error"]["next"]
+        repository.git("worktree", "remove", "--force", str(worktree.path))
+        gone = client.tool("guard_check", {"paths": ["a.txt"]})
+        assert "started in is gone" in gone["message"] and '"cwd"' in gone["error"]["next"]
+        assert client.tool("guard_check", {"paths": ["a.txt"], "cwd": str(repository.path)})["verdict"] == "clear"
+
+
 # Without the extra
 
 

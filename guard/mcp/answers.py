@@ -31,7 +31,12 @@ if TYPE_CHECKING:
     Arguments = dict[str, Any]
 
 LINES = 40
-"""How many lines a message has at most for what was found; the rest is counted."""
+"""How many lines a message has at most for what was found, for warnings and for notices; the rest is counted."""
+LISTED = 100
+"""How many members a list in an answer has at most. Claude Code shows its model nothing of an answer that has more than
+25,000 tokens (its MAX_MCP_OUTPUT_TOKENS), which are about 200 reservations."""
+_LISTS = ("paths", "conflicts", "reservations", "granted", "released", "kept_until_pushed", "not_found")
+"""The lists that are cut. Of guard_list's its caller says how long it may be."""
 
 
 class Answer(Record):
@@ -70,14 +75,21 @@ class Said:
         """Notes when reservations are not enforced here."""
         self.warnings += self.here.not_in_force
 
-    def answer(self, shape: Json, lines: Sequence[str]) -> Answer:
-        """The answer; ``lines`` are what was found, in words."""
+    def answer(self, shape: Json, lines: Sequence[str], *, whole: bool = False) -> Answer:
+        """The answer; ``lines`` are what was found, in words. ``whole``: its lists are not cut."""
         here, me = self.here, self.here.me
+        shape, left_out = (shape, {}) if whole else _shortened(shape)
         content = {"schema": SCHEMA, **shape, "holder": me, "project": here.project}
-        content |= {"warnings": self.warnings, "notices": self.notices}
-        text = [*lines[:LINES], *([f"… and {len(lines) - LINES} more lines"] if len(lines) > LINES else [])]
+        warnings = _cut(self.warnings, "more warnings")
+        told = _cut(self.notices, "more: guard log shows them")
+        content |= {"warnings": warnings, "notices": told}
+        text = _cut(lines, "more lines")
+        if left_out:
+            content["left_out"] = left_out
+            counts = ", ".join(f"{count} of {name}" for name, count in left_out.items())
+            text.append(f"left out here, so that the answer can be read as a whole: {counts}")
         text += [f"next: {each}" for each in self.next]
-        text += [f"told once: {each}" for each in self.notices] + [f"warning: {each}" for each in self.warnings]
+        text += [f"told once: {each}" for each in told] + [f"warning: {each}" for each in warnings]
         if self.next:
             content["next"] = self.next
         if identity.is_made(here.settings):
@@ -85,6 +97,16 @@ class Said:
             text.append(content["holder_note"])
         content["message"] = "\n".join(text)
         return Answer(content)
+
+
+def _shortened(shape: Json) -> tuple[Json, dict[str, int]]:
+    """An answer's lists with so many members that a client shows it whole, and how many were left out of each."""
+    left_out = {name: len(shape[name]) - LISTED for name in _LISTS if len(shape.get(name, ())) > LISTED}
+    return shape | {name: shape[name][:LISTED] for name in left_out}, left_out
+
+
+def _cut(lines: Sequence[str], what: str) -> list[str]:
+    return [*lines[:LINES], *([f"… and {len(lines) - LINES} {what}"] if len(lines) > LINES else [])]
 
 
 def failure(error: GuardError) -> Answer:
@@ -123,16 +145,21 @@ def check(here: Standing, arguments: Arguments, turn: Turn) -> Answer:
 
 def _check_asked(said: Said, checked: questions.Checked) -> Answer:
     verdict, me, left = checked.verdict(), checked.me, checked.fenced()
-    rank = {HELD: 0, MINE: 1, FREE: 3}
-    shown = [one for one in checked.asked if one.reservations or verdict.conflicts]
-    shown.sort(key=lambda one: rank.get(one.state(me), 2))
+    asked = list(checked.asked)
+    shown = sorted((one for one in asked if one.reservations or verdict.conflicts), key=lambda one: _rank(one, me))
+    if len(asked) > LISTED:
+        asked.sort(key=lambda one: _rank(one, me))  # what is held is not left out for what is free
     lines = [f"{_warn_of_fence(said, left)}: nobody else holds {_counted(checked.asked)}"]
     if verdict.conflicts:
         count = sum(one.state(me) == HELD for one in checked.asked)
         lines = [f"reserved: others hold {count} of {len(checked.asked)}"]
         _advise_held(said)
     lines += asked_lines(shown, me=me, now=now_ms())
-    return said.answer(check_json(verdict, me=me, asked=checked.asked, fenced=bool(left)), lines)
+    return said.answer(check_json(verdict, me=me, asked=asked, fenced=bool(left)), lines)
+
+
+def _rank(one: Asked, me: str) -> int:
+    return {HELD: 0, MINE: 1, FREE: 3 - one.fenced}.get(one.state(me), 2)
 
 
 def _warn_of_fence(said: Said, left: Sequence[bytes]) -> str:
@@ -256,8 +283,6 @@ def release(here: Standing, arguments: Arguments, turn: Turn) -> Answer:
 
 def list_(here: Standing, arguments: Arguments, turn: Turn) -> Answer:
     """Who holds what; mine first, what ends soonest on top."""
-    from guard.mcp.tools import LISTED
-
     only = Filter(
         mine=bool(arguments.get("mine")),
         theirs=bool(arguments.get("theirs")),
@@ -276,7 +301,8 @@ def list_(here: Standing, arguments: Arguments, turn: Turn) -> Answer:
     if len(rows) > limit:
         said.next.append(f"to see all {len(rows)}: guard_list with a larger limit, or with paths")
     like = "" if only == Filter() else " like that"
-    return said.answer(shape | {"total": len(rows)}, lines or [f"nothing{like} is reserved in {safe(here.project)}"])
+    nothing = f"nothing{like} is reserved in {safe(here.project)}"
+    return said.answer(shape | {"total": len(rows)}, lines or [nothing], whole=True)
 
 
 def _held(row: Reservation, *, me: str) -> str:

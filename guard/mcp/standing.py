@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from guard.union.lease import Lease
 
 
+CWD = 'name a directory of the repository that you mean: "cwd": "/path/to/it"'
+
+
 class Standing(Here):
     """A call's view. ``made`` is the holder's name where nobody is named; close it when the call has ended."""
 
@@ -55,8 +58,13 @@ class Standing(Here):
         if self._view is not None:
             return self._view.place
         found = libgit2.discover(self.environment, self.cwd)
-        self._asked_git |= found is None
-        return super().place if found is None else found
+        if found is not None:
+            return found
+        self._asked_git = True
+        try:
+            return super().place
+        except UsageError as error:  # its hint is for a shell
+            raise UsageError(error.what, hint=CWD) from None
 
     @cached_property
     def entries(self) -> list[Configured]:
@@ -163,14 +171,14 @@ def directory_of_call(environment: Mapping[bytes, bytes], cwd: str | None) -> by
     """
     start = environment.get(b"CLAUDE_PROJECT_DIR") or b""
     try:
-        base = start if os.path.isabs(start) else os.path.join(os.getcwdb(), start)
-        meant = os.path.normpath(os.path.join(base, os.fsencode(cwd or "")))
+        named = os.path.join(start, os.fsencode(cwd or ""))
+        meant = os.path.normpath(named if os.path.isabs(named) else os.path.join(os.getcwdb(), named))
         exists = os.path.isdir(meant)
     except FileNotFoundError:
-        raise UsageError("the directory that this server was started in is gone", hint='"cwd": "/path"') from None
+        raise UsageError("the directory that this server was started in is gone", hint=CWD) from None
     except ValueError:  # a NUL, or letters that no file system takes
         exists, meant = False, b""
     if not exists:
         what = "cwd" if cwd else "CLAUDE_PROJECT_DIR" if start else "the working directory"
-        raise UsageError(f"{what} names no directory: {cwd or os.fsdecode(start)!a}", hint="name an existing directory")
+        raise UsageError(f"{what} names no directory: {cwd or os.fsdecode(start)!a}", hint=CWD)
     return meant

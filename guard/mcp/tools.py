@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from guard.mcp.answers import LISTED
 from guard.record import Record
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ WORDS_MAX = 10_000
 """How many paths, patterns or numbers one call may name."""
 WORD_MAX = 4_096
 """The longest path, pattern or text, in characters."""
-LISTED = 200
-"""How many reservations ``guard_list`` answers with, unless it is asked for more."""
 
 
 class Tool(Record):
@@ -96,6 +95,11 @@ def _gives(**members: Json) -> Json:
         "warnings": {**_TEXTS, "description": "What is not as it should be, though the answer stands."},
         "notices": {**_TEXTS, "description": "What became of your reservations without you; said once."},
         "next": {**_TEXTS, "description": "What can be done next."},
+        "left_out": {
+            "type": "object",
+            "additionalProperties": {"type": "integer"},
+            "description": f"How many members are left out of a list: none here has more than {LISTED}.",
+        },
         "error": {**_ERROR, "description": "In place of an answer."},
     }
     found = {"required": [*members, "generation", "holder", "project", "warnings", "notices"]}

@@ -7,6 +7,7 @@ begins an existing path inside this checkout. What no commit here could touch is
 from __future__ import annotations
 
 import os
+import re
 
 from guard.model import UsageError
 from guard.patterns.grammar import EVERYTHING, Malformed, is_literal, literal, prefix, stored
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from guard.work.here import Here
 
 _SPECIAL = b"*?[\\"
+_RESERVE = re.compile(r"(\bguard(?: -C (?:'[^']*'|[^' ]+))?) reserve ")
+"""A command in a hint that reserves."""
 
 
 # What to reserve, and what to ask about
@@ -42,7 +45,7 @@ def wanted(here: Here, typed: Sequence[bytes], *, verb: str = "reserve") -> list
             for pattern in _patterns(here, text):
                 found.setdefault(pattern, Wanted(pattern, text))
         except Malformed as odd:
-            hint = odd.hint.replace("guard reserve", f"guard {verb}") if odd.hint.startswith("guard ") else odd.hint
+            hint = _RESERVE.sub(rf"\1 {verb} ", odd.hint) if odd.hint.startswith("guard ") else odd.hint
             raise UsageError(f"cannot {verb} '{safe(text[:200])}': {odd.reason}", hint=hint) from None
         except UsageError as error:
             raise UsageError(error.what.replace("cannot reserve", f"cannot {verb}"), hint=error.hint) from None

@@ -18,10 +18,9 @@ if TYPE_CHECKING:
     from tests.bench.scene import Scene
     from tests.bench.timing import Run
 
-EMPTY = (
+_EMPTY = (
     "import anyio, mcp_types as types\n"
     "from mcp.server.lowlevel import Server\n"
-    "from mcp.server.stdio import stdio_server\n"
     "async def tools(context, params):\n"
     "    return types.ListToolsResult(tools=[])\n"
     "async def call(context, params):\n"
@@ -29,11 +28,20 @@ EMPTY = (
     "    return types.CallToolResult(content=[text], structured_content={'message': 'nothing'})\n"
     "async def main():\n"
     "    server = Server('empty', on_list_tools=tools, on_call_tool=call)\n"
-    "    async with stdio_server() as (received, sent):\n"
+    "    async with streams() as (received, sent):\n"
     "        await server.run(received, sent, server.create_initialization_options())\n"
     "anyio.run(main)\n"
 )
-"""A server with a tool that does nothing: what is measured of it is the SDK's own share."""
+EMPTY = "from mcp.server.stdio import stdio_server as streams\n" + _EMPTY
+"""A server with a tool that does nothing, of the SDK alone: what is measured of it is the SDK's own share."""
+EMPTY_HERE = (
+    "import os\n"
+    "from guard.mcp import wire\n"
+    "claimed = wire.claim(lambda: os._exit(0))\n"
+    "from guard.mcp.transport import messages\n"
+    "streams = lambda: messages(claimed)\n" + _EMPTY
+)
+"""The same with guard's transport in place of the SDK's: the SDK's share of a call of guard's."""
 
 CASE = "guard_check of 10 paths by MCP, 1,000 reservations of others, none touched"
 STARTS_MAX = 5
@@ -41,19 +49,22 @@ STARTS_MAX = 5
 
 def rows(bench: Bench) -> Iterator[Row]:
     scene = bench.scene("mcp", patterns=others_patterns(1_000))
-    ours, empty = (*guard_command(), "mcp"), (sys.executable, "-c", EMPTY)
+    ours = (*guard_command(), "mcp")
+    empty, empty_here = ((sys.executable, "-c", text) for text in (EMPTY, EMPTY_HERE))
     paths = {"paths": [f"{module(number)}/part/file{number}.txt" for number in range(10)]}
-    with _started(scene, ours) as guard, _started(scene, empty) as sdk:
+    with _started(scene, ours) as guard, _started(scene, empty) as sdk, _started(scene, empty_here) as sdk_here:
         if guard.tool("guard_check", paths)["verdict"] != "clear":
             raise RuntimeError("the paths that are asked about are held")
-        first, second = in_turns(
+        took, share, alone = in_turns(
             lambda: call_ms(lambda: guard.tool("guard_check", paths)),
+            lambda: call_ms(lambda: sdk_here.tool("guard_check", paths)),
             lambda: call_ms(lambda: sdk.tool("guard_check", paths)),
             runs=bench.runs,
         )
         memory = _resident_mb(guard), _resident_mb(sdk)
-    yield Row(CASE, first, 5.0)
-    yield Row("of that, the SDK: a tool that does nothing", second, None, extra=True)
+    yield Row(CASE, took, 5.0)
+    yield Row("of that, the SDK: a tool that does nothing, through guard's transport", share, None, extra=True)
+    yield Row("a tool that does nothing, through the SDK's own transport", alone, None, extra=True)
     starts = in_turns(*(_start(scene, words) for words in (ours, empty)), runs=min(bench.runs, STARTS_MAX))
     case = f"guard mcp, from its start to its first answer; it has {memory[0]:.0f} MB in memory then"
     yield Row(f"{case} (the SDK alone: {memory[1]:.0f} MB)", starts[0], None, "the SDK alone", starts[1], extra=True)
