@@ -11,6 +11,7 @@ import pytest
 
 from guard.judge import verdict
 from guard.model import Change
+from guard.stores.completions import AT_MOST, HOLDERS, IDS, PATTERNS, Begun
 from guard.stores.interface import Actor, Chosen, Wanted
 from guard.stores.sqlite import PRUNED_AT_ONCE
 from guard.stores.waiting_process import namespace
@@ -51,6 +52,61 @@ def test_each_row_and_entry_says_from_which_account_it_came(bench: Bench) -> Non
         ("reserved", "alice", "alice@here", "alice", ""),
         ("broken", "bob", "bob@here", "alice", "why"),
     ]
+
+
+def completed(bench: Bench, words: str, start: str, *, actor: Actor = ALICE, mine: bool = True) -> list[str]:
+    return bench.store.completions(Begun("project", actor.holder, words, mine, start))
+
+
+def test_words_of_the_store_complete_what_is_begun(bench: Bench) -> None:
+    bench.reserve(ALICE, "/src/auth", "/src/café", "/docs/**")
+    bench.reserve(BOB, "/lib", "/src/bob's")
+    bench.reserve(Actor("other", "dora", "dora@here"), "/src/other")
+    bench.reserve(CAROL, "/gone", ttl=1000)
+    bench.store.release(ALICE, Chosen(ids=(3,)))
+    bench.clock.now += 1000
+    assert completed(bench, PATTERNS, "") == ["/src/auth", "/src/café"]
+    assert completed(bench, PATTERNS, "/src/c") == ["/src/café"]
+    assert completed(bench, PATTERNS, "/lib") == []
+    assert completed(bench, IDS, "") == ["1", "2"]
+    assert completed(bench, IDS, "2") == ["2"]
+    assert completed(bench, IDS, "", mine=False) == ["4", "5"]
+    assert completed(bench, IDS, "%", mine=False) == completed(bench, IDS, "*", mine=False) == []
+    assert completed(bench, HOLDERS, "b", mine=False) == ["bob"]
+    assert completed(bench, HOLDERS, "", mine=True) == ["alice"]
+
+
+def test_of_many_words_the_first_and_the_last_are_offered_so_that_no_shell_types_too_much(bench: Bench) -> None:
+    bench.reserve(ALICE, *(f"/a/{number:04}" for number in range(AT_MOST + 50)), "/b/last")
+    for number in range(AT_MOST + 50):
+        bench.foreign_row(f"holder{number:04}", f"/c/{number}")
+    bench.foreign_row("z", "/z")
+    patterns = completed(bench, PATTERNS, "")
+    assert (len(patterns), patterns[0], patterns[-1]) == (AT_MOST, "/a/0000", "/b/last")
+    holders = completed(bench, HOLDERS, "", mine=False)
+    assert (len(holders), holders[0], holders[-1]) == (AT_MOST, "holder0000", "z")
+    ids = completed(bench, IDS, "")
+    assert (len(ids), ids[0], ids[-1]) == (AT_MOST, "1", "99")
+    assert {word[2:3] for word in completed(bench, IDS, "10")} == {"", *"0123456789"}
+
+
+def test_a_holders_own_and_what_is_near_a_pattern(bench: Bench) -> None:
+    bench.reserve(ALICE, "/src/auth/**", "/docs", "/SRC2")
+    for pattern in ("/src/web/x.py", "/srcs", "/*/y", "/src", "/src/auth/z"):
+        bench.foreign_row("mallory", pattern)
+    assert bench.reserve(CAROL, "/x").conflicts  # whoever tries to write computes the prefixes of others' rows
+
+    def near(*patterns: str) -> set[bytes]:
+        return {row.pattern for row in bench.store.near("project", [each.encode() for each in patterns]).reservations}
+
+    assert [row.pattern for row in bench.store.of_holder("project", "alice").reservations] == [
+        *(b"/src/auth/**", b"/docs", b"/SRC2")
+    ]
+    everywhere = {b"/*/y"}
+    assert near("/src/auth/**") == {b"/src/auth/**", b"/src", b"/src/auth/z"} | everywhere
+    assert near("/src") == {b"/src/auth/**", b"/src", b"/src/web/x.py", b"/src/auth/z"} | everywhere
+    assert near("/docs/a", "/SRCS") == {b"/docs", b"/srcs"} | everywhere
+    assert len(near("**/x")) == 8
 
 
 def test_an_expiry_is_exact_to_the_millisecond_and_final(bench: Bench) -> None:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 NAMES = ("list", "check", "reserve")
+FLAGS = {"list": ("--mine", "--theirs")}
+"""Options without a value that are understood here, besides ``--json``."""
 COMPLETING = "_GUARD_COMPLETE"
 """click completes words instead of running a command where this variable is set."""
 
@@ -27,19 +29,21 @@ def understood(words: Sequence[str], environment: Mapping[str, str]) -> Callable
         return cursor.understood(words[2:])
     if not words or words[0] not in NAMES or environment.get(COMPLETING):
         return None
-    named = [word for word in words[1:] if word != "--json"]
+    flags = [word for word in words[1:] if word in ("--json", *FLAGS.get(words[0], ()))]
+    named = [word for word in words[1:] if word not in flags]
     if any(word.startswith("-") for word in named):
         return None
-    return lambda: _answer(words[0], named, as_json=len(named) + 1 < len(words))
+    return lambda: _answer(words[0], named, flags)
 
 
-def _answer(command: str, named: Sequence[str], *, as_json: bool) -> int:
-    here = here_of_process()
+def _answer(command: str, named: Sequence[str], flags: Sequence[str]) -> int:
+    here, as_json = here_of_process(), "--json" in flags
     if command == "reserve":
         from guard.commands import granting
 
         return granting.reserve(here, patterns=named, as_json=as_json)
     from guard.commands import daily
 
-    ask = daily.list_ if command == "list" else daily.check
-    return ask(here, paths=named, as_json=as_json)
+    if command == "check":
+        return daily.check(here, paths=named, as_json=as_json)
+    return daily.list_(here, paths=named, mine="--mine" in flags, theirs="--theirs" in flags, as_json=as_json)

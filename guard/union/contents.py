@@ -184,14 +184,12 @@ def _lines_there(changes: Mapping[bytes, bool]) -> dict[bytes, bool]:
 
 def _is_written_one_way(pattern: bytes) -> bool:
     """Is it published as it is, and is there no other pattern that comes out as the same entry of a table?"""
-    if is_simple(pattern):
-        start, behind = entry_of(pattern, fold=False, simple=True)
-        if start:
-            return True
-    elif covering(pattern) != pattern:
+    is_plain = is_simple(pattern)
+    if is_plain and (b"*" not in pattern or b"/" in pattern[1 : pattern.find(b"*")]):
+        return True  # it begins with a literal name
+    if not is_plain and covering(pattern) != pattern:
         return False
-    else:
-        start, behind = entry_of(pattern, fold=False)
+    start, behind = entry_of(pattern, fold=False, simple=is_plain)
     if not start:
         return pattern == (behind if behind.startswith(b"**/") else b"/" + behind)
     return pattern == literal(start) + (behind if behind in (b"", b"/") else b"/" + behind)

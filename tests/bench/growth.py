@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 SIZES = (100, 1_000, 10_000, 20_000, 50_000)
 MORE = 500
 LIST_AT_MOST_MS = 900.0
+STALE_AT_MOST = {100: 4.0}
+STALE_AMONG_MANY_AT_MOST = 7.0
+"""A refresh, and a Python that matches: neither depends on how many there are."""
 TAB_AT_MOST_MS = 100.0
 TERMS = Terms(exclusive=True, reason="", ttl_ms=3_600_000, fold=False, shorten=False)
 
@@ -36,16 +39,21 @@ def rows(bench: Bench) -> Iterator[Row]:
         yield Row(case, many, 2.0 if size <= 20_000 else None, f"one who has {SIZES[0]}", few)
     for size, scene in scenes.items():
         scene.settle()
-        listing, tab, stale, py0 = in_turns(
+        listing, mine, asked, tab, stale, py0 = in_turns(
             lambda scene=scene: guard_ms(scene, "list"),  # type: ignore[misc]
+            lambda scene=scene: guard_ms(scene, "list", "--mine"),  # type: ignore[misc]
+            lambda scene=scene: guard_ms(scene, "list", "src/module7/part"),  # type: ignore[misc]
             lambda scene=scene: guard_ms(scene, "complete-words", "--", "release", ""),  # type: ignore[misc]
             lambda scene=scene: stale_ms(scene),  # type: ignore[misc]
             bench.py0(),
             runs=bench.runs,
         )
-        yield Row(f"Tab after `guard release` among {size:,}", tab, TAB_AT_MOST_MS if size == SIZES[0] else None)
+        yield Row(f"Tab after `guard release` among {size:,}", tab, TAB_AT_MOST_MS)
         yield Row(f"`guard list` of {size:,}", listing, LIST_AT_MOST_MS if size == SIZES[-1] else None)
-        yield Row(f"pre-commit after one change among {size:,} reservations", stale, None, "py0", py0, extra=True)
+        yield Row(f"`guard list --mine` among {size:,}", mine, None, "py0", py0, extra=True)
+        yield Row(f"`guard list PATH` among {size:,}", asked, None, "py0", py0, extra=True)
+        at_most = STALE_AT_MOST.get(size, STALE_AMONG_MANY_AT_MOST)
+        yield Row(f"pre-commit after one change among {size:,} reservations", stale, at_most, "py0", py0)
 
 
 def _more(scene: Scene) -> Run:

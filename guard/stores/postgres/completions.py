@@ -16,18 +16,17 @@ if TYPE_CHECKING:
 def completions(question: Question, begun: Begun) -> list[str]:
     """The words, sorted; ``question`` asks the store."""
     whose = "=" if begun.mine else "<>"
-    active = f"r.project = %s AND r.holder {whose} %s AND r.ended_at IS NULL"
+    active = f"r.project = %s AND r.holder {whose} %s AND r.ended_at IS NULL AND r.expires_at > guard.clock()"
     values: tuple[object, ...] = (begun.project, begun.holder)
     if begun.words == PATTERNS:
         word, begins = "r.pattern", "r.pattern >= %s::bytea AND r.pattern < %s::bytea"
         bounds: tuple[object, ...] = (begun.start.encode(), begun.start.encode() + b"\xff")
     else:
-        word = "r.id::text" if begun.words == IDS else "r.holder"
+        word = ("r.id::text" if begun.words == IDS else "r.holder") + ' COLLATE "C"'
         begins, bounds = f"left({word}, %s) = %s", (len(begun.start), begun.start)
     found = f"SELECT DISTINCT {word} AS word FROM guard.reservation r WHERE {active} AND {begins}"
-    order = 'ORDER BY word COLLATE "C"' if begun.words != PATTERNS else "ORDER BY word"
-    first = f"({found} {order} LIMIT {AT_MOST + 1})"
-    last = f"({found} {order} DESC LIMIT 1)"
+    first = f"({found} ORDER BY word LIMIT {AT_MOST + 1})"
+    last = f"({found} ORDER BY word DESC LIMIT 1)"
     rows = question(
         "w.word", f"({first} UNION {last}) AS w ON true", (*values, *bounds, *values, *bounds), project=begun.project
     )[1]
