@@ -24,7 +24,7 @@ from guard.system import open_closed_files
 from guard.union import contents, published
 from guard.union.publish import publish
 from guard.union.published import BY_PYTHON, Identity, Published, was_made_here
-from guard.words import notice, print_error, safe, to_stderr, unjudged_text, unknown_text
+from guard.words import notice, print_error, safe, short_name, to_stderr, unjudged_text, unknown_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -375,7 +375,7 @@ def _check_unstaged(event: str, line: Line) -> None:
     held = verdict(store, changed, project=project, me=holder, fold=settings.fold).conflicts
     if held:
         first = held[0]
-        what = f"{safe(first.path)}, which {safe(first.reservation.holder)} holds, is changed in this work tree"
+        what = f"{safe(first.path)}, which {short_name(first.reservation.holder)} holds, is changed in this work tree"
         raise GuardError(f"{line.wrong}; and {what}", hint=line.repair)
     to_stderr(f"guard: NOT PROVEN: {line.wrong}.\n  repair: {line.repair}")
 

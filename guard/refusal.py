@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from guard.patterns.grammar import literal
 from guard.record import Record
-from guard.words import by_reservation, held, of_commit, pasted, safe, shown_name
+from guard.words import by_reservation, held, of_commit, pasted, safe, short_name, shown_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def refusal_text(
     steps = _steps(paths, rows, situation, me=me, kind=kind) if refused else []
     if any(conflict.commit and _is_older(conflict) for conflict in conflicts) and refused:
         steps.insert(0, "  A commit that was made before the reservation did nothing wrong: agree with its holder.")
-    last = f"  (you are {safe(me)}; not you? guard whoami)"
+    last = f"  (you are {short_name(me)}; not you? guard whoami)"
     room = LINES_MAX - 4 - len(steps)
     lines = [f"guard: {verdict}: it changes {count} reserved by {holders(rows, me=me)}.", ""]
     lines += [*_conflict_lines(conflicts, now=now, room=room, see_all=situation.see_all), ""]

@@ -134,6 +134,11 @@ def pasted(word: bytes) -> str:
     return "'" + text.replace("'", "'\\''") + "'" if text else ""
 
 
+def short_name(holder: str) -> str:
+    """A holder's name as :func:`shown_name` has it where no other name stands beside it; safe for a terminal."""
+    return safe(shown_name(holder, ()))
+
+
 def shown_name(holder: str, among: Iterable[str]) -> str:
     """A holder's name for people: a coding agent's session is shown as its program and its first four digits.
 

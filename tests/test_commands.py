@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import shlex
 import sys
 import threading
 from pathlib import Path
@@ -395,3 +396,28 @@ def test_a_hook_called_by_hand_judges_from_wherever_it_is_called(repository: Rep
             place.guard("hook", "pre-commit", cwd=cwd, who="alice")
             place.guard("hook", "pre-commit", cwd=cwd, who="bob", env={"GUARD_MODE": "off"})
     assert "no git repository" in Repository(tmp_path).guard("hook", "pre-commit", expect=2).text
+
+
+def test_the_way_to_wait_is_the_same_request(repository: Repository) -> None:
+    """What was asked by --changed and --staged has no words to repeat, so the options are repeated."""
+    repository.guard("reserve", "src", who="alice")
+    repository.write("src/a.py", "new")
+    repository.git("add", "-A")
+    for words in (["--changed"], ["--staged", "--reason", "a typo"], ["--changed", "--shared", "docs", "--ttl", "5m"]):
+        refused = repository.guard("reserve", *words, "--json", who="bob", expect=1).json()
+        again = shlex.split(refused["next"][0])
+        assert again[:4] == ["guard", "reserve", "--wait", "5m"]
+        assert sorted(again[4:]) == sorted(words)
+
+
+def test_however_much_is_in_the_way_the_answer_is_short(repository: Repository) -> None:
+    names = [f"f{number}" for number in range(200)]
+    repository.guard("reserve", *names[:100], who="alice")
+    repository.guard("reserve", "all", who="carol")
+    refused = repository.guard("reserve", *names, *(f"all/{name}" for name in names), who="bob", expect=1)
+    lines = refused.err.decode().splitlines()
+    assert len(lines) <= 25
+    assert "  … and 86 more" in lines
+    one = repository.guard("reserve", *(f"all/{name}" for name in names), who="bob", expect=1).text
+    assert "/all/f0 and 199 more meet #101: carol holds /all" in one
+    assert len(one.splitlines()) <= 6

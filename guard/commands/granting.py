@@ -18,6 +18,11 @@ from guard.work import leases, relatives
 from guard.work.here import now_ms
 from guard.work.leases import Wish
 
+SHOWN = 15
+"""How many reservations in the way are listed; one more line counts the others."""
+IDS_TYPED = 12
+"""How many numbers of reservations a suggested command names at most."""
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +65,9 @@ def reserve(
     reserved = reserve_and_tell(reply, patterns, wish, wait=wait or "")
     outcome = reserved.outcome
     if not outcome.reservations:
-        say_not_granted(reply, outcome, same_request(patterns, shared=shared, ttl=ttl, reason=reason), waited=wait)
+        what = [*(["--changed"] if changed else []), *(["--staged"] if staged else [])]
+        again = same_request(patterns, shared=shared, ttl=ttl, reason=reason)
+        say_not_granted(reply, outcome, " ".join(filter(None, [*what, again])), waited=wait)
     for unmatched in reserved.unmatched:
         reply.note(f"{safe(unmatched)} matches no file yet")
     reply.say(lambda: render.outcome_json("granted", outcome, me=here.me), lambda: _lines_of_granted(reserved))
@@ -123,8 +130,7 @@ def rounded_up(ms: int) -> int:
 def _say_waiting(outcome: Outcome, wait: str) -> None:
     if outcome.conflicts:
         to_stderr(f"guard: waiting, {wait} at most, for:")
-        for line in render.in_the_way(outcome, now=now_ms()):
-            to_stderr(line)
+        _print_in_the_way(outcome)
     else:
         to_stderr(f"guard: waiting, {wait} at most: {outcome.ahead} came earlier and want some of the same.")
 
@@ -133,12 +139,22 @@ def say_not_granted(reply: Reply, outcome: Outcome, again: str, *, waited: str |
     """Prints who is in the way, and what to type next. ``again`` are the words of the same request."""
     after = f" after {waited}" if waited else ""
     to_stderr(f"guard: nothing was reserved{after}: others are in the way.")
-    for line in render.in_the_way(outcome, now=now_ms()):
-        to_stderr(line)
+    _print_in_the_way(outcome)
     if outcome.ahead:
         to_stderr(f"  {outcome.ahead} came earlier and want some of the same.")
-    ids = " ".join(dict.fromkeys(str(found.reservation.id) for found in outcome.conflicts))
+    ids = list(dict.fromkeys(str(found.reservation.id) for found in outcome.conflicts))
     if reply.here.store.kind.writable:
         reply.suggest(f"guard reserve --wait 5m {again}", note="wait for your turn; if it does not come, try later")
-        if ids:
-            reply.suggest(f"guard break {ids} --reason 'why'", note="ask them first; they are told")
+        if 0 < len(ids) <= IDS_TYPED:
+            reply.suggest(f"guard break {' '.join(ids)} --reason 'why'", note="ask them first; they are told")
+        elif ids:
+            reply.suggest("guard list --theirs", note="who holds what; ask them")
+
+
+def _print_in_the_way(outcome: Outcome) -> None:
+    """Prints the first of those who are in the way, and how many there are besides."""
+    lines = render.in_the_way(outcome, now=now_ms())
+    for line in lines[:SHOWN]:
+        to_stderr(line)
+    if len(lines) > SHOWN:
+        to_stderr(f"  … and {len(lines) - SHOWN} more")

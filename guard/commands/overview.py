@@ -15,7 +15,7 @@ from guard.record import Record
 from guard.repo.diverted import diversions
 from guard.repo.secrets import without_password
 from guard.repo.settings import softened_mode
-from guard.words import length, pattern, safe
+from guard.words import length, pattern, safe, short_name
 from guard.work import relatives
 from guard.work.here import now_ms, why_unreadable
 
@@ -158,5 +158,7 @@ def _part(title: str, rows: list[Reservation], *, now: int) -> list[str]:
     for row in sorted(rows, key=lambda row: row.expires_at or 0)[:SHOWN]:
         remains = "no expiry" if row.expires_at is None else f"in {length(row.expires_at - now)}"
         kind = "" if row.exclusive else " shared"
-        lines.append(f"  #{row.id} {pattern(row)}{kind}  {safe(row.holder)}  {remains}  {safe(row.reason)}".rstrip())
+        lines.append(
+            f"  #{row.id} {pattern(row)}{kind}  {short_name(row.holder)}  {remains}  {safe(row.reason)}".rstrip()
+        )
     return [*lines, "  … guard list shows all"] if len(rows) > SHOWN else lines

@@ -8,7 +8,7 @@ import click
 
 from guard.commands import render
 from guard.model import EXIT_DONE, EXIT_REFUSED
-from guard.words import pattern, safe, to_stderr, until
+from guard.words import pattern, safe, short_name, to_stderr, until
 from guard.work.here import Here, now_ms
 
 if TYPE_CHECKING:
@@ -45,13 +45,13 @@ def answer_changed(reply: Reply, deed: str, outcome: Outcome, *, kept: Sequence[
 
     ``kept`` are reservations that will end after a push.
     """
-    me, here = safe(reply.here.me), reply.here
+    me, here = short_name(reply.here.me), reply.here
 
     def lines() -> list[str]:
         shown = []
         for row in outcome.reservations:
             remains = f" {until(row, now=now_ms())}" if deed == "renewed" else ""
-            whose = f" of {safe(row.holder)}" if deed == "broken" else ""
+            whose = f" of {short_name(row.holder)}" if deed == "broken" else ""
             shown.append(f"{deed} #{row.id}{whose} {pattern(row)}{remains}")
         return [*shown, *(f"kept #{row.id} {pattern(row)} until its changes are pushed" for row in kept)]
 

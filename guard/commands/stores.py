@@ -15,7 +15,7 @@ from guard.model import EXIT_DONE
 from guard.repo import allowed, settings
 from guard.repo.defaults import store_path
 from guard.stores.kinds import is_leased
-from guard.words import quoted, safe, to_stderr
+from guard.words import quoted, safe, short_name, to_stderr
 from guard.work import shapes
 from guard.work.here import PATIENCE_S, Here
 
@@ -196,7 +196,7 @@ def restore(here: Here, file: str, as_json: bool) -> int:
 
 def _say_lost(rows: Sequence[Reservation]) -> None:
     for row in rows[:20]:
-        to_stderr(f"guard: no longer reserved: #{row.id} {safe(row.pattern)} of {safe(row.holder)}")
+        to_stderr(f"guard: no longer reserved: #{row.id} {safe(row.pattern)} of {short_name(row.holder)}")
     if len(rows) > 20:
         to_stderr(f"guard: … and {len(rows) - 20} more")
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from guard.model import Overlap
     from guard.repo.settings import Setting
     from guard.stores.copies import Restored
     from guard.stores.interface import Description, Kind, Outcome
@@ -201,8 +202,12 @@ def granted(row: Reservation, *, now: int) -> str:
 
 
 def in_the_way(outcome: Outcome, *, now: int) -> list[str]:
-    """Who stands in the way of a reserve, and what next."""
-    lines = []
+    """Who stands in the way of a reserve: a line for each reservation, however many patterns meet it."""
+    met: dict[int, list[Overlap]] = {}
     for found in outcome.conflicts:
-        lines.append(f"  {safe(found.pattern)} meets #{found.reservation.id}: {held(found.reservation, now=now)}")
+        met.setdefault(found.reservation.id, []).append(found)
+    lines = []
+    for number, (first, *others) in met.items():
+        what = f"{safe(first.pattern)} and {len(others)} more meet" if others else f"{safe(first.pattern)} meets"
+        lines.append(f"  {what} #{number}: {held(first.reservation, now=now)}")
     return lines
