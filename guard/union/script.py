@@ -74,8 +74,6 @@ def _steps(current: Current, slot: bytes, between: tuple[int, int] | None) -> It
     place = os.path.join(slot, name)
     made_in = b"%b.%b" % (current.boot.removeprefix(_BY_SYSCTL), current.host)
     yield from _environment(made_in, current.key)
-    # This publication is the one that counts, and it lies where it was made: the repository was not copied.
-    yield b'[ "$g_slot/current" -ef %b ]' % _quoted(os.path.join(place, b"current"))
     if between is not None:
         yield from _lease(between)
     yield b"g_path=$g_slot/%b" % name
@@ -89,7 +87,9 @@ def _steps(current: Current, slot: bytes, between: tuple[int, int] | None) -> It
         yield b"[ ! -s %b ]" % _quoted(stamp.path)
     if current.due is not None:
         yield from _due(current)
-    yield b'[ -e "$g_path/whole" ]'  # it is deleted first, so everything that was compared belonged together
+    # This publication is the one that counts, and it lies where it was made: the repository was not copied. No file of
+    # it is ever written again, so what was compared belonged together.
+    yield b'[ "$g_slot/current" -ef %b ]' % _quoted(os.path.join(place, b"current"))
     yield b"g_id=%b g_state=%b" % (name, current.published.state)
 
 
