@@ -69,13 +69,13 @@ def test_what_python_reads_when_it_starts_is_not_left_to_a_fork(
 
 def test_a_forked_command_has_the_tests_environment_and_umask(repository: Repository, with_package: None) -> None:
     repository.guard("reserve", "a.txt", who="alice")
-    shutil.rmtree(repository.path / ".git/guard/unions", ignore_errors=True)
-    before = os.umask(0o077)
-    try:
-        repository.guard("store", "backup", "copy.db")
-    finally:
-        os.umask(before)
-    assert (repository.path / "copy.db").stat().st_mode & 0o777 == 0o600
+    for mask in (0o077, 0o022):
+        before = os.umask(mask)
+        try:
+            repository.guard("map", "--output", f"{mask}.svg")
+        finally:
+            os.umask(before)
+        assert (repository.path / f"{mask}.svg").stat().st_mode & 0o777 == 0o666 & ~mask
     assert repository.guard("whoami", env={"GUARD_AGENT": "carol"}).out.startswith(b"carol")
     with pytest.raises(subprocess.TimeoutExpired):
         run((*GUARD, "reserve", "a.txt", "--wait", "10m"), cwd=repository.path, env={"GUARD_AGENT": "bob"}, timeout=1)
