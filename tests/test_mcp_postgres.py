@@ -151,6 +151,7 @@ def test_a_server_that_hangs_keeps_no_call_and_no_process_waiting(stoppable: Tea
             assert client.ask("ping")["result"] == {}
             outside = client.tool("guard_list", {"cwd": "/"})
             assert "no git repository" in outside["message"]
+            client.begin("tools/call", {"name": "guard_list", "arguments": {}})
             client.leave()
             assert client.ends() == 0
         finally:

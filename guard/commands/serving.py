@@ -42,7 +42,8 @@ def mcp() -> int:
         raise GuardError(f"guard mcp needs the package mcp, version 2 ({error})", hint=_install()) from error
     gc.freeze()
     gc.enable()
-    serve(claimed)
+    if not serve(claimed):
+        os._exit(EXIT_DONE)  # else Python would wait for the thread of a call that nobody waits for
     return EXIT_DONE
 
 

@@ -44,9 +44,12 @@ CALLS_AT_ONCE = 64
 _VALIDATORS = {name: Draft202012Validator(tool.takes) for name, tool in TOOLS.items()}
 
 
-def serve(wire: Wire) -> None:
-    """Serves one client until it leaves. Needs the package ``mcp``, which the extra ``mcp`` brings."""
-    anyio.run(_Service().run, wire)
+def serve(wire: Wire) -> bool:
+    """Serves one client until it leaves. Needs the package ``mcp``, which the extra ``mcp`` brings.
+
+    Returns False where a call is still under way, for whose end the process shall not wait.
+    """
+    return anyio.run(_Service().run, wire)
 
 
 class _Service:
@@ -58,7 +61,7 @@ class _Service:
         self._unions = Unions(self._made, self._kept, self._views)
         self._calls = anyio.CapacityLimiter(CALLS_AT_ONCE)
 
-    async def run(self, wire: Wire) -> None:
+    async def run(self, wire: Wire) -> bool:
         server: Server[Any] = Server(
             "guard",
             version=__version__,
@@ -72,7 +75,7 @@ class _Service:
             await server.run(incoming, outgoing, server.create_initialization_options())
             group.cancel_scope.cancel()
         self._unions.end()
-        await anyio.to_thread.run_sync(stop_all)
+        return await anyio.to_thread.run_sync(stop_all)
 
     async def _list(
         self, context: ServerRequestContext[Any], params: types.PaginatedRequestParams | None

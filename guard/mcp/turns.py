@@ -97,10 +97,12 @@ class Turn:
             raise Stopped
 
 
-def stop_all() -> None:
-    """Stops every call, and waits until they have given up what they had, FAREWELL_S at most."""
+def stop_all() -> bool:
+    """Stops every call, and waits until they have given up what they had, FAREWELL_S at most.
+
+    Returns whether they all have: a call that asks a server which gives no answer has not.
+    """
     until = time.monotonic() + FAREWELL_S
     for turn in [*_open]:
         turn.stop()
-    for turn in [*_open]:
-        turn.has_ended_within(max(0.0, until - time.monotonic()))
+    return all(turn.has_ended_within(max(0.0, until - time.monotonic())) for turn in [*_open])
