@@ -419,6 +419,31 @@ def test_no_option_that_bash_takes_from_the_environment_makes_a_held_path_free(
     figure(f"{len(tried)} of {len(options)} options, none lets a held path pass")
 
 
+@pytest.mark.parametrize("options", ["errexit", "nounset", "noclobber", "noglob", "errexit:noclobber:noglob:nounset"])
+def test_no_option_that_bash_takes_from_the_environment_refuses_what_is_free(
+    stage: Stage, tmp_path: Path, options: str
+) -> None:
+    """With some of them a script ends, without a word, where a test is false or a variable has no value."""
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("bash is not installed")
+    (tmp_path / "sh").symlink_to(bash)
+    hook = str(stage.repository.path / ".git/hooks/pre-commit")
+
+    def run_hook() -> Done:
+        env = {"GUARD_AGENT": "bob", "SHELLOPTS": options}
+        return run([str(tmp_path / "sh"), hook], cwd=stage.repository.path, env=env)
+
+    stage.stage("held/x.txt")
+    refused = run_hook()
+    assert (refused.code, "commit refused" in refused.text) == (1, True), refused.text
+    stage.stage("free.txt")
+    assert run_hook() == Done(0, b"", b"")
+    stage.repository.guard("release", "--all", who="alice")
+    for _ in range(2):  # the first may publish anew, the second finds that nothing is reserved
+        assert run_hook() == Done(0, b"", b"")
+
+
 def test_the_hook_turns_off_every_trace_that_this_git_knows() -> None:
     """A trace to stdout would stand among the paths."""
     programs = subprocess.run(["git", "--exec-path"], capture_output=True, check=True, text=True).stdout.strip()
