@@ -509,7 +509,7 @@ def _lets_pass() -> str:
     Anything may be broken here, even git and the settings. When these cannot be read, only the environment counts.
     """
     from guard.repo.git import config
-    from guard.repo.settings import judging
+    from guard.repo.settings import judging, passing_text
 
     kind = _kind()
     variable = skip_variable(standpoint.environment(), also=kind.skip_variables if kind else ())
@@ -521,11 +521,10 @@ def _lets_pass() -> str:
         entries = []
     mode, on_error = judging(standpoint.environment(), entries)
     mode = softened_mode(mode, standpoint.environment(), by=kind.mode_variable if kind else b"")
-    if mode.value in ("warn", "off"):
-        return f"the mode is {mode.value} ({mode.source})"
-    if on_error.value not in ("allow", "block"):
+    passes = passing_text(mode, on_error)
+    if not passes and on_error.value != "block":
         to_stderr(unknown_text("guard.onError", on_error.value, source=on_error.source, use="block or allow"))
-    return f"guard.onError is allow ({on_error.source})" if on_error.value == "allow" else ""
+    return passes
 
 
 def _kind() -> Kind | None:

@@ -53,11 +53,17 @@ class UsageError(GuardError):
 
 def unexpected(error: Exception) -> GuardError:
     """An exception that guard did not foresee, as an error that says where in guard's source it happened."""
-    place = error.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    where = f" ({place.tb_frame.f_code.co_filename}:{place.tb_lineno})" if place else ""
+    place = place_of(error)
+    where = f" ({place})" if place else ""
     return GuardError(f"unexpected {type(error).__name__}: {error}{where}", hint="guard status; and please report it")
+
+
+def place_of(error: Exception) -> str:
+    """Where an exception was raised, as "FILE:LINE"; "" if it was not raised yet."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else ""
 
 
 class Reservation(Record):

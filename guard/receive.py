@@ -14,7 +14,7 @@ from guard import hook
 from guard.model import EXIT_DONE, EXIT_REFUSED, EXIT_UNKNOWN, GuardError, reservations_in, unexpected
 from guard.repo import pusher, standpoint
 from guard.repo.place import Place, discover, in_hook
-from guard.repo.settings import DEFAULT, Setting, Settings, judging
+from guard.repo.settings import DEFAULT, Setting, Settings, judging, passing_text
 from guard.repo.variables import KEY_VARIABLES
 from guard.stores.choose import open_configured
 from guard.stores.interface import Actor, Store
@@ -285,9 +285,7 @@ def _lets_pass() -> str:
         mode, on_error = judging(standpoint.environment(), of_server(config()))
     except GuardError:
         return ""
-    if mode.value in ("warn", "off"):
-        return f"the mode is {mode.value} ({mode.source})"
-    return f"guard.onError is allow ({on_error.source})" if on_error.value == "allow" else ""
+    return passing_text(mode, on_error)
 
 
 def of_server(entries: Sequence[Configured]) -> list[Configured]:

@@ -8,7 +8,7 @@ from guard.agents import answer, payload, programs
 from guard.agents.identity import as_agent
 from guard.agents.locate import environment_for
 from guard.agents.notes import note_of
-from guard.model import GuardError
+from guard.model import GuardError, place_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,10 +45,8 @@ def respond(stub_dir: bytes, name: str, event_name: str, data: bytes, environmen
 
 def _fault(error: Exception) -> GuardError:
     """A mistake of guard's own, as an error whose text a model can report: it names the place in guard's source."""
-    place = error.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    where = f" at {place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else ""
+    place = place_of(error)
+    where = f" at {place}" if place else ""
     return GuardError(f"guard made a mistake{where}", hint="guard status; and please report it")
 
 
@@ -143,7 +141,7 @@ def _undecided(
 def _lets_pass(environment: Mapping[bytes, bytes]) -> str:
     """What lets an edit pass that could not be judged, in words; "" if nothing does."""
     from guard.repo.git import config
-    from guard.repo.settings import judging, skip_variable
+    from guard.repo.settings import judging, passing_text, skip_variable
 
     variable = skip_variable(environment)
     if variable:
@@ -152,7 +150,4 @@ def _lets_pass(environment: Mapping[bytes, bytes]) -> str:
         entries = config()
     except GuardError:
         entries = []
-    mode, on_error = judging(environment, entries)
-    if mode.value in ("warn", "off"):
-        return f"the mode is {mode.value} ({mode.source})"
-    return f"guard.onError is allow ({on_error.source})" if on_error.value == "allow" else ""
+    return passing_text(*judging(environment, entries))

@@ -131,7 +131,7 @@ def plan_install(programs: list[Program], scope: str, site: Site) -> Plan:
             before = read(target, site)
             after = _with_guard(target, before, site)
         except GuardError as error:
-            refused.append(f"{program.title}: {error.what}" + (f"\n  {error.hint}" if error.hint else ""))
+            refused.append(_refusal(program, error))
             continue
         if after == before:
             unchanged.append(target.path)
@@ -154,13 +154,17 @@ def plan_uninstall(programs: list[Program], scopes: list[str], site: Site) -> Pl
                 before = read(target, site)
                 after = _without_guard(target, before, _recorded_as_made(target))
             except GuardError as error:
-                refused.append(f"{program.title}: {error.what}" + (f"\n  {error.hint}" if error.hint else ""))
+                refused.append(_refusal(program, error))
                 continue
             if after == before:
                 unchanged.append(target.path)
             else:
                 changes.append(Change(target.path, before, after))
     return Plan(tuple(changes), tuple(unchanged), tuple(refused))
+
+
+def _refusal(program: Program, error: GuardError) -> str:
+    return f"{program.title}: {error.what}" + (f"\n  {error.hint}" if error.hint else "")
 
 
 def read(target: Target, site: Site) -> str | None:

@@ -53,6 +53,7 @@ __all__ = [
     "Settings",
     "duration",
     "judging",
+    "passing_text",
     "patience_s",
     "principal",
     "read",
@@ -212,6 +213,13 @@ def judging(environment: Mapping[bytes, bytes], entries: Sequence[Configured]) -
     mode = _first(environment, config, MODE, Setting(MODE.default, DEFAULT))
     on_error = _first(environment, config, ON_ERROR, Setting(ON_ERROR.default, DEFAULT))
     return _lower(mode), _lower(on_error)
+
+
+def passing_text(mode: Setting, on_error: Setting) -> str:
+    """Which of these two settings lets a change pass that could not be judged, in words; "" if neither does."""
+    if mode.value in ("warn", "off"):
+        return f"the mode is {mode.value} ({mode.source})"
+    return f"guard.onError is allow ({on_error.source})" if on_error.value == "allow" else ""
 
 
 def patience_s(environment: Mapping[bytes, bytes], default_s: float) -> float:
