@@ -357,7 +357,8 @@ class World:
     def withdraw(self, machine: Machine) -> None:
         """A writer that cannot renew a union leaves one that never holds: it keeps older answers away."""
         boot, now_ns = self.protocol.boot(machine), self.protocol.clock(machine)
-        machine.published = Answer(0, lease.none_from(boot, now_ns=now_ns)) if self.protocol.leaves_mark else None
+        never = Lease(boot, now_ns, 0)
+        machine.published = Answer(0, never) if self.protocol.leaves_mark else None
 
     def acknowledge(self, machine: Machine, number: int) -> None:
         machine.acknowledged = max(machine.acknowledged, number)

@@ -94,7 +94,7 @@ def tell(here: Here) -> list[str]:
     try:
         notices_.mark_read(here, rows)
     except GuardError as error:
-        to_stderr(f"guard: this message will come again, because the store cannot be written: {safe(error.what)}")
+        to_stderr(f"guard: this notice will come again, because the store cannot be written: {safe(error.what)}")
     return [line.removeprefix("guard: ") for line in said]
 
 

@@ -1,1 +1,1 @@
-"""guard's hooks in, out, and in force?"""
+"""Puts guard's hooks into a repository, takes them out, and finds out whether they are in force."""

@@ -1,7 +1,7 @@
-"""``guard install`` and ``guard uninstall``: look, plan, apply.
+"""``guard install`` and ``guard uninstall``: first look, then plan, then apply.
 
-Looking reads every hook file once. The plan is data: steps, and what to say about them. ``--dry-run`` shows the steps
-and does none of them.
+Looking reads every hook file once. The plan is data: steps, and messages about them. ``--dry-run`` prints the steps and
+does none of them.
 """
 
 from __future__ import annotations
@@ -27,20 +27,23 @@ if TYPE_CHECKING:
 __all__ = ["Event", "Problem", "Report", "Status", "ToAdd", "install", "status", "uninstall"]
 
 PATIENCE_S = 60.0
-"""How long an install waits for another one in the same repository."""
+"""How many seconds an install waits for another one in the same repository."""
 
 
 def install(place: Place, *, dry_run: bool = False) -> Report:
-    """Puts guard's hooks in force, or says what to do; the code is 0 only when they are. Doing it again is harmless.
+    """Puts guard's hooks in force, or reports what to do; the code of the report is 0 only when they are in force.
 
-    Raises :class:`GuardError` when a file cannot be written, or when another install does not end.
+    Doing it again is harmless. Raises :class:`GuardError` when a file cannot be written, or when another install does
+    not end.
     """
     report = _carry_out(place, plan_install, dry_run=dry_run)
     return report if dry_run else _noted(report, registry.add, place)
 
 
 def uninstall(place: Place, *, dry_run: bool = False) -> Report:
-    """Takes out what guard put in, and puts back what it kept. The code is 1 when there was nothing of guard's."""
+    """Takes out guard's hooks and puts back the hooks that it kept. The code of the report is 1 when there was nothing
+    of guard's.
+    """
     report = _carry_out(place, plan_uninstall, dry_run=dry_run)
     return report if dry_run else _noted(report, registry.remove, place)
 
@@ -58,7 +61,7 @@ def _carry_out(place: Place, make: Callable[[Place], Plan], *, dry_run: bool) ->
 
 @contextmanager
 def _one_at_a_time(place: Place) -> Iterator[None]:
-    """Waits for another install; on a file system that knows no locks, nobody is waited for."""
+    """Waits for another install. On a file system without locks, it does not wait."""
     lock = Locked(place.common_dir, flags=os.O_RDONLY | os.O_DIRECTORY, patience_s=PATIENCE_S)
     try:
         lock.__enter__()
@@ -76,7 +79,7 @@ def _one_at_a_time(place: Place) -> Iterator[None]:
 
 
 def _noted(report: Report, change: Callable[[Place], None], place: Place) -> Report:
-    """Brings the account's list of repositories up to date. Without it only ``--all`` misses this repository."""
+    """Updates the account's list of repositories. Without the list, only ``--all`` misses this repository."""
     try:
         change(place)
     except OSError as error:

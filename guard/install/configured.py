@@ -42,7 +42,9 @@ def git_version() -> tuple[int, ...]:
 
 
 def command(event: str) -> bytes:
-    """What git runs on an event; git adds the hook's arguments. It still works after the repository was moved."""
+    """The command that git runs on an event, to which git adds the hook's arguments. It still works after the
+    repository was moved.
+    """
     return b'sh "$(git rev-parse --git-common-dir)/guard/hook" %b' % event.encode()
 
 
@@ -79,7 +81,7 @@ def writing(event: str) -> list[tuple[list[bytes | str], tuple[int, ...]]]:
 
 
 def removing(event: str) -> list[bytes | str]:
-    """The change that removes that section."""
+    """The change that removes this section."""
     return ["--remove-section", f"hook.{_name(event)}"]
 
 

@@ -31,10 +31,10 @@ REMOVE, REMOVE_TREE, DIRECTORY, CONFIGURE = "remove", "remove-tree", "directory"
 
 
 class Step(Record):
-    """One thing to do. ``path`` is what it is done to, ``to`` a second path.
+    """One step. ``path`` is the file or directory that it changes, ``to`` a second path.
 
-    ``contents`` and ``mode`` are those of a file or directory to make. ``arguments`` follow ``git config --local``,
-    and ``accept`` lists the exit statuses of it that are no errors.
+    ``contents`` and ``mode`` are those of a file or directory to make. ``arguments`` are given to ``git config
+    --local``, and ``accept`` lists its exit statuses that are no errors.
     """
 
     do: str
@@ -46,7 +46,7 @@ class Step(Record):
     accept: tuple[int, ...] = (0,)
 
     def words(self) -> str:
-        """The step as an order, for people."""
+        """The step in words, as an order."""
         path, to = safe(self.path), safe(self.to)
         if self.do == CONFIGURE:
             return "git config --local " + " ".join(quoted(word) for word in self.arguments)
@@ -83,7 +83,7 @@ class Draft:
     # Questions
 
     def exists(self, path: bytes) -> bool:
-        """Is there anything, a dangling link included?"""
+        """Does something exist at the path? A symbolic link to nothing counts."""
         return self._at(path) is not None
 
     def read(self, path: bytes) -> bytes | None:
@@ -92,7 +92,7 @@ class Draft:
         return None if file is None else file.contents
 
     def is_ours(self, path: bytes) -> bool:
-        """Is it a hook of guard's?"""
+        """Is the file a hook of guard's?"""
         return hookfile.version(self.read(path)) is not None
 
     def runs(self, path: bytes) -> bool:
@@ -105,7 +105,7 @@ class Draft:
         return file is not None and stat.S_ISLNK(file.mode)
 
     def is_directory(self, path: bytes) -> bool:
-        """Is it a directory itself, and not a link to one?"""
+        """Is the path itself a directory, and not a link to one?"""
         file = self._at(path)
         return file is not None and stat.S_ISDIR(file.mode)
 
@@ -115,7 +115,7 @@ class Draft:
         return first is not None and second is not None and first.identity == second.identity
 
     def alike(self, one: bytes, other: bytes) -> bool:
-        """Are two regular files alike, in bytes and mode?"""
+        """Do two regular files have the same bytes and the same mode?"""
         first, second = self._at(one), self._at(other)
         if first is None or second is None or not stat.S_ISREG(first.mode) or first.mode != second.mode:
             return False
@@ -123,7 +123,7 @@ class Draft:
         return whole and first.contents == second.contents
 
     def names(self, directory: bytes) -> set[bytes]:
-        """The names in a directory; none when it cannot be listed."""
+        """The names in a directory; [] when it cannot be listed."""
         if directory not in self._names:
             try:
                 self._names[directory] = set(os.listdir(directory))
@@ -140,7 +140,7 @@ class Draft:
     # Steps
 
     def write(self, path: bytes, contents: bytes, mode: int) -> None:
-        """Plans a file, in place of what is there."""
+        """Plans to write a file, which replaces what is there."""
         self._add(Step(WRITE, path, contents=contents, mode=mode))
         runs = bool(mode & 0o100) and not is_noexec(path)
         self._put(path, _File(stat.S_IFREG | mode, object(), contents, runs=runs))
@@ -177,7 +177,7 @@ class Draft:
         self._put(path, None)
 
     def remove_tree(self, path: bytes) -> None:
-        """Plans that a directory goes, with what is in it."""
+        """Plans to remove a directory with everything in it."""
         self._add(Step(REMOVE_TREE, path))
         self._put(path, None)
 

@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from guard.repo.place import Place
 
 FREE = "free"
-"""This repository's own: guard may write there."""
+"""The directory is this repository's own: guard may write there."""
 TRACKED = "tracked"
-"""In the work tree, among committed files: what is written there reaches everybody who clones."""
+"""The directory is in the work tree, with committed files: what is written there reaches everybody who clones."""
 HUSKY = "husky"
 LEFTHOOK = "lefthook"
 MACHINE = "machine"
-"""Named by the account's or the machine's configuration, so every repository uses it."""
+"""The configuration of the account or the machine names the directory, so every repository uses it."""
 OUTSIDE = "outside"
-"""Named by this repository, but not in it: others may use it as well."""
+"""The repository's configuration names the directory, but it is not in the repository: others may use it as well."""
 NOWHERE = "nowhere"
 """core.hooksPath is empty, or no directory: git runs no hooks."""
 
@@ -78,7 +78,7 @@ def find(place: Place, entries: Sequence[Configured]) -> HookDir:
 
 
 def default(place: Place) -> bytes:
-    """Where git looks when nothing else is configured."""
+    """The directory in which git looks when nothing else is configured."""
     return os.path.join(place.common_dir, b"hooks")
 
 
@@ -199,5 +199,7 @@ def _below(path: bytes, top: bytes) -> bool:
 
 
 def elsewhere() -> dict[bytes, bytes]:
-    """The environment for asking git about another directory: nothing that says where the repository is."""
+    """The environment for questions to git about another directory, without the variables that say where the repository
+    is.
+    """
     return {name: value for name, value in standpoint.environment().items() if name not in _LOCATING}

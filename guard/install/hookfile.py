@@ -15,7 +15,7 @@ READ_MAX = 1 << 20
 
 
 def ours() -> bytes:
-    """The hook as this guard brings it. Raises :class:`GuardError` when the installation is incomplete."""
+    """The bytes of the hook of this guard. Raises :class:`GuardError` when the installation is incomplete."""
     package = os.path.dirname(os.path.dirname(os.path.abspath(os.fsencode(__file__))))
     places = (os.path.join(package, b"hooks", b"guard"), os.path.join(os.path.dirname(package), b"hooks", b"guard"))
     for place in places:  # in an installed package, and in a checkout of guard's sources

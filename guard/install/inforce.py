@@ -1,4 +1,4 @@
-"""Is guard really in force here? Each reason why it is not has a code, a sentence and a repair."""
+"""Is guard really in force here? Each reason why it is not has a code, a sentence, and a command that repairs it."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def _lets_pass(event: Event, problem: Problem) -> bool:
 
 
 def status(place: Place) -> Status:
-    """Looks at everything between git and a verdict."""
+    """Checks everything that can keep a hook from reaching a verdict."""
     world = look(place)
     if shut := closed(world):
         return Status(tuple(Event(event, False) for event in world.events), tuple(shut), ())
@@ -195,7 +195,7 @@ def run_after_configured(world: World, events: Sequence[Event]) -> list[str]:
 
 
 def find(world: World, event: str) -> tuple[Event, list[Problem]]:
-    """How guard is in force for an event, and what is wrong with that."""
+    """How guard is in force for an event, and the problems with that."""
     found, wrong = _in_config(world, event)
     if not found.in_force:
         found, more = in_directory(world, event)
@@ -367,7 +367,7 @@ def _missing(world: World, event: str) -> Problem:
 
 
 def whose(world: World) -> str:
-    """Why guard does not write into the hooks directory."""
+    """The reason why guard does not write into the hooks directory."""
     directory = world.directory
     path = safe(directory.path)
     if directory.owner == hookdir.FREE and hookdir.is_noexec(directory.path):

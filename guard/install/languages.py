@@ -22,7 +22,7 @@ SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "mksh", "ash", "busybox", "yash")
 
 
 class Addition(Record):
-    """What to add to a hook, and where in the hook it has to stand."""
+    """The lines to add to a hook, and the place in the hook where they have to stand."""
 
     lines: str
     where: str

@@ -12,7 +12,7 @@ from guard.words import safe
 
 
 class ToAdd(Record):
-    """Lines that only the user can add, since the file is theirs or everybody's."""
+    """Lines that only the user can add, because the file is theirs or everybody's."""
 
     file: str
     lines: str
@@ -69,7 +69,7 @@ class Plan:
         self.add_lines(f"{why} Add {addition.where}:", path, addition.lines)
 
     def report(self, *, dry_run: bool) -> Report:
-        """What to tell. After a dry run nothing counts as done."""
+        """The report of the plan. After a dry run, nothing counts as done."""
         notes = [*map(_in_words, self.to_add, self.to_add.values()), *dict.fromkeys(self.notes)]
         adds = tuple(add for adds in self.to_add.values() for add in adds)
         steps = tuple(step.words() for step in self.files.steps) if dry_run else None

@@ -1,4 +1,4 @@
-"""The plan of ``guard uninstall``: guard's hooks out of a repository, without a trace."""
+"""The plan of ``guard uninstall``, which takes everything of guard's out of a repository."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _settle_aside(aside: bytes, plan: Plan) -> None:
 
 
 def _free_project(plan: Plan) -> None:
-    """Removes guard.project, when it still is what install configured."""
+    """Removes guard.project if it still has the value that install configured."""
     noted = plan.files.read(os.path.join(plan.world.place.own_dir, PROJECT))
     if noted is None:
         return
@@ -133,7 +133,7 @@ def _remove_data(plan: Plan) -> None:
 
 
 def _say_leftovers(plan: Plan) -> None:
-    """Lines that the user added stay the user's."""
+    """Reports the lines that the user has added, which only the user can remove."""
     world = plan.world
     files = [world.path(event) for event in EVENTS if world.path(event)]
     if world.directory.owner == hookdir.HUSKY:

@@ -1,8 +1,8 @@
-"""What a hook calls where a line in somebody else's hook, or a hook manager, has called guard.
+"""What a hook calls when a line in somebody else's hook, or a hook manager, has called guard.
 
-A commit has to be judged after everything that may stage more files. Where the line stands before other commands, a
-clear verdict of guard's proves nothing: it is then said in each commit, and a commit is stopped when a path that
-somebody holds is changed in the work tree and could be staged afterwards.
+A commit has to be judged after everything that may stage more files. When the line stands before other commands, a
+clear verdict proves nothing. Then each commit gets a warning, and a commit is stopped when a path that somebody holds
+is changed in the work tree and could still be staged.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ def by_hand(event: str, arguments: Sequence[str]) -> int:
 
 
 def line_of(event: str) -> Line:
-    """Where the line stands that runs guard for an event. Raises :class:`guard.model.GuardError`."""
+    """The line that runs guard for an event, and what is wrong with its place. Raises
+    :class:`guard.model.GuardError`.
+    """
     from guard.install import hookdir, inforce  # heavy, and a refusal needs none of it
 
     place = in_hook()

@@ -1,4 +1,4 @@
-"""What each tool answers: the CLI's JSON, and the same in words for whoever reads only those."""
+"""The answers of the tools: the same JSON as that of the commands, and a message in words with the same content."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Arguments = dict[str, Any]
 
 LINES = 40
-"""How many lines a message has at most for what was found, for warnings and for notices; the rest is counted."""
+"""How many lines of a message list what was found; one more line counts the others."""
 LISTED = 100
 """How many members a list in an answer has at most. Claude Code shows its model nothing of an answer that has more than
 25,000 tokens (its MAX_MCP_OUTPUT_TOKENS), which are about 200 reservations."""
@@ -40,14 +40,14 @@ _LISTS = ("paths", "conflicts", "reservations", "granted", "released", "kept_unt
 
 
 class Answer(Record):
-    """What a tool answers. ``failed``: it could not decide, or was called wrongly."""
+    """The answer of a tool. ``failed`` tells that it could not decide, or was called in a wrong way."""
 
     content: Json
     failed: bool = False
 
 
 class Said:
-    """An answer while it is made: what is found beside it, and the lines of its message."""
+    """An answer that is being made: its warnings and notices, and the lines of its message."""
 
     def __init__(self, here: Standing) -> None:
         self.here = here
@@ -56,7 +56,7 @@ class Said:
         self.next: list[str] = []
 
     def tell(self) -> None:
-        """Notes, once, what others broke and what expired, and what was released after a push."""
+        """Notes, once, which reservations others broke, which expired, and which were released after a push."""
         here = self.here
         if here.unused and here.making == NEVER:
             return  # nobody holds anything, so nobody has to be told
@@ -68,11 +68,13 @@ class Said:
         try:
             notices.mark_read(here, rows)
         except GuardError as error:
-            self.warnings.append(f"not recorded that you were told: {safe(error.what)}")
+            self.warnings.append(
+                f"this notice will come again, because the store cannot be written: {safe(error.what)}"
+            )
         self.notices += pending.settle(here)
 
     def look_in_force(self) -> None:
-        """Notes when reservations are not enforced here."""
+        """Notes warnings when hooks do not enforce reservations here."""
         self.warnings += self.here.not_in_force
 
     def answer(self, shape: Json, lines: Sequence[str], *, whole: bool = False) -> Answer:
@@ -110,7 +112,7 @@ def _cut(lines: Sequence[str], what: str) -> list[str]:
 
 
 def failure(error: GuardError) -> Answer:
-    """An error as an answer. One that only says that there is nothing to do is none."""
+    """The answer for an error. An error that only says that there is nothing to do is no failure."""
     text = safe(error.what) + (f"\nnext: {safe(error.hint)}" if error.hint else "")
     told = {"what": error.what, "next": error.hint or None, "code": error.code}
     return Answer({"schema": SCHEMA, "error": told, "message": text}, failed=error.code != EXIT_REFUSED)
@@ -120,7 +122,7 @@ def failure(error: GuardError) -> Answer:
 
 
 def check(here: Standing, arguments: Arguments, turn: Turn) -> Answer:
-    """Would changing these be refused? Without paths: would a commit of what is staged be?"""
+    """Would a change of these paths be refused? Without paths: would a commit of what is staged be refused?"""
     paths, changed = _encoded(arguments.get("paths", ())), bool(arguments.get("changed"))
     if paths and changed:
         raise UsageError("paths and changed do not go together", hint="ask twice")
@@ -176,7 +178,7 @@ def _counted(asked: Sequence[Asked]) -> str:
 
 
 def _advise_held(said: Said) -> None:
-    """What to do about what others hold."""
+    """Adds what to do about paths that others hold."""
     passes = questions.passes_because(said.here)
     if passes:
         said.warnings.append(f"a commit of this would pass all the same: {passes}")
@@ -189,7 +191,7 @@ def _advise_held(said: Said) -> None:
 
 
 def reserve(here: Standing, arguments: Arguments, turn: Turn) -> Answer:
-    """Reserves all, or none where somebody else is in the way; waits for its turn where that is asked for."""
+    """Reserves all patterns, or none when somebody else is in the way; waits for its turn if the call says so."""
     patterns, ttl = _encoded(arguments.get("patterns", ())), arguments.get("ttl")
     wish = Wish(
         exclusive=not arguments.get("shared", False),
@@ -240,7 +242,7 @@ def _advise_taken(said: Said, outcome: Outcome) -> None:
 
 
 def _give_back(here: Standing, outcome: Outcome, *, since: int) -> None:
-    """Releases what was granted to a call that nobody waits for any more, but not what was held before it."""
+    """Releases what was granted to a call that was given up, but not what the holder had before the call."""
     new = tuple(row.id for row in outcome.reservations if row.created_at >= since)
     if new:
         with here.writing() as store:
@@ -251,7 +253,7 @@ def _give_back(here: Standing, outcome: Outcome, *, since: int) -> None:
 
 
 def release(here: Standing, arguments: Arguments, turn: Turn) -> Answer:
-    """Ends reservations of the holder's own."""
+    """Ends reservations of the holder."""
     patterns, ids = _encoded(arguments.get("patterns", ())), tuple(map(int, arguments.get("ids", ())))
     everything = bool(arguments.get("all"))
     if not (patterns or ids or everything):
@@ -282,7 +284,7 @@ def release(here: Standing, arguments: Arguments, turn: Turn) -> Answer:
 
 
 def list_(here: Standing, arguments: Arguments, turn: Turn) -> Answer:
-    """Who holds what; mine first, what ends soonest on top."""
+    """Who holds what. The holder's own reservations come first; of each holder, those that end soonest."""
     only = Filter(
         mine=bool(arguments.get("mine")),
         theirs=bool(arguments.get("theirs")),
@@ -318,7 +320,7 @@ def _shown(row: Reservation) -> str:
 
 
 def _encoded(words: Sequence[str]) -> tuple[bytes, ...]:
-    """Paths and patterns as bytes. Raises :class:`UsageError` for text that stands for no bytes."""
+    """Paths and patterns as bytes. Raises :class:`UsageError` for text that no bytes stand for."""
     try:
         return tuple(word.encode("utf-8") for word in words)
     except UnicodeEncodeError as error:
@@ -331,4 +333,4 @@ ANSWERS: dict[str, Callable[[Standing, Arguments, Turn], Answer]] = {
     "guard_release": release,
     "guard_list": list_,
 }
-"""What answers each tool."""
+"""The function that answers each tool."""

@@ -1,8 +1,8 @@
-"""Who calls a tool? Never who an argument says, but the session that the coding agent's program tells.
+"""Who calls a tool? The session that the coding agent's program names, and never an argument of the call.
 
-The holder must be the one that ``guard reserve`` sees in the agent's shell, so it is found as every command finds it.
-Two things differ. Codex tells its MCP servers nothing in their environment, and the session in each call's ``_meta``.
-And where nobody is named at all, a command would take the account's address, which all agents of one account share: a
+The holder must be the one that ``guard reserve`` sees in the agent's shell, so it is found as in every command. Two
+things differ. Codex tells its MCP servers nothing in their environment; it gives the session in each call's ``_meta``.
+And when nothing names the holder, a command would take the account's address, which all agents of one account share; a
 server makes a name for its own process instead.
 """
 
@@ -28,7 +28,7 @@ NAME_BYTES = 6
 
 
 def made_name() -> str:
-    """A name for this process; it looks like a session's, so that ``guard take`` knows it for one."""
+    """A name for this process. It looks like a session's name, so that ``guard take`` takes it for one."""
     while True:
         name = os.urandom(NAME_BYTES).hex()
         if any(map(str.isdigit, name)):
@@ -61,12 +61,12 @@ def with_own_name(settings: Settings, made: str) -> Settings:
 
 
 def is_made(settings: Settings) -> bool:
-    """Is the holder's name one that was made for this process?"""
+    """Was the holder's name made for this process?"""
     return settings.holder.source == MADE
 
 
 def note(holder: str) -> str:
-    """What an agent with such a name has to know."""
+    """The note for an agent with such a name: how to use the same name in its shell."""
     return (
         f"you are {holder} here, a name that was made for this server alone. git's hooks in your shell do not know it,"
         f" and would refuse your own commits of what you reserve here. So type this in your shell before you commit:"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 BOM = b"\xef\xbb\xbf"
 SHOWN_MAX = 100
-"""How many letters of what is wrong are shown."""
+"""How many characters of a wrong part are shown."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}:,]|[^][{}:,"\s]+')

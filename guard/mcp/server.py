@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from guard.mcp.wire import Wire
 
 CALLS_AT_ONCE = 64
-"""How many calls may wait for their turn to reserve at once; more wait for one of those to end."""
+"""How many calls may wait for their turn to reserve at the same time. Further calls wait until one of them ends."""
 
 _VALIDATORS = {name: Draft202012Validator(tool.takes) for name, tool in TOOLS.items()}
 

@@ -1,7 +1,6 @@
-"""Where a call stands: the view of one request, with libgit2's answers where they are git's.
+"""What one call sees, with libgit2's answers where they are the same as git's.
 
-Made anew for every call. What is kept from one call to the next is what a commit hook would keep, too, and it is proven
-current in each call: see :mod:`guard.mcp.unchanged` and :mod:`guard.mcp.kept`.
+It is made for each call: nothing is kept between calls that a commit hook would not keep.
 """
 
 from __future__ import annotations
@@ -93,7 +92,7 @@ class Standing(Here):
         return found
 
     def staged_changes(self) -> list[Change]:
-        """What the next commit changes."""
+        """The changes of the next commit."""
         found = libgit2.staged(self.environment, self.place, fold=self.settings.fold)
         return super().staged_changes() if found is None else [Change(path) for path in found]
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from guard.work.shapes import Json
 
 WAIT_MAX_S = 50
-"""The longest wait, in seconds: some clients give a tool up after a minute."""
+"""The longest wait in seconds, because some clients give up a tool after a minute."""
 WORDS_MAX = 10_000
 """How many paths, patterns or numbers one call may name."""
 WORD_MAX = 4_096
@@ -23,7 +23,7 @@ WORD_MAX = 4_096
 
 
 class Tool(Record):
-    """A tool: what it is called, what it says of itself, its schemas, and whether it changes anything."""
+    """A tool: its name, its description, its schemas, and whether it changes anything."""
 
     name: str
     title: str
@@ -223,7 +223,9 @@ _LIST = Tool(
 )
 
 TOOLS = {tool.name: tool for tool in (_CHECK, _RESERVE, _RELEASE, _LIST)}
-"""Every tool by its name, in the order in which an agent needs them. Breaking is for people."""
+"""Every tool by its name, in the order in which an agent needs them. There is none for breaking, which is left to
+people.
+"""
 
 INSTRUCTIONS = (
     "Several people and agents work in this repository. Ask guard_check before you edit files, reserve what you are "

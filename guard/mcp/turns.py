@@ -28,7 +28,7 @@ _open: set[Turn] = set()
 
 
 class Stopped(GuardError):
-    """Nobody wants the answer any more: the call was cancelled, or the client has gone."""
+    """Nobody waits for the answer any more: the call was cancelled, or the client has gone."""
 
     def __init__(self) -> None:
         super().__init__("the call was cancelled", code=EXIT_REFUSED)
@@ -61,7 +61,7 @@ class Turn:
 
     @property
     def stopped(self) -> bool:
-        """Was it told to stop?"""
+        """Was the call told to stop?"""
         return self._stopped.is_set()
 
     def stop(self) -> None:

@@ -1,7 +1,7 @@
-"""Which store counts here, and may it be made? Opening it, whatever its kind.
+"""Which store is used here, and may it be made? Opens it, whatever its kind is.
 
-A store that is not where it should be is never replaced by an empty one in silence, for that would free everything
-that is reserved. Only ``guard install`` and commands by which a person reserves make a store.
+A missing store is never replaced by an empty one without a message, because that would free everything that is
+reserved. Only ``guard install`` and commands with which a person reserves make a store.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ none before. ``guard install``: also where the noted one is gone, as long as tha
 
 
 class Opened(Record):
-    """An open store; ``made`` is true when it was made just now, and is empty."""
+    """An open store. ``made`` tells that it was just made, and is empty."""
 
     store: Store
     made: bool
@@ -93,12 +93,12 @@ def open_configured(
 
 
 def note_store(place: Place, store: Store) -> None:
-    """Notes in the common git directory where the store is, so that everybody who works here finds this one.
+    """Notes the store's address in the common git directory, so that everybody who works here finds the same store.
 
-    Notes this host's name too, which stays a part of the principal's when the host gets another one.
+    Also notes the name of this host, which stays a part of principals when the host gets another name.
 
-    When that is another place than before, what is published in this repository is dropped: it was made from the
-    store that counted before. Raises :class:`GuardError` when the note cannot be written.
+    When the address has changed, the unions that are published in this repository are dropped, because they were made
+    from another store. Raises :class:`GuardError` when the note cannot be written.
     """
     if not os.path.isdir(place.own_dir):
         return  # nothing was installed
@@ -131,7 +131,7 @@ def is_unused(setting: Setting, place: Place) -> bool:
 
 
 def _is_absent(address: str) -> bool:
-    """Is certainly nothing there? Where that cannot be told, opening the store says why."""
+    """Is it certain that nothing is there? When that cannot be found out, opening the store says why."""
     try:
         os.lstat(address)
     except FileNotFoundError:
@@ -152,7 +152,7 @@ def _kind_at(address: str) -> Kind:
 
 
 def _refuse_another_kind(setting: Setting, noted: Note | None, kind: Kind, *, missing: bool) -> None:
-    """Raises when what was another program's database at install is gone, or is a store of another kind now."""
+    """Raises when another program's database, which was there at install, is gone or is a store of another kind now."""
     if noted is None or noted.address != setting.value or noted.kind in ("", kind.name):
         return
     was = next((each for each in KINDS if each.name == noted.kind), None)
@@ -171,7 +171,7 @@ def _refuse_another_kind(setting: Setting, noted: Note | None, kind: Kind, *, mi
 
 
 def _refuse_to_make(setting: Setting, noted: Note | None, environment: Mapping[bytes, bytes], make: str) -> None:
-    """Raises when a missing store may not be made, saying why and what to do."""
+    """Raises when a missing store may not be made; the error says why, and what to do."""
     own = store_path(environment)
     at_own_place = setting.value == own
     was_there = noted is not None and noted.address == setting.value
@@ -199,7 +199,9 @@ def _refuse_to_make(setting: Setting, noted: Note | None, environment: Mapping[b
 def _naming_both(
     error: GuardError, setting: Setting, noted: Note | None, environment: Mapping[bytes, bytes]
 ) -> GuardError:
-    """The same error; where another place could be expected, it is named too, with why guard does not go there."""
+    """The same error. If another address could be expected, it also names that one, and says why
+    guard does not use it.
+    """
     other = _other_place(setting, noted, store_path(environment))
     return GuardError(error.what + other, hint=error.hint, code=error.code) if other else error
 
@@ -221,7 +223,7 @@ def _by_note(setting: Setting) -> bool:
 
 
 def _take_out(setting: Setting) -> str:
-    """The command that takes a setting out, wherever it was set."""
+    """The command that removes a setting."""
     if setting.scope:
         return f"git config --{setting.scope} --unset guard.db"
     return f"unset {setting.source.rpartition(' ')[2]}"

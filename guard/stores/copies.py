@@ -35,7 +35,7 @@ def backup(store: Store, to: str) -> None:
 
 
 def _contents_of(source: str, patience_s: float) -> Contents:
-    """All that a backup holds. Raises :class:`GuardError`."""
+    """The contents of a backup. Raises :class:`GuardError`."""
     copy = open_store(_guard_store(os.path.abspath(source)), patience_s=patience_s)
     try:
         return copy.contents()
@@ -44,10 +44,11 @@ def _contents_of(source: str, patience_s: float) -> Contents:
 
 
 def restore(address: str, source: str, *, patience_s: float) -> Restored:
-    """Puts what a backup holds in the place of what a store holds. ``source`` is a file that :func:`backup` wrote.
+    """Replaces the contents of a store by those of a backup, a file that :func:`backup` wrote.
 
-    What was there is kept in a file beside: a copy of a sound store, whose file stays, so that nobody who has it open
-    goes on writing elsewhere; or the damaged file itself, under another name. Raises :class:`GuardError`.
+    What was there is kept in a file beside the store. Of a sound store, that is a copy, and the store's own file stays,
+    so that nobody who has it open goes on writing to another one. A damaged file itself gets another name. Raises
+    :class:`GuardError`.
     """
     contents = _contents_of(source, patience_s)
     kept = f"{address}.before-restore-{time.strftime('%Y%m%d-%H%M%S')}"
@@ -63,7 +64,7 @@ def restore(address: str, source: str, *, patience_s: float) -> Restored:
 
 
 def restore_into(store: Store, source: str, *, kept: str, patience_s: float) -> Restored:
-    """As :func:`restore`, for a store that is no file. What was there is saved in a file beside ``kept``."""
+    """As :func:`restore`, for a store on a server. What was there is saved in a file beside ``kept``."""
     contents = _contents_of(source, patience_s)
     kept = f"{kept}.before-restore-{time.strftime('%Y%m%d-%H%M%S')}"
     os.makedirs(os.path.dirname(kept), mode=0o700, exist_ok=True)
@@ -76,7 +77,9 @@ def restore_into(store: Store, source: str, *, kept: str, patience_s: float) -> 
 
 
 def make(address: str, *, secret: str, roles: tuple[str, ...], patience_s: float) -> tuple[int, int]:
-    """Makes or upgrades the tables of a store that needs that; see :attr:`guard.stores.interface.Kind.make`."""
+    """Makes or upgrades the tables of a store, see :attr:`guard.stores.interface.Kind.make`. Raises
+    :class:`GuardError`.
+    """
     kind = kind_of(address)
     if kind.make is None:
         raise GuardError(
@@ -90,9 +93,9 @@ def make(address: str, *, secret: str, roles: tuple[str, ...], patience_s: float
 def move(store: Store, to: str, *, patience_s: float, secret: str = "") -> None:
     """Moves everything to a new store at an address, and leaves a mark at the old one.
 
-    Nobody can write to the old store while its contents are carried over; whoever opens it afterwards is sent on.
-    ``to`` is a file that does not exist, or the address of a server with guard's tables, which are empty.
-    Raises :class:`GuardError` when something is there already; then nothing has changed.
+    Nobody can write to the old store meanwhile. Whoever opens it afterwards gets the new address. ``to`` is the path of
+    a file that does not exist, or the address of a server whose tables for guard are empty. Raises :class:`GuardError`
+    when something is there already; then nothing has changed.
     """
     is_file = os.path.isabs(to)
     if is_file and os.path.lexists(to):
@@ -129,7 +132,7 @@ def _guard_store(source: str) -> str:
 
 
 def _opened_or_moved_aside(address: str, kept: str, patience_s: float) -> tuple[Store, tuple[Reservation, ...]]:
-    """The store at an address, and what was active in it; a new one where there is none, or where it is damaged."""
+    """The store at an address, and its active reservations. A new store if there is none, or if it is damaged."""
     if not os.path.lexists(address) and os.path.isabs(address):
         return open_store(address, patience_s=patience_s, create=True), ()
     try:

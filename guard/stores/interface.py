@@ -1,7 +1,7 @@
-"""Where reservations are kept: one interface, and the record in which each kind of store describes itself.
+"""The interface of all stores, and the record in which each kind of store describes itself.
 
-To add a kind of store, make a folder beside this file with a store and its :class:`Kind`, and add that to the table in
-guard/stores/kinds.py.
+To add a kind of store, make a module or a folder beside this file with a store and its :class:`Kind`, and add that to
+the table in guard/stores/kinds.py.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ else:
 
 
 APPLICATION_ID = 0x67756172  # "guar"
-"""What SQLite's header names as the program whose file it is."""
+"""The number in SQLite's header that says which program a file belongs to."""
 
 RETENTION_MS = 30 * 86_400_000
-"""How long what has ended is remembered unless guard.retention says otherwise."""
+"""How long ended reservations are kept, in ms, unless guard.retention is set."""
 
 
 class Actor(Record):
@@ -45,7 +45,11 @@ class Wanted(Record):
 
 
 class Terms(Record):
-    """On what terms patterns are reserved. ``shorten`` lets a new ttl end earlier what is mine already."""
+    """The terms on which patterns are reserved; ``ttl_ms`` is the length of the lease.
+
+    With ``shorten``, a new length may make a reservation that the actor already has end earlier. ``fold`` ignores the
+    case of ASCII letters.
+    """
 
     exclusive: bool
     reason: str
@@ -55,7 +59,7 @@ class Terms(Record):
 
 
 class Snapshot(Record):
-    """Reservations of one project as of a generation, by id."""
+    """Reservations of one project, ordered by id, in the state with this generation."""
 
     generation: int
     reservations: tuple[Reservation, ...]
@@ -126,7 +130,7 @@ class Source(Record):
 
 
 class Description(Record):
-    """What ``guard store show`` says of a store; ``size`` is in bytes, None where that cannot be told."""
+    """What ``guard store show`` prints about a store. ``size`` is in bytes, None when it is not known."""
 
     kind: str
     address: str
@@ -140,7 +144,7 @@ class Description(Record):
 
 
 class Kept(Record):
-    """A reservation as a copy of the store keeps it. ``told``: has its holder heard how it ended?"""
+    """A reservation in a copy of the store. ``told``: was its holder told how it ended?"""
 
     reservation: Reservation
     told: bool
@@ -163,12 +167,12 @@ class Contents(Record):
 
 
 def can_be_id(number: int) -> bool:
-    """Can a reservation have this number? Every store counts in 64 bits, and Python and JSON do not."""
+    """Can a reservation have this number? Every store counts in 64 bits; numbers in Python and JSON may be larger."""
     return 0 < number < 2**63
 
 
 class Chosen(Record):
-    """Which of a holder's reservations are meant: these ids, these stored patterns (with what was typed), or all."""
+    """Which of a holder's reservations are chosen: these ids, these stored patterns (with what was typed), or all."""
 
     ids: tuple[int, ...] = ()
     patterns: tuple[Wanted, ...] = ()
@@ -178,10 +182,11 @@ class Chosen(Record):
 class Opening(Record):
     """How a store is opened.
 
-    ``patience_s``: how long to wait for somebody else's lock, in seconds. ``create``: make the store when it is not
-    there. ``retention_ms``: how long what has ended is remembered. ``place``: the checkout from which it is asked, for
-    a store whose projects are directories. ``secret``: the address with its password, where it was given with one.
-    ``trusted``: did the account itself name the address? Else a store elsewhere is asked only when it was allowed.
+    ``patience_s`` is how long to wait for somebody else's lock, in seconds. With ``create``, a missing store is made.
+    ``retention_ms`` is how long ended reservations are kept. ``place`` is the checkout from which it is asked, for a
+    store whose projects are directories. ``secret`` is the address with its password, "" if it has none. ``trusted``
+    tells that the account itself named the address; a store on a server whose address only a repository names is asked
+    only when the account has allowed it.
     """
 
     patience_s: float
@@ -223,15 +228,15 @@ class Kind(Record):
 
 
 class Unreachable(GuardError):
-    """The server of the store gives no answer, so nobody can tell what has been reserved meanwhile."""
+    """The server of the store gives no answer, so it is not known what has been reserved meanwhile."""
 
 
 class Damaged(GuardError):
-    """The store is there and cannot be read as one: only a backup, or a new start, helps."""
+    """The store exists, but cannot be read: only a backup or a new store helps."""
 
 
 class Moved(GuardError):
-    """The store was moved to another address; everybody must go on there."""
+    """The store was moved to another address, which everybody must use from now on."""
 
     def __init__(self, old: str, address: str) -> None:
         import os
@@ -251,19 +256,20 @@ class Store(Protocol):
 
     kind: Kind
     address: str
-    """Where it is, as guard.db names it, without a password."""
+    """The address, as guard.db has it, without a password."""
 
     def is_at(self, address: bytes) -> bool:
-        """Is this the store that a union names? Only then can it say whether that union is current."""
+        """Is this the store at an address that a union has? Only then can it say whether that union is current."""
 
     def active(self, project: str) -> Snapshot:
-        """Every active reservation; what expired meanwhile is recorded as expired first."""
+        """Every active reservation. Reservations that have expired meanwhile are recorded as expired before."""
 
     def covering(self, project: str, paths: Sequence[bytes], *, everything: bool = False) -> Snapshot:
-        """The active reservations that can match one of the paths: a superset, found by literal prefix.
+        """The active reservations that may match one of the paths. There may be others among them: they are found by
+        literal prefix.
 
-        With ``everything`` all active ones, whatever another program wrote into the columns that guard derives: for a
-        caller who knows that a path is touched and has found nothing that explains it.
+        With ``everything``, all active ones. Another program may have written wrong values into the columns that guard
+        derives, so a caller who knows that a path is touched, and finds nothing that explains it, asks for all.
         """
 
     def of_holder(self, project: str, holder: str) -> Snapshot:
@@ -276,7 +282,7 @@ class Store(Protocol):
         """Reservations that have ended and are still remembered."""
 
     def everywhere(self) -> Snapshot:
-        """The active reservations of all projects; its generation is 0."""
+        """The active reservations of all projects; the generation of this answer is 0."""
 
     def reserve(self, actor: Actor, wanted: Sequence[Wanted], terms: Terms, *, ticket: int | None = None) -> Outcome:
         """Grants every pattern or none, in one transaction."""
@@ -288,46 +294,48 @@ class Store(Protocol):
         """Gives the actor's active reservations a new expiry, ``ttl_ms`` from now."""
 
     def break_(self, actor: Actor, ids: Sequence[int], *, reason: str) -> Outcome:
-        """Ends other holders' reservations; they will be told."""
+        """Ends other holders' reservations. The holders will be told."""
 
     def queue(self, actor: Actor, wanted: Sequence[Wanted], *, exclusive: bool, until: int) -> int:
-        """Takes a place among those who wait; returns the ticket."""
+        """Joins the queue of those who wait, until a time (Unix ms); returns the ticket."""
 
     def leave(self, ticket: int) -> None:
-        """Gives a place in the queue up."""
+        """Leaves the queue."""
 
     def notices(self, project: str, holder: str) -> tuple[Reservation, ...]:
         """The holder's reservations that somebody broke or that expired, and of which they were not told."""
 
     def told(self, notices: Sequence[Reservation]) -> None:
-        """Remembers that they were told."""
+        """Notes that their holder was told."""
 
     def record(self, actor: Actor, event: str, reservations: Sequence[Reservation], *, reason: str) -> None:
-        """Logs something that changed no reservation: refused, warned, bypassed.
+        """Logs an event that changed no reservation: refused, warned, bypassed.
 
-        One entry for each reservation that it concerns; one without a reservation when it concerns none.
+        It makes one entry for each reservation that the event concerns, or one entry without a reservation.
         """
 
     def log(self, project: str, *, limit: int) -> list[Entry]:
-        """The newest entries, oldest first."""
+        """The newest ``limit`` entries of the log, the oldest of them first."""
 
     def completions(self, begun: Begun) -> list[str]:
         """The words that complete one that is typed (:mod:`guard.stores.completions`)."""
 
     def spelling(self, holder: str) -> str:
-        """How this store spells a holder's name: as its rows do, where names are compared without case."""
+        """The holder's name as the rows of this store have it, if it compares names without case;
+        else the same name.
+        """
 
     def roles(self, ids: Sequence[int]) -> dict[int, str]:
         """Of these reservations, the database role that wrote each; {} where the store knows no roles."""
 
     def why_nothing_counts(self, project: str) -> str:
-        """Why no reservation in it can ever concern this checkout, in one sentence; "" when some can."""
+        """Why no reservation in it can concern this checkout, in one sentence; "" when some can."""
 
     def remarks(self, project: str) -> list[str]:
-        """What else ``guard status`` should say of it: which part of it counts here, and what in it is odd."""
+        """Remarks for ``guard status``: which part of the store counts here, and what in it is odd."""
 
     def version(self) -> object:
-        """Something that differs after any change, cheap enough to be asked several times a second."""
+        """A value that differs after any change. It is cheap enough to be asked for several times a second."""
 
     def union_source(
         self,
@@ -347,43 +355,46 @@ class Store(Protocol):
         """The project's generation now; 0 for a project that nobody has used."""
 
     def now(self) -> int:
-        """The time by the clock that decides in this store, in Unix ms: that of a server when there is one."""
+        """The time in Unix ms by the clock that decides in this store: the server's if it is on one, else this
+        machine's.
+        """
 
     def remember_roots(self, project: str, oids: Sequence[str]) -> None:
-        """Remembers the root commits (hex) of a repository of this project."""
+        """Notes the root commits (hex oids) of a repository of this project."""
 
     def projects_with_roots(self, oids: Sequence[str]) -> dict[str, int]:
-        """The projects that share one of these root commits, each with how many active reservations it has."""
+        """The projects that have one of these root commits, each with its number of active reservations."""
 
     def publish_in(self, directory: bytes, project: str) -> None:
-        """Remembers that a union of this store is published there."""
+        """Notes that a union of this store is published in a directory."""
 
     def publications(self) -> list[bytes]:
-        """Directories in which unions of this store are published, the latest first."""
+        """The directories in which unions of this store are published; the latest comes first."""
 
     def forget(self, directory: bytes) -> None:
-        """Drops a publication that is there no more."""
+        """Removes the note of a publication that no longer exists."""
 
     def describe(self) -> Description:
         """What the store is, and how much is in it."""
 
     def contents(self) -> Contents:
-        """All that is kept, read in one transaction."""
+        """Everything in the store, read in one transaction."""
 
     def take_in(self, contents: Contents, *, formerly: str = "") -> None:
-        """Puts these contents in the place of all that is kept, in one transaction.
+        """Replaces everything in the store by these contents, in one transaction.
 
         Publications that are known stay known, and no generation goes back. ``formerly`` is the address of a store that
-        was moved here: a union that names it is then one of this store.
+        was moved here; a union with that address is one of this store from then on.
         """
 
     def move_out(self, to: str, carry: Callable[[Contents], None]) -> None:
-        """Hands all that is kept to ``carry`` while nobody else can write, and then leaves a mark that it is at ``to``.
+        """Calls ``carry`` with everything in the store while nobody else can write, and then leaves a mark that it is
+        at ``to``.
 
         Whoever opens this store from then on gets :class:`Moved`. When ``carry`` raises, nothing has changed.
         """
 
     def backup(self, to: str) -> None:
-        """Writes a copy, as of one instant, to a new file, while others go on working."""
+        """Writes a copy of one instant to a new file, while others go on working."""
 
     def close(self) -> None: ...

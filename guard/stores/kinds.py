@@ -1,6 +1,6 @@
 """The table of the kinds of store, and which of them is at an address.
 
-Loaded by the hook's refresh: a kind's record imports its store only when the store is opened.
+The hook's refresh loads this module. The record of a kind imports its store only when the store is opened.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ if TYPE_CHECKING:
     from guard.stores.interface import Kind
 
 KINDS: tuple[Kind, ...] = (POSTGRES, AGENT_MAIL, SQLITE)
-"""In the order in which they are asked. The last one takes every address that no other kind has recognised."""
+"""The kinds in the order in which they are asked. The last one takes every address that no other
+kind has recognised.
+"""
 
 
 def is_leased(address: str) -> bool:
-    """Is the store at this address elsewhere, so that no file tells whether it has changed? Looks at no file."""
+    """Is the store at this address on a server, so that no file shows whether it has changed? Looks at no file."""
     return any(kind.leased and kind.recognises(address) for kind in KINDS)
 
 
 def kind_of(address: str) -> Kind:
-    """The kind of the store at an address; where nothing is, the kind that would be made there."""
+    """The kind of the store at an address; if nothing is there, the kind that would be made."""
     return next(kind for kind in KINDS if kind.recognises(address))

@@ -1,7 +1,7 @@
-"""The store of our own: one SQLite file that every worktree, clone and holder on the machine shares.
+"""guard's own store: one SQLite file that every worktree, clone and holder on the machine shares.
 
-It has a rollback journal rather than a write-ahead log, so that the file's own time tells of every commit (see
-:mod:`guard.stores.freshness`). Loaded by the hook's refresh: imports nothing beyond SQLite.
+It has a rollback journal and no write-ahead log, so that the file's own time changes with every commit (see
+:mod:`guard.stores.freshness`). The hook's refresh loads this module, so it imports nothing beyond SQLite.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ PUBLICATIONS_MAX = 64
 CHANGES_AT_ONCE = 500
 """After more changes than this, a union is made anew."""
 AT_ONCE = 400
-"""How many values one statement gets at most: every SQLite accepts 999."""
+"""How many values one statement has at most. Every SQLite accepts 999."""
 _REMEMBERS_CHANGES = 3
 """The version since which a store remembers what has changed."""
 
@@ -380,7 +380,7 @@ class SqliteStore:
         return b"%d-%s" % (row[0], as_bytes(row[1]).hex().encode()) if row else b""
 
     def _changed_since(self, project: str, state: bytes) -> list[bytes] | None:
-        """The patterns that were reserved or ended since; None where that is not known, and where they are many."""
+        """The patterns that were reserved or ended since; None if that is not known, and if they are too many."""
         number, _, name = state.partition(b"-")
         if self._version.written_by < _REMEMBERS_CHANGES or not number.isdigit():
             return None
@@ -413,7 +413,7 @@ class SqliteStore:
         )
 
     def _led_by(self, project: str, leads: Sequence[bytes]) -> list[Reservation]:
-        """Active reservations whose literal prefix is one of these, and those that have none."""
+        """The active reservations whose literal prefix is one of these, and those that have none."""
         found = self._select(f"{_ACTIVE} AND prefix IS NULL", project)
         for start in range(0, len(leads), AT_ONCE):
             part = leads[start : start + AT_ONCE]
@@ -421,7 +421,7 @@ class SqliteStore:
         return found
 
     def _above_or_below(self, project: str, leads: Iterable[bytes]) -> list[Reservation]:
-        """Active reservations whose literal prefix lies above or below one of these, and those that have none."""
+        """The active reservations whose literal prefix is above or below one of these, and those that have none."""
         found = self._led_by(project, sorted({name for lead in leads for name in with_parents(lead)}))
         below = f"{_ACTIVE} AND prefix >= ? AND prefix < ?"
         for lead in leads:
@@ -498,12 +498,12 @@ class SqliteStore:
         return self._by_id(made.lastrowid or 0)
 
     def _held(self, actor: Actor, pattern: bytes) -> list[Reservation]:
-        """The actor's active reservations of this very pattern, whether it stands there as text or as bytes."""
+        """The actor's active reservations with exactly this pattern, whether it is stored as text or as bytes."""
         where = f"{_ACTIVE} AND holder = ? AND pattern IN (?, ?)"
         return self._select(where, actor.project, actor.holder, storable(pattern), pattern)
 
     def _mine(self, actor: Actor, chosen: Chosen) -> tuple[list[Reservation], tuple[str, ...]]:
-        """The actor's active reservations that were chosen, by id, and what was chosen but is not there."""
+        """The chosen active reservations of the actor, ordered by id, and the choices that name none."""
         where = f"{_ACTIVE} AND holder = ?"
         if chosen.everything:
             return self._select(f"{where} ORDER BY id", actor.project, actor.holder), ()
@@ -537,7 +537,7 @@ class SqliteStore:
             self._note(actor, "expired", [row], reason=row.reason, at=row.expires_at)
 
     def _prune(self) -> None:
-        """Deletes some of the rows that ended longer ago than guard.retention, and waiters that gave up."""
+        """Deletes some rows that ended longer ago than guard.retention, and waiters that have given up."""
         before = self._clock() - self._retention_ms
         self._connection.execute(
             "DELETE FROM reservation WHERE id IN (SELECT id FROM reservation"
@@ -579,7 +579,7 @@ class SqliteStore:
     # Around a transaction
 
     def _settled(self, project: str, read: Callable[[], list[Reservation]]) -> Snapshot:
-        """Reads active reservations; records first which of them have expired."""
+        """Reads active reservations, after it has recorded which of them have expired."""
         found = self._snapshot(project, read)
         now = self._clock()
         if any(row.expires_at is not None and row.expires_at <= now for row in found.reservations):
@@ -600,11 +600,11 @@ class SqliteStore:
         return Transaction(self._connection, "BEGIN", explain=self._explained, first=self._check_version)
 
     def _changing(self) -> Transaction:
-        """A transaction that writes something else than reservations."""
+        """A transaction that writes, but no reservations."""
         return Transaction(self._connection, "BEGIN IMMEDIATE", explain=self._explained, first=self._migrate)
 
     def _writing(self, project: str) -> Transaction:
-        """A transaction that writes reservations: what has expired is recorded first, and old rows are dropped last."""
+        """A transaction that writes reservations. It first records which have expired, and at last drops old rows."""
 
         def first() -> None:
             self._migrate()
@@ -632,7 +632,9 @@ class SqliteStore:
     # Opening
 
     def _look(self) -> None:
-        """Looks at what the file says of itself; raises when it is something else, newer, or moved."""
+        """Checks the header and the version of the file; raises when it is another program's, for newer guards, or
+        moved.
+        """
         check_size(self.address)
         try:
             self._look_inside()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def description(connection: sqlite3.Connection, address: str, version: FileVersion) -> Description:
-    """How much is in the store, of which versions."""
+    """How much is in the store, and which versions of its format it has."""
 
     def count(what: str) -> int:
         return int(connection.execute(f"SELECT count(*) FROM {what}").fetchone()[0])
@@ -70,7 +70,7 @@ def read_contents(connection: sqlite3.Connection, version: FileVersion) -> Conte
 
 
 def _as_written(row: ReservationRow) -> Reservation:
-    """The row with its own pattern, also where that stands outside of the grammar and is judged as a wider one."""
+    """The row with its own pattern, also if that is outside of the grammar and a wider one is judged in its place."""
     found = row.reservation()
     return found._replace(pattern=as_bytes(row.pattern), typed=as_bytes(row.typed))
 
@@ -143,7 +143,9 @@ def _values(kept: Kept) -> tuple[object, ...]:
 
 
 def mark_moved(connection: sqlite3.Connection, to: str) -> None:
-    """Leaves the mark that everything is now at another address; no guard, however old, uses this file from then on."""
+    """Leaves the mark that everything is now at another address. From then on no guard of any
+    version uses this file.
+    """
     connection.execute("INSERT INTO moved_to (address) VALUES (?)", (to,))
     connection.execute(f"PRAGMA user_version = {sqlite_versions.MOVED}")
 

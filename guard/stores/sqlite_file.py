@@ -1,6 +1,6 @@
-"""What the stores in SQLite files share: connecting, errors in words, and values as anybody may have written them.
+"""What the stores in SQLite files share: connections, errors in words, and values that anybody may have written.
 
-Loaded by the hook's refresh: imports nothing beyond SQLite.
+The hook's refresh loads this module, so it imports nothing beyond SQLite.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Transaction:
 
 
 def explained(error: sqlite3.Error, path: str, patience_s: float) -> GuardError:
-    """What went wrong with a store's file, and how to repair it."""
+    """The error of SQLite about a store's file, in words, with how to repair it."""
     from guard.words import quoted  # only errors need it
 
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
@@ -126,7 +126,7 @@ def as_text(value: object) -> str:
 
 
 def with_parents(path: bytes) -> list[bytes]:
-    """The path, and every directory above it, down from the longest; the top is b""."""
+    """The path and every directory above it, the longest first; the top is b""."""
     found = [path]
     while b"/" in path:
         path = path.rpartition(b"/")[0]

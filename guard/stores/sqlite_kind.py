@@ -1,4 +1,4 @@
-"""What the store of our own, one SQLite file, is and can do."""
+"""The record of guard's own kind of store, one SQLite file, and how it is opened."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The place of a guard store: is a file there, is it one that can be opened, and making a new one.
+"""The file of a guard store: does it exist, can it be opened, and how is a new one made?
 
-Loaded by the hook's refresh: imports nothing beyond SQLite.
+The hook's refresh loads this module, so it imports nothing beyond SQLite.
 """
 
 from __future__ import annotations

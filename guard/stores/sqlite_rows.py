@@ -1,7 +1,7 @@
-"""The rows of a guard store in SQLite, as anybody may have written them.
+"""Reads the rows of a guard store in SQLite. Anybody may have written them.
 
-A value that cannot be read makes its row count as active and exclusive, and is reported; it hides no other row.
-Loaded by the hook's refresh: imports nothing heavy.
+A value that cannot be read makes its row count as active and exclusive, and is reported; it hides no other row. The
+hook's refresh loads this module, so it imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class ReservationRow(Record):
     end_reason: Any
 
     def reservation(self) -> Reservation:
-        """The row as a reservation. What could not be read is said in its ``fault``."""
+        """The row as a reservation, whose ``fault`` says what could not be read."""
         number, project, holder, stored, typed_in, exclusive, reason, principal, created, expires, ended = self[:11]
         ended_by, how, end_reason = self[11:]
         pattern, typed = as_bytes(stored), as_bytes(typed_in)
@@ -132,12 +132,12 @@ def columns(row: type[tuple[Any, ...]]) -> str:
 
 
 def instant(value: object) -> int | None:
-    """A time in Unix ms; None if the value is no time, or is not in a year of four digits."""
+    """The value as a time in Unix ms; None if it is no time, or not in a year of four digits."""
     return value if isinstance(value, int) and 0 <= value <= LATEST_MS else None
 
 
 def storable(value: bytes) -> str | bytes:
-    """Text where it is UTF-8, so that people and other programs can read it; else the bytes."""
+    """The bytes as text if they are UTF-8, so that people and other programs can read it; else the bytes."""
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError:

@@ -26,7 +26,7 @@ VERSION = 3
 """The version that this guard writes."""
 
 READABLE_SINCE = 1
-"""The oldest guard that can use what this guard writes."""
+"""The oldest version that can use what this guard writes."""
 
 MOVED = 1000
 """What ``user_version`` says in a store that was moved elsewhere: no guard goes on using it."""
@@ -35,7 +35,7 @@ AGENT_MAIL_TABLE = b"file_reservations"
 
 
 class FileVersion(Record):
-    """What a file says of itself. ``moved_to`` is the address to which its reservations were moved; "" for none."""
+    """The versions in a file. ``moved_to`` is the address to which its reservations were moved, "" if they were not."""
 
     readable_since: int
     written_by: int

@@ -16,7 +16,7 @@ _NAMESPACE = "/proc/self/ns/pid"
 
 
 def namespace() -> str:
-    """What names the namespace of this process's id, such as "pid:[4026531836]"; "" where the system has none."""
+    """The name of the namespace of this process's id, such as "pid:[4026531836]"; "" if the system has none."""
     try:
         return os.readlink(_NAMESPACE)
     except OSError:
@@ -24,7 +24,7 @@ def namespace() -> str:
 
 
 def is_gone(process: object, *, where: str) -> bool:
-    """Has this process of this host surely ended? ``where`` is the namespace in which it had that id."""
+    """Is it certain that this process of this host has ended? ``where`` is the namespace in which it had that id."""
     if not isinstance(process, int) or process <= 0:
         return True
     return where == namespace() and has_ended(process)

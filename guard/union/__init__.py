@@ -1,1 +1,1 @@
-"""What a hook compares with: how it is laid out, proven and published."""
+"""The union of all patterns that others hold, with which a hook compares: its files, its proof, and its publication."""

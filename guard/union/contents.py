@@ -66,12 +66,12 @@ class Contents(Record):
 
     @property
     def has_patterns(self) -> bool:
-        """Is there anything to match?"""
+        """Are there any patterns?"""
         return self.state not in (OFF, EMPTY)
 
 
 def ask(store: Store, slot: bytes, before: Current | None, identity: Identity) -> tuple[Source, Contents]:
-    """What others hold now, and what is to be published of it. Only what has changed is read, where that is enough.
+    """What others hold now, and the contents to publish. If possible, only what has changed is read.
 
     ``before`` is what is published. Raises :class:`guard.model.GuardError`.
     """
@@ -86,7 +86,7 @@ def _ask_for_all(store: Store, before: Current | None, identity: Identity) -> tu
 def ask_for_changes(
     store: Store, slot: bytes, before: Current | None, identity: Identity
 ) -> tuple[Source, Contents] | None:
-    """As :func:`ask`; None where the union has to be made anew. Then nothing, or little, was read."""
+    """As :func:`ask`; None if the union has to be made anew. Then nothing, or little, was read."""
     if before is None or not _can_be_amended(slot, before, identity):
         return None
     source = store.union_source(
@@ -111,7 +111,7 @@ def made_anew(source: Source | None, identity: Identity, before: Current | None)
 
 
 def state_of(source: Source | None, identity: Identity) -> bytes:
-    """Who matches the patterns (:mod:`guard.union.published`)."""
+    """The state of the union, which says who matches the patterns (:mod:`guard.union.published`)."""
     if identity.off or source is None:
         return OFF
     if not source.patterns:
@@ -125,7 +125,7 @@ def state_of(source: Source | None, identity: Identity) -> bytes:
 
 
 def along(pattern: bytes) -> Iterator[bytes]:
-    """The patterns that may give the union a line that this one gives, too."""
+    """The patterns that may give the union the same line as this one."""
     for line in lines_of(pattern):
         yield line
         yield from (line + end for end in _BELOW)
@@ -145,7 +145,7 @@ def _can_be_amended(slot: bytes, before: Current, identity: Identity) -> bool:
 
 
 def _amended(slot: bytes, before: Current, changes: dict[bytes, bool]) -> Contents | None:
-    """What is published, with these patterns held or not; None where it has to be made anew."""
+    """The published union with these changes; None if it has to be made anew."""
     place = os.path.join(slot, before.published.name)
     try:
         stored = stored_in(place)
@@ -220,7 +220,7 @@ def _place_of(line: bytes) -> bytes:
 
 
 def _entries(patterns: Iterable[bytes], *, fold: bool) -> Iterator[Entry]:
-    """What many patterns are in a table."""
+    """The entries that many patterns have in a table."""
     for pattern in patterns:
         if is_simple(pattern):  # and so is its place
             yield entry_of(pattern, fold=fold, simple=True)

@@ -99,7 +99,7 @@ def _contents(place: bytes, name: bytes) -> bytes:
 
 
 def is_private(slot: bytes) -> bool:
-    """Does what is published belong to this account? The hook asks the same with ``[ -O … ]``."""
+    """Does the publication belong to this account? The hook asks the same with ``[ -O … ]``."""
     try:
         return os.stat(os.path.join(slot, b"current")).st_uid == os.geteuid()
     except OSError:

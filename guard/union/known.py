@@ -1,7 +1,7 @@
-"""What is known to be reserved while the server of the store gives no answer.
+"""What was reserved when the server of the store last answered.
 
-Beside the patterns, a union that was made from a server's answer keeps the reservations behind them, so that a hook can
-still say who holds a path, why and until when.
+A union that was made from a server's answer keeps, beside the patterns, the reservations behind them. So a hook can
+still say who holds a path, why and until when while the server gives no answer.
 """
 
 from __future__ import annotations

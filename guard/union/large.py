@@ -23,7 +23,9 @@ _REAL = {b"GIT_TERMINAL_PROMPT": b"0", b"GIT_NO_REPLACE_OBJECTS": b"1", b"GIT_GR
 
 
 def main(words: list[str]) -> None:
-    """Writes "clear ID" when that is proven, and always ends with 0. The last word is the publication's directory."""
+    """Writes "clear ID" when that is proven, and always ends with 0. The last word is the directory
+    of the publication.
+    """
     place = words[-1]
     try:
         if _is_clear(place):
@@ -56,7 +58,7 @@ def _contents(path: str) -> bytes:
 
 
 def _unnamed(place: str, kind: str) -> int:
-    """A new file in the publication, whose name is away at once."""
+    """A new file in the publication, whose name is removed at once."""
     path = f"{place}/list{posix.getpid()}{kind}"
     file = posix.open(path, posix.O_RDWR | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC, 0o600)
     posix.unlink(path)

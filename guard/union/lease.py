@@ -50,7 +50,7 @@ def until_ns(lease: Lease) -> int:
 
 
 def holds(lease: Lease, *, boot: bytes, now_ns: int) -> bool:
-    """May the union still be used, by the clock of this boot?"""
+    """May the union still be used, by the clock of this boot (ns)?"""
     return bool(boot) and boot == lease.boot and lease.asked_ns <= now_ns < until_ns(lease)
 
 
@@ -63,14 +63,9 @@ def whole_seconds(lease: Lease) -> tuple[int, int]:
 
 
 def holds_in_seconds(lease: Lease, *, boot: bytes, now_s: int) -> bool:
-    """The answer of ``hooks/guard``, which knows whole seconds."""
+    """The answer that ``hooks/guard`` gives, which has whole seconds only. The tests compare it with :func:`holds`."""
     first, end = whole_seconds(lease)
     return bool(boot) and boot == lease.boot and first <= now_s < end
-
-
-def none_from(boot: bytes, *, now_ns: int) -> Lease:
-    """A lease that never holds. Whoever cannot renew a union publishes it, and it keeps older answers away."""
-    return Lease(boot, now_ns, 0)
 
 
 def replaces(new: Lease, old: Lease) -> bool:
@@ -84,7 +79,7 @@ def settled_ms(length_ms: int) -> int:
 
 
 def age_ms(lease: Lease, *, boot: bytes, now_ns: int) -> int | None:
-    """How long ago the server was asked; None where the clock of another boot cannot tell."""
+    """How long ago the server was asked, in ms; None if that was in another boot."""
     if not boot or boot != lease.boot or now_ns < lease.asked_ns:
         return None
     return (now_ns - lease.asked_ns) // _MS_NS

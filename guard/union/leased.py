@@ -1,4 +1,4 @@
-"""Publishing what a server answered: it may be used until a deadline (:mod:`guard.union.lease` has the rules)."""
+"""Publishes the answer of a server, which may be used until a deadline (:mod:`guard.union.lease` has the rules)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def publish(
 
 
 def lease_of(source: Source, asked_ns: int | None) -> Lease | None:
-    """The lease on an answer; None where no clock can tell when it ends."""
+    """The lease on an answer; None if no clock can measure it."""
     boot = freshness.boot()
     if source.lease_ms is None or asked_ns is None or not boot:
         return None
@@ -108,7 +108,7 @@ def _write_asked(slot: bytes, asked_ns: int) -> None:
 
 
 def _may_replace(slot: bytes, lease: Lease, before: Current | None) -> bool:
-    """Was this asked after what is published, and after the last writer that could not renew it?"""
+    """Was this answer asked for after the one that is published, and after the last writer that could not renew it?"""
     try:
         with open(os.path.join(slot, b"asked"), "rb") as file:
             boot, asked, _ = file.read().split(b"\n")

@@ -25,13 +25,15 @@ if TYPE_CHECKING:
     from guard.patterns.grammar import Atom
 
     Table = dict[bytes, tuple[bytes, ...]]
-    """For each literal path: what follows it in the patterns that begin with it (see :func:`table_of`)."""
+    """For each literal path, the rests of the patterns that begin with it (see :func:`table_of`)."""
     Entry = tuple[bytes, bytes]
-    """What a pattern is in the table: its literal path, and what follows."""
+    """A pattern in the table: its literal path, and its rest."""
     Name = Callable[[bytes], bool]
     """Does a name match?"""
     Rest = tuple[tuple[Name | None, ...], bool]
-    """A pattern's names behind the literal path, None for ``**``; and whether it covers only what is below a match."""
+    """The names of a pattern after its literal path, None for ``**``; and whether it covers only
+    what is below a match.
+    """
     Reached = tuple[Rest, int]
     """A pattern, and which of its names comes next."""
 
@@ -46,7 +48,7 @@ _INDEX_ENTRY = 20
 """For each bucket the index has its end, 4 bytes, and its checksum, 16 bytes."""
 
 ITSELF = b""
-"""What follows in a literal pattern: it covers the path itself and everything below."""
+"""The rest of a literal pattern: it covers the path itself and everything below."""
 ANY_NAMES = b"**"
 """The segment that stands for any number of names: STARSTAR of the grammar, whose import takes time and which is
 loaded only when a path meets a wildcard."""
@@ -55,7 +57,7 @@ _ONE = -2
 _SPECIAL = (b"?", b"[", b"\\")
 """What means something in a pattern besides the star: gitignore(5), fnmatch(3)."""
 BELOW = b"/"
-"""What follows in a pattern such as ``/src/``: it covers only what is below."""
+"""The rest of a pattern such as ``/src/``: it covers only what is below."""
 _SPELT = b"\0"
 """Where case does not count, this stands between what follows and the literal path as it was written, if that has
 capitals. So two patterns never become one entry, of which nobody could tell when it has to go."""
@@ -70,7 +72,7 @@ def table_of(lines: Iterable[bytes], *, fold: bool) -> Table:
 
 
 def table_of_entries(entries: Iterable[Entry]) -> Table:
-    """The table with these entries."""
+    """A table with these entries."""
     found: dict[bytes, list[bytes]] = {}
     for start, behind in entries:
         found.setdefault(start, []).append(behind)
@@ -78,7 +80,9 @@ def table_of_entries(entries: Iterable[Entry]) -> Table:
 
 
 def entry_of(line: bytes, *, fold: bool, simple: bool = False) -> Entry:
-    """What a pattern of the accepted grammar is in the table. ``simple``: the grammar's ``is_simple`` holds for it."""
+    """The entry of a pattern of the accepted grammar. ``simple`` tells that the grammar's
+    ``is_simple`` holds for it.
+    """
     start, behind = _simply_divided(line) if simple else _divided(line)
     if not fold:
         return start, behind
@@ -87,7 +91,7 @@ def entry_of(line: bytes, *, fold: bool, simple: bool = False) -> Entry:
 
 
 def _divided(pattern: bytes) -> Entry:
-    """The literal path with which a pattern begins, and what follows it."""
+    """The literal path with which a pattern begins, and its rest."""
     from guard.patterns.grammar import is_simple, prefix
 
     if is_simple(pattern):
@@ -115,7 +119,7 @@ def _behind(pattern: bytes, start: bytes) -> bytes:
 
 
 def digest(contents: bytes) -> bytes:
-    """A name for some bytes that no others have."""
+    """A name for these bytes, which no other bytes have."""
     return blake2b(contents, digest_size=16).hexdigest().encode()
 
 
@@ -123,7 +127,7 @@ def digest(contents: bytes) -> bytes:
 
 
 def to_bytes(table: Table, *, fold: bool) -> bytes:
-    """The table as the contents of a file, of which :class:`Stored` notices when a part is missing or damaged."""
+    """The table as the contents of a file. :class:`Stored` notices when a part of them is missing or damaged."""
     count = max(1, len(table) // _BUCKET)
     buckets: list[Table] = [{} for _ in range(count)]
     for start, rests in table.items():
@@ -195,7 +199,7 @@ class Stored:
         return bytes(name)
 
     def get(self, start: bytes, default: tuple[bytes, ...] = ()) -> tuple[bytes, ...]:
-        """What follows a literal path. Raises :class:`ValueError` where that part of the file is damaged."""
+        """The rests of a literal path. Raises :class:`ValueError` if that part of the file is damaged."""
         number = _bucket_of(start, self._count)
         bucket = self._buckets.get(number)
         found = (self._unpack(number) if bucket is None else bucket).get(start, default)
@@ -210,7 +214,7 @@ class Stored:
         return tuple(rests)
 
     def table(self) -> Table:
-        """All of it. Raises :class:`ValueError` where a part is damaged."""
+        """The whole table. Raises :class:`ValueError` if a part is damaged."""
         starts = dict.fromkeys(start for number in range(self._count) for start in self._unpack(number))
         starts.update(dict.fromkeys(self._amended))
         return {start: rests for start in starts if (rests := self.get(start))}
@@ -251,7 +255,7 @@ class Matcher:
         self._rests: dict[bytes, Rest] = {}
 
     def covers(self, path: bytes) -> bool:
-        """Does a pattern cover the path, which has neither empty names nor slashes at its ends?"""
+        """Does a pattern cover the path? It has neither empty names nor slashes at its ends."""
         if self._fold:
             path = path.lower()
         above, _, name = path.rpartition(b"/")

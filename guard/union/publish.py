@@ -96,8 +96,10 @@ def publish_locked(
 
 
 def _due(source: Source | None) -> int | None:
-    """When the holder's first own reservation runs out; None when there is none, or when it has already: a store that
-    can only be read goes on listing it, and the holder was told."""
+    """When the first of the holder's own reservations runs out (Unix ms); None if none does.
+
+    None, too, if it has run out already: a store that can only be read goes on listing it, and the holder was told.
+    """
     due = source.mine_until if source and source.lease_ms is None else None  # a server tells by its own clock
     return due if due is not None and due > time.time_ns() // 1_000_000 else None
 
@@ -111,7 +113,7 @@ def _says_the_same(
     settings: list[Stamp],
     due: int | None,
 ) -> bool:
-    """Does what is published say just this? Then it serves once more."""
+    """Does the publication already say exactly this? Then it is used once more."""
     if (before.key, before.identity, before.published.state) != (key, identity, wanted.state):
         return False
     if before.due != due or (before.lease is None) != (source is None or source.lease_ms is None):

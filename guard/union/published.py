@@ -37,15 +37,14 @@ SEPARATOR = b"\t"
 OFF, EMPTY, EXACT, FOLDED, LARGE, BY_PYTHON = b"off", b"empty", b"exact", b"folded", b"large", b"python"
 """The states: guard is off; nothing is reserved by others; git matches, and is told whether case counts; Python
 matches, because the patterns are many; nothing could be published, so Python judges."""
-PAIRS_MAX = 999
-"""More pairs of GIT_CONFIG_KEY_n and GIT_CONFIG_VALUE_n than this are not compared: nothing is fresh then."""
 
 
 class Identity(Record):
-    """Whose union it is, of which project; ``fold``: names that differ in case are the same.
+    """What a union was made for: holder, project and store. ``fold``: names that differ only in case are the same.
 
-    ``placed``: the line that runs guard in somebody else's hook stood in its place (:mod:`guard.install.through_line`).
-    ``tracking`` are globs, with spaces between them, of the refs that track remotes (:mod:`guard.repo.tracking`).
+    ``off`` tells that guard is switched off. ``placed`` tells that the line that runs guard in somebody else's hook
+    stood in its place (:mod:`guard.install.through_line`). ``tracking`` are globs, separated by spaces, of the refs
+    that track remotes (:mod:`guard.repo.tracking`).
     """
 
     holder: bytes
@@ -58,7 +57,7 @@ class Identity(Record):
 
 
 class Published(Record):
-    """What the hook needs to know: the state, and the publication's name."""
+    """What the hook needs: the state, and the name of the publication."""
 
     state: bytes
     name: bytes
@@ -98,7 +97,7 @@ def key_of(environment: Mapping[bytes, bytes]) -> bytes | None:
     which is never published, equals no line that is.
     """
     count = environment.get(b"GIT_CONFIG_COUNT", b"")
-    if count and (not count.isdigit() or len(count) > 3):
+    if count and (not count.isdigit() or len(count) > 3):  # more than 999 pairs are not compared
         return None
     values = [environment.get(name) for name in names_of(count)]
     if any(SEPARATOR in value or b"\n" in value for value in values if value is not None):
@@ -114,7 +113,7 @@ def names_of(count: bytes) -> list[bytes]:
 
 
 def slot_of(environment: Mapping[bytes, bytes]) -> bytes:
-    """The directory in which this holder's union is published: the same name as in hooks/guard, and never a path."""
+    """The name of the directory of this holder's union. hooks/guard computes the same name; it is never a path."""
     names = (b"GUARD_AGENT", b"AGENT_NAME", *SESSION_VARIABLES)
     who = next((environment[name] for name in names if environment.get(name)), b"")
     slot = who + b"@" + environment.get(b"USER", b"")
@@ -132,7 +131,7 @@ def receiving_slot_of(environment: Mapping[bytes, bytes]) -> bytes:
 
 
 def load(slot: bytes) -> Current | None:
-    """What is published in a slot's directory; None when there is nothing that can be understood."""
+    """The publication in a slot's directory; None if there is none that can be understood."""
     try:
         with open(os.path.join(slot, b"current"), "rb") as file:
             lines = file.read().split(b"\n")
@@ -219,7 +218,7 @@ def _stamp(line: bytes) -> Stamp:
 
 
 def settings_hold(slot: bytes, current: Current, key: bytes | None) -> list[Stamp] | None:
-    """The stamps of the settings, when what is published is still what environment and configuration say; else None."""
+    """The stamps of the settings, if the publication still matches the environment and the configuration; else None."""
     if key is None or key != current.key or not was_made_here(current):
         return None
     stamps = list(current.files[current.store_files :])
@@ -227,7 +226,9 @@ def settings_hold(slot: bytes, current: Current, key: bytes | None) -> list[Stam
 
 
 def is_fresh(slot: bytes, current: Current, key: bytes | None) -> bool:
-    """Is what is published proven to be the store's current state for this environment? As fresh() in the hook."""
+    """Is the publication proven to be the store's current state for this environment? The same question as fresh() in
+    the hook.
+    """
     stamps = current.files[: current.store_files]
     if current.due is not None and current.due <= time.time_ns() // 1_000_000:
         return False
@@ -237,7 +238,7 @@ def is_fresh(slot: bytes, current: Current, key: bytes | None) -> bool:
 
 
 def lease_holds(current: Current) -> bool:
-    """Is the server's answer still valid, by the clock of this boot? False where there is no lease."""
+    """Is the server's answer still valid, by the clock of this boot? False without a lease."""
     now_ns = system.boot_clock_ns()
     if current.lease is None or now_ns is None:
         return False
@@ -260,5 +261,5 @@ def is_whole(slot: bytes, name: bytes) -> bool:
 
 
 def is_name(name: bytes) -> bool:
-    """Could a publication be called that? Anything else would lead elsewhere."""
+    """Can this be the name of a publication? Any other name might lead to another directory."""
     return len(name) == 16 and all(letter in b"0123456789abcdef" for letter in name)

@@ -50,7 +50,7 @@ _HEAD = b"# Made by guard, which makes it anew. The hook runs it.\n"
 
 
 def name_of(boot: bytes, host: bytes) -> bytes | None:
-    """The file's name; None where boot or host have no name, or one that cannot be a part of a file's."""
+    """The name of the script's file; None if the boot or the host has no name that can be a part of it."""
     boot = boot.removeprefix(_BY_SYSCTL)
     name = b"fresh.%b.%b" % (boot, host)
     plain = name.replace(b".", b"").replace(b"-", b"").replace(b"_", b"")
@@ -114,9 +114,10 @@ def _lease(between: tuple[int, int]) -> Iterator[bytes]:
 
 
 def _due(current: Current) -> Iterator[bytes]:
-    """Has a reservation of the holder's own run out? The holder is told, in that hook.
+    """Commands that test whether a reservation of the holder's own has run out, because the holder is told in that
+    hook.
 
-    /proc/self/stat is always new; where there is no /proc, a file that is written now is.
+    /proc/self/stat is always new; without /proc, a file that is written now is compared.
     """
     if current.boot.startswith(_BY_SYSCTL):
         yield b'echo 2>/dev/null >"$g_slot/now"'

@@ -19,15 +19,16 @@ if TYPE_CHECKING:
     from guard.union.published import Current
 
 LEFTOVER_S = 60.0
-"""What a killed publisher left is removed after so many seconds."""
+"""After this many seconds, files that a killed publisher left are removed."""
 LOCK_PATIENCE_S = 2.0
 """How long to wait for another publisher, in seconds; then Python judges, or the union is left to the next hook."""
 
 
 def make(slot: bytes) -> None:
-    """Makes the directory, private; refuses one that is not really ours. Raises :class:`OSError`.
+    """Makes the directory, private to this account; refuses one that is not this account's. Raises :class:`OSError`.
 
-    The two above it are as open as the git directory is, for several accounts may share it (core.sharedRepository).
+    The two directories above it are as open as the git directory, because several accounts may share it
+    (core.sharedRepository).
     """
     unions = os.path.dirname(slot)
     own = os.path.dirname(unions)
@@ -45,7 +46,7 @@ def make(slot: bytes) -> None:
 
 
 def is_ours(slot: bytes) -> bool:
-    """Is this a slot below a git directory's guard/unions, our account's, with no link on the way?"""
+    """Is this a slot of this account below a git directory's guard/unions, without a symbolic link on the way?"""
     unions = os.path.dirname(slot)
     own = os.path.dirname(unions)
     if (os.path.basename(own), os.path.basename(unions)) != (b"guard", b"unions"):
@@ -59,7 +60,7 @@ def is_ours(slot: bytes) -> bool:
 
 
 def is_gone(slot: bytes) -> bool:
-    """Is there no such directory? One that this account may not see is not gone."""
+    """Is the directory gone? One that this account may not see is not gone."""
     try:
         return not stat.S_ISDIR(os.stat(slot).st_mode)
     except (FileNotFoundError, NotADirectoryError):
@@ -84,7 +85,7 @@ def write(path: bytes, contents: bytes, *, mtime_ns: int | None = None) -> None:
 
 
 def replace(directory: bytes, name: bytes, contents: bytes, *, mtime_ns: int | None = None) -> None:
-    """As :func:`write`, with a rename: whoever reads finds the old file or the new one."""
+    """As :func:`write`, with a rename, so that a reader finds the old file or the new one."""
     temporary = os.path.join(directory, b"new." + name)
     write(temporary, contents, mtime_ns=mtime_ns)
     os.replace(temporary, os.path.join(directory, name))
@@ -102,7 +103,7 @@ def make_scratch(slot: bytes) -> None:
 
 
 def withdraw(slot: bytes, current: Current | None) -> None:
-    """Takes a publication away: its mark first, so that a hook in the middle of it notices."""
+    """Removes a publication. Its mark goes first, so that a hook that is reading it notices."""
     if current is not None and is_name(current.published.name):
         place = os.path.join(slot, current.published.name)
         try:

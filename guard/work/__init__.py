@@ -1,1 +1,1 @@
-"""The use cases: what a command does, without the command line."""
+"""What commands and the MCP server do, without the command line and without printing."""

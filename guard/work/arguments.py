@@ -1,7 +1,8 @@
-"""What was typed: the one reading of paths and patterns that every command shares (design: "As typed").
+"""Turns what was typed into paths and patterns. Every command reads its arguments in this way.
 
 An argument is relative to the current directory. ``:/`` at its beginning means the top, and so does ``/`` unless it
-begins an existing path inside this checkout. What no commit here could touch is refused with the right words.
+begins an existing path inside this checkout. An argument that no commit here could touch is refused, with what to type
+instead.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ _RESERVE = re.compile(r"(\bguard(?: -C (?:'[^']*'|[^' ]+))?) reserve ")
 
 
 def wanted(here: Here, typed: Sequence[bytes], *, verb: str = "reserve") -> list[Wanted]:
-    """What was typed, as patterns; each once.
+    """The arguments as patterns, each once.
 
-    A pattern that covers all of a directory also covers the submodule that stands there: git sees a submodule as one
-    entry, of that name. ``verb`` is the command's, for the error. Raises :class:`guard.model.UsageError` for what no
-    commit in this repository can touch.
+    A pattern that covers everything in a directory also covers a submodule in its place, because git sees a submodule
+    as one entry with that name. ``verb`` is the command's name, for errors. Raises :class:`guard.model.UsageError` for
+    an argument that no commit in this repository can touch.
     """
     here.tree.look_anew()  # a command may live long
     found: dict[bytes, Wanted] = {}
@@ -58,9 +59,10 @@ def pattern(here: Here, typed: bytes) -> bytes:
 
 
 def path(here: Here, name: bytes) -> bytes:
-    """A path as git or another program names it, without wildcards, relative to the top; b"" for the top itself.
+    """The path, relative to the top, for a name that git or another program printed; b"" for the top. No sign in it is
+    a wildcard.
 
-    Raises :class:`guard.model.UsageError` when it lies outside of the repository.
+    Raises :class:`guard.model.UsageError` for a path outside of the repository.
     """
     text = _placed(here, name)
     start, rest = (b"", text[2:]) if text.startswith(b":/") else (here.place.prefix, text)
@@ -73,7 +75,7 @@ def path(here: Here, name: bytes) -> bytes:
 
 
 def _patterns(here: Here, typed: bytes) -> list[bytes]:
-    """The pattern for an argument, and the submodules that it covers beside. Raises Malformed."""
+    """The pattern for an argument, and the submodules that it covers, too. Raises Malformed."""
     if here.precompose:
         typed = composed(typed)
     if typed and not _is_there(here, typed):
@@ -117,7 +119,9 @@ def _placed(here: Here, typed: bytes) -> bytes:
 
 
 def _below_top(here: Here, typed: bytes) -> bytes | None:
-    """What follows the top in an absolute path inside this checkout, whichever name led to the top; else None."""
+    """The part after the top in an absolute path inside this checkout, also when symbolic links lead to the top; else
+    None.
+    """
     top = here.place.top
     if top is None:
         return None
@@ -138,9 +142,10 @@ def _below_top(here: Here, typed: bytes) -> bytes | None:
 
 
 def _as_git_prints(here: Here, typed: bytes) -> bytes:
-    """``git diff --name-only`` names paths from the top in whichever directory it is asked.
+    """The argument with ":/" before it when it is a path from the top, as ``git diff --name-only`` prints it in every
+    directory.
 
-    Such a name is taken for one from the top when something is there, and from here not even its directory.
+    It is one when it exists at the top, and its first directory does not exist in the current directory.
     """
     cwd = here.place.prefix
     directory = typed.rpartition(b"/")[0]
@@ -156,7 +161,7 @@ def _as_git_prints(here: Here, typed: bytes) -> bytes:
 
 
 def _check_outside(here: Here, typed: bytes) -> None:
-    """Refuses an absolute path of another place; "/x" that is no path of this machine means the top."""
+    """Refuses an absolute path outside of this checkout. "/x" means the top when no such path is on this machine."""
     names = typed.strip(b"/").split(b"/")
     if not typed.startswith(b"/") or len(names) < 2 or _below_top(here, typed) is not None:
         return
@@ -182,7 +187,7 @@ def _is_in_a_repository(directory: bytes) -> bool:
 
 
 def _check_reachable(here: Here, found: bytes) -> None:
-    """Refuses what lies beyond a symbolic link, or in a repository of its own: no commit here can touch it."""
+    """Refuses a path beyond a symbolic link or inside another repository, because no commit here can touch it."""
     lead = prefix(found)
     if here.place.top is None or not lead:
         return
@@ -231,7 +236,7 @@ def _covers_whole(found: bytes, directory: bytes) -> bool:
 
 
 def _with_submodules(here: Here, found: bytes) -> list[bytes]:
-    """The pattern, and the submodules whose place it covers wholly: `dir/**` means a submodule at `dir` too."""
+    """The pattern, and the submodules that it means, too: ``dir/**`` also means a submodule at ``dir``."""
     if found == EVERYTHING or here.place.top is None:
         return [found]
     whole = found.removesuffix(b"/**").removesuffix(b"/")
@@ -253,7 +258,9 @@ def _with_submodules(here: Here, found: bytes) -> list[bytes]:
 
 
 class Named(Record):
-    """The reservations that words name, the words that name none, and the generation of the state that was read."""
+    """The reservations that the arguments name, the arguments that name none, and the generation of the state that was
+    read.
+    """
 
     rows: tuple[Reservation, ...]
     missing: tuple[str, ...]
@@ -261,11 +268,11 @@ class Named(Record):
 
 
 def named(here: Here, typed: Sequence[bytes]) -> Named:
-    """The holder's own reservations that arguments name, whatever exists now.
+    """The holder's own reservations that arguments name.
 
-    The words with which something was reserved name it also when a file has come or gone meanwhile: an argument is
-    read as things are, then as if it existed, then as if it did not. Case is folded as enforcement folds it.
-    Raises :class:`guard.model.UsageError` for what can name nothing.
+    The words with which something was reserved still name it when a file was made or removed meanwhile. So an argument
+    is read as things are now, then as if its path existed, then as if it did not. Case counts as it counts in hooks.
+    Raises :class:`guard.model.UsageError` for an argument that can name nothing.
     """
     readings = {text: _readings(here, text) for text in typed}
     leads = sorted({prefix(each) for found in readings.values() for each in found})
@@ -283,7 +290,7 @@ def named(here: Here, typed: Sequence[bytes]) -> Named:
 
 
 def _held(here: Here, readings: Sequence[bytes], text: bytes, mine: Sequence[Reservation]) -> list[Reservation]:
-    """Reads the words in every way, and returns what the first way names that names anything."""
+    """The reservations that the first reading of an argument names which names any."""
     for reading in readings:
         whole = reading.removesuffix(b"/**").removesuffix(b"/")
         found = [row for row in mine if _same(here, row.pattern, reading)]
@@ -295,7 +302,7 @@ def _held(here: Here, readings: Sequence[bytes], text: bytes, mine: Sequence[Res
 
 
 def _is_submodule_of(here: Here, pattern: bytes, whole: bytes) -> bool:
-    """Was this reserved for a submodule, beside a pattern that covers wholly what ``whole`` matches?"""
+    """Was this reserved for a submodule, together with a pattern that covers everything in what ``whole`` matches?"""
     from guard.patterns.overlap import overlap
 
     return is_literal(pattern) and bool(whole) and overlap(pattern, whole, fold=here.settings.fold)
@@ -306,7 +313,7 @@ def _same(here: Here, one: bytes, two: bytes) -> bool:
 
 
 def _readings(here: Here, typed: bytes) -> list[bytes]:
-    """Every pattern that an argument can have stood for, the present one first."""
+    """Every pattern that an argument may stand for; the one as things are now comes first."""
     text = composed(typed) if here.precompose else typed
     texts = [_placed(here, text), text]
     if b"/" in text and not text.startswith(b":/"):
@@ -328,7 +335,7 @@ def _readings(here: Here, typed: bytes) -> list[bytes]:
 
 
 def unmatched(here: Here, wanted: Sequence[Wanted]) -> list[Wanted]:
-    """Those of the patterns that match no file, neither in the index nor in the work tree."""
+    """The patterns that match no file in the index or in the work tree."""
     open_ = [want for want in wanted if not (is_literal(want.pattern) and here.exists(prefix(want.pattern)))]
     open_ = [want for want in open_ if want.pattern != EVERYTHING]
     for untracked in (False, True):

@@ -1,4 +1,4 @@
-"""What every use case starts from: the place, the settings, the store, and who acts."""
+"""What every function in this package starts from: the place, the settings, the store, and who acts."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     from guard.model import Change
 
 PATIENCE_S = 30.0
-"""How long a command waits for another program that has the store locked, unless GUARD_PATIENCE says otherwise."""
+"""How many seconds a command waits for another program that has the store locked, unless GUARD_PATIENCE is set."""
 
 
 _WILDCARDS = b"*?[\\!"
 
 
 class Here:
-    """One request's view of the world: each part is found when it is first asked for, and then stays as it is.
+    """What one request sees. Each part is read when it is first used, and stays the same afterwards.
 
     ``environment`` and ``cwd`` (an absolute path) are the caller's. A long-lived process makes a new ``Here`` for each
-    request, so that no answer rests on what was true for an earlier one.
+    request, so that no answer uses what was true for an earlier one.
     """
 
     def __init__(self, environment: Mapping[bytes, bytes], cwd: bytes) -> None:
@@ -71,7 +71,7 @@ class Here:
 
     @cached_property
     def settings(self) -> Settings:
-        """What is set here. Raises :class:`guard.model.UsageError` for a store whose place cannot be understood."""
+        """The settings here. Raises :class:`guard.model.UsageError` when the store's address cannot be one."""
         return settings_.read(environment=self.environment, place=self.place, entries=self.entries)
 
     @cached_property
@@ -120,7 +120,7 @@ class Here:
 
     @cached_property
     def actor(self) -> Actor:
-        """Who acts; raises :class:`guard.model.UsageError` when the name could be nobody's."""
+        """Who acts. Raises :class:`guard.model.UsageError` when the holder's name cannot be a name."""
         return Actor(self.project, self.me, settings_.principal(self.place.own_dir))
 
     @cached_property
@@ -131,11 +131,11 @@ class Here:
 
     @cached_property
     def project(self) -> str:
-        """The project's name. Raises :class:`guard.model.UsageError` when no project could be called that."""
+        """The project's name. Raises :class:`guard.model.UsageError` when it cannot be a name."""
         return self.settings.checked_project()
 
     def staged_changes(self) -> list[Change]:
-        """What the next commit changes."""
+        """The changes of the next commit."""
         from guard.repo import changes
 
         with self.asking():
@@ -146,9 +146,10 @@ class Here:
         return Writing(self.store, self.place.git_dir)
 
     def exists(self, path: bytes) -> bool:
-        """Is there something at a path relative to the top, in the work tree or in the index?
+        """Does a path relative to the top exist, in the work tree or in the index?
 
-        The index is read only for a name that a pattern could be mistaken for: for any other it makes no difference.
+        The index is read only for a name that could also be a pattern, because for other names the answer makes no
+        difference.
         """
         if self.place.top is None:
             return False
@@ -158,7 +159,7 @@ class Here:
 
 
 def here_of_process() -> Here:
-    """The view of this very process: its environment and its working directory."""
+    """A ``Here`` for this process: with its environment and its current directory."""
     try:
         return Here(os.environb, os.getcwdb())
     except FileNotFoundError:
@@ -166,10 +167,10 @@ def here_of_process() -> Here:
 
 
 class Writing:
-    """A change of the store. When it ends, every union that was published from this store is brought up to date.
+    """A ``with`` block that changes the store. At its end, every union that was published from this store is brought up
+    to date.
 
-    So are the lines for prompts. This is the one place where writers renew unions, so that the next hook finds them
-    fresh.
+    So are the lines for prompts. Writers renew unions only here, so that the next hook finds them fresh.
     """
 
     def __init__(self, store: Store, git_dir: bytes) -> None:
@@ -185,5 +186,5 @@ class Writing:
 
 
 def why_unreadable(error: GuardError) -> str:
-    """An error as one line, for an overview that goes on."""
+    """An error as one line, for an overview that goes on after it."""
     return f"{error.what} (next: {error.hint})" if error.hint else error.what

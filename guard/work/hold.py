@@ -1,4 +1,4 @@
-"""Holds a reservation while a command runs: renews it meanwhile, and releases it however the command ends."""
+"""Holds reservations while a command runs: renews them meanwhile, and releases them however the command ends."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def hold(
     ttl_ms: int,
     lost: Callable[[Sequence[Reservation]], None],
 ) -> int:
-    """Runs a command, renews what is held a third of its ttl before time, and releases it at the end.
+    """Runs a command, renews the reservations three times in each lease, and releases them at the end.
 
-    Signals are passed on to the command. ``lost`` is called once for reservations that somebody broke meanwhile.
-    Returns the command's exit code, 128 and the signal's number when a signal ended it.
-    Raises :class:`UsageError` when the command cannot be started; then too everything is released.
+    Signals are passed on to the command. ``ttl_ms`` is the length of the lease in ms. ``lost`` is called once with
+    reservations that somebody broke meanwhile. Returns the command's exit code, or 128 and the signal's number when a
+    signal ended it. Raises :class:`UsageError` when the command cannot be started; everything is released then, too.
     """
     chosen = Chosen(ids=tuple(row.id for row in held))
     try:
@@ -54,7 +54,7 @@ def hold(
 
 
 class _Command:
-    """A child process to which the signals we get are passed on."""
+    """A child process that gets all signals which this process gets."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self._command = command

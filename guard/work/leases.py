@@ -1,4 +1,4 @@
-"""Reserving, renewing, releasing, breaking: what changes who holds what."""
+"""Reserves, renews, releases and breaks reservations."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ REASON_MAX = 2000
 class Wish(Record):
     """How somebody wants to reserve. ``ttl_ms`` is None for the configured length, ``wait_ms`` 0 for not waiting.
 
-    ``changed`` and ``staged`` mean, beside what is named, the paths that are changed in the work tree, or staged.
-    ``settle``: wait until what was granted is in force everywhere, too.
+    With ``changed`` and ``staged``, the paths that are changed in the work tree, or staged, are reserved together with
+    those that are named. With ``settle``, the call returns only when the reservations are in force everywhere.
     """
 
     exclusive: bool = True
@@ -45,7 +45,7 @@ class Wish(Record):
 
 
 class Choice(Record):
-    """Which of the holder's reservations are meant: by the words that name them, by number, or all of them."""
+    """Which of the holder's reservations are chosen: by the words that name them, by number, or all of them."""
 
     typed: tuple[bytes, ...] = ()
     ids: tuple[int, ...] = ()
@@ -53,7 +53,7 @@ class Choice(Record):
 
 
 class Reserved(Record):
-    """What came of a reserve: the outcome, and those of the granted patterns that match no file yet."""
+    """The outcome of a reserve, and the granted patterns that match no file yet."""
 
     outcome: Outcome
     unmatched: tuple[bytes, ...] = ()
@@ -104,7 +104,7 @@ def reserve(
 def settle(outcome: Outcome) -> Outcome:
     """Waits until no commit on any machine can miss what was granted, and returns the outcome as it is then.
 
-    Raises :class:`GuardError` where the system has no clock that could tell.
+    Raises :class:`GuardError` when the system has no clock to measure that time.
     """
     from guard.union.lease import settled_ms
     from guard.words import length
@@ -122,7 +122,7 @@ def settle(outcome: Outcome) -> Outcome:
 
 
 def checked_wish(here: Here, typed: Sequence[bytes], wish: Wish) -> list[Wanted]:
-    """The patterns that are wished for. Raises :class:`guard.model.GuardError` for what cannot be reserved."""
+    """The patterns to reserve. Raises :class:`guard.model.GuardError` for an argument that cannot be reserved."""
     from guard.work.questions import staged
 
     checked_reason(wish.reason)
@@ -138,9 +138,9 @@ def checked_wish(here: Here, typed: Sequence[bytes], wish: Wish) -> list[Wanted]
 
 
 class Released(Record):
-    """What was released, what this worktree has still to commit or to push of it, and what is kept until then.
+    """What was released, which changes of it this worktree has not committed or pushed, and what is kept until then.
 
-    ``warning`` says why nobody could look what is left; "" where somebody could.
+    ``warning`` says why these changes could not be looked for; "" if they could.
     """
 
     outcome: Outcome
@@ -150,7 +150,9 @@ class Released(Record):
 
 
 def release_watching(here: Here, choice: Choice, *, after_push: bool) -> Released:
-    """As :func:`release`, and tells what of it is not pushed yet; with ``after_push``, that is kept until it is."""
+    """As :func:`release`, and finds out which changes are not pushed yet. With ``after_push``, their reservations are
+    kept until they are pushed.
+    """
     if not after_push:
         outcome = release(here, choice)
         try:
@@ -176,7 +178,7 @@ def release_watching(here: Here, choice: Choice, *, after_push: bool) -> Release
 
 
 def release(here: Here, choice: Choice) -> Outcome:
-    """Ends reservations of the holder's own."""
+    """Ends chosen reservations of the holder."""
     chosen, named = _chosen(here, choice)
     if named is not None and here.store.kind.writable and not (chosen.ids or chosen.everything):
         return Outcome(named.generation, not_found=named.missing)
@@ -185,7 +187,7 @@ def release(here: Here, choice: Choice) -> Outcome:
 
 
 def renew(here: Here, choice: Choice, *, ttl_ms: int | None = None) -> Outcome:
-    """Gives the holder's own reservations ``ttl_ms`` from now, or the configured length."""
+    """Makes chosen reservations of the holder end ``ttl_ms`` from now, or after the configured length."""
     length = here.settings.ttl_ms() if ttl_ms is None else ttl_ms
     chosen, named = _chosen(here, choice)
     if named is not None and here.store.kind.writable and not (chosen.ids or chosen.everything):
@@ -205,10 +207,10 @@ def _with_missing(outcome: Outcome, named: Named | None) -> Outcome:
 
 
 def break_(here: Here, ids: Sequence[int], *, holders: Sequence[str] = (), reason: str) -> Outcome:
-    """Ends reservations of others: by number, and all that some holders have.
+    """Ends reservations of others: those with these numbers, and all that these holders have.
 
-    A holder is meant by the full name or by the short one that is shown. Raises :class:`guard.model.GuardError` when a
-    number is the holder's own.
+    A holder is given by the full name or by the short one that is shown. Raises :class:`guard.model.GuardError` when a
+    number is that of a reservation of the caller's own.
     """
     from guard.work.sessions import named
 
@@ -230,7 +232,7 @@ def break_(here: Here, ids: Sequence[int], *, holders: Sequence[str] = (), reaso
 
 
 def checked_reason(text: str) -> str:
-    """The same text. Raises :class:`guard.model.UsageError` when it cannot be stored."""
+    """The same text. Raises :class:`guard.model.UsageError` when it cannot be stored as a reason."""
     if len(text) > REASON_MAX:
         raise UsageError(f"the reason is longer than {REASON_MAX:,} characters", hint="say it shorter")
     try:

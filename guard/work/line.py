@@ -1,8 +1,8 @@
-"""The cached line for prompts and agents' status lines: ``3 mine · 5 theirs · next 12 min``.
+"""The line for prompts and agents' status lines: ``3 mine · 5 theirs · next 12 min``.
 
-A prompt cannot wait for Python. So ``guard status --line`` leaves the line in the worktree's git directory, every
-command that changes reservations writes it anew where it has been asked for once, and a small program of sh
-(``hooks/line``) shows it.
+A prompt cannot wait for Python. So ``guard status --line`` writes the line to a file in the worktree's git directory.
+From then on, every command that changes reservations updates that file, and a small program in sh (``hooks/line``)
+shows it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ NAME = b"line"
 
 
 class Line(Record):
-    """What is shown: how many reservations are the holder's and others', and when the holder's next one ends.
+    """The contents of the line: how many reservations are the holder's and others', and when the holder's next one
+    ends.
 
     ``next_at`` is in Unix ms, None when none of the holder's ends.
     """
@@ -34,7 +35,7 @@ class Line(Record):
     next_at: int | None
 
     def text(self, *, now: int) -> str:
-        """For people; "" when nothing is reserved."""
+        """The line in words; "" when nothing is reserved. ``now`` is in Unix ms."""
         parts = [f"{self.mine} mine"] if self.mine else []
         parts += [f"{self.theirs} theirs"] if self.theirs else []
         if self.next_at is not None and self.next_at > now:
@@ -51,7 +52,11 @@ def line_of(rows: Iterable[Reservation], *, me: str) -> Line:
 
 
 def write(git_dir: bytes, line: Line, *, project: str, me: str, now: int) -> None:
-    """Caches the line of a worktree, as hooks/line reads it: counts, the end in Unix s and as clock time, for whom."""
+    """Writes the line of a worktree as hooks/line reads it: the counts, the end in Unix s and as clock time, the
+    project, the holder.
+
+    ``now`` is in Unix ms.
+    """
     at = line.next_at
     lines = [
         line._replace(next_at=None).text(now=now),
@@ -70,9 +75,10 @@ def write(git_dir: bytes, line: Line, *, project: str, me: str, now: int) -> Non
 
 
 def renew(store: Store, *, also: bytes, now: int) -> None:
-    """Writes the line anew in each worktree that has one and whose union is of this store, and in that of ``also``.
+    """Updates the line in each worktree that has one and whose union is of this store, and in that of ``also``, a git
+    directory.
 
-    A line is for looking at only: where it cannot be written it stays as it was.
+    ``now`` is in Unix ms. A line that cannot be written stays as it was, because people only look at it.
     """
     try:
         places = {os.path.dirname(os.path.dirname(os.path.dirname(slot))) for slot in store.publications()}

@@ -1,4 +1,4 @@
-"""What a holder has to be told: which of their reservations others broke, and which expired."""
+"""Which reservations of a holder others have broken, and which have expired, so that the holder can be told."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def unread(here: Here) -> tuple[Reservation, ...]:
-    """The holder's reservations that ended without them, and of which they were not told."""
+    """The holder's reservations that others broke or that expired, and that the holder was not told of."""
     return here.store.notices(here.project, here.me)
 
 
 def mark_read(here: Here, notices: Sequence[Reservation]) -> None:
-    """Remembers that they were told. Raises :class:`guard.model.GuardError` when the store cannot be written."""
+    """Notes that the holder was told. Raises :class:`guard.model.GuardError` when the store cannot be written."""
     if notices:
         with here.writing() as store:
             store.told(notices)

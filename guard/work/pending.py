@@ -1,8 +1,9 @@
-"""Changes that are not pushed yet: what a release should mention, and leases that are kept until they are pushed.
+"""Which changes are not pushed yet? ``guard release`` warns of them, or keeps reservations until they are pushed.
 
-git runs no hook after a push, but a remote-tracking ref moves only when one has succeeded (git-push(1)). So a lease
-that is to end after the push is noted in the common git directory, and each later guard command in any worktree of
-this clone looks whether there is still something to push. The lease keeps its own expiry, so it is never kept for ever.
+git runs no hook after a push, but a remote-tracking ref moves only when a push has succeeded (git-push(1)). So a
+reservation that is to end after the push is noted in the common git directory, and each later guard command in any
+worktree of this clone checks whether there is still something to push. The reservation keeps its expiry, so it is never
+kept for ever.
 """
 
 from __future__ import annotations
@@ -27,17 +28,17 @@ if TYPE_CHECKING:
     from guard.work.here import Here
 
 KEPT_MS = 24 * 60 * MINUTE_MS
-"""How long a lease that waits for a push lasts at least, unless that push comes first."""
+"""The shortest lease of a reservation that waits for a push, in ms."""
 
 
 class Pending(Record):
-    """What is left to commit or to push below a pattern: changed paths, and the number of unpushed commits."""
+    """What has to be committed or pushed below a pattern: changed paths, and the number of unpushed commits."""
 
     uncommitted: tuple[bytes, ...] = ()
     unpushed: int = 0
 
     def words(self) -> str:
-        """As part of a sentence; "" when nothing is left."""
+        """The same as a part of a sentence; "" when nothing is left."""
         parts = []
         if self.uncommitted:
             count = len(self.uncommitted)
@@ -48,7 +49,7 @@ class Pending(Record):
 
 
 def left(here: Here, patterns: Sequence[bytes]) -> Pending:
-    """What this worktree has changed below the patterns and not pushed."""
+    """What this worktree has changed below the patterns and has not pushed."""
     if here.place.top is None or not patterns:
         return Pending()
     return _left(here, here.index, patterns, "HEAD")
@@ -69,9 +70,9 @@ def _touched(paths: Sequence[bytes], patterns: Sequence[bytes], *, fold: bool) -
 
 
 def _unpushed(here: Here, patterns: Sequence[bytes], revision: str) -> int:
-    """How many commits of a revision change what the patterns cover and are on no ref that tracks a remote.
+    """How many commits of a revision change paths that the patterns cover, and are on no ref that tracks a remote.
 
-    0 where there is no remote to push to, and where there is no such revision.
+    0 if there is no remote to push to, and if there is no such revision.
     """
     if not any(entry.key.startswith(b"remote.") and entry.key.endswith(b".url") for entry in here.entries):
         return 0
@@ -97,7 +98,7 @@ def _unpushed(here: Here, patterns: Sequence[bytes], revision: str) -> int:
 
 
 def keep_until_pushed(here: Here, rows: Sequence[Reservation]) -> tuple[Reservation, ...]:
-    """Notes that leases end once their changes have been pushed; returns them with the expiry that they have now."""
+    """Notes that reservations end when their changes have been pushed; returns them with their expiry as it is now."""
     import json
 
     place = here.place
@@ -127,7 +128,9 @@ def keep_until_pushed(here: Here, rows: Sequence[Reservation]) -> tuple[Reservat
 
 
 def settle(here: Here) -> list[str]:
-    """Ends the noted leases of this clone of which everything has been pushed; returns what to tell their holder."""
+    """Ends the noted reservations of this clone whose changes have all been pushed; returns the messages to their
+    holder.
+    """
     said = []
     for name in _noted(here.place):
         noted = _read(name)

@@ -1,4 +1,4 @@
-"""The repository as a picture: what is drawn, as an SVG image or as an HTML page."""
+"""The picture of ``guard map``, as an SVG image or as an HTML page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def picture(here: Here, *, html: bool) -> str:
-    """Everything that is tracked here, coloured by who holds it. Raises :class:`guard.model.GuardError`."""
+    """Every tracked file in the colour of its holder, as SVG or HTML. Raises :class:`guard.model.GuardError`."""
     now = now_ms()
     rows = here.store.active(here.project).reservations
     files = tracked(here.place, here.environment)

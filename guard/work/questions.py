@@ -1,4 +1,4 @@
-"""What people and agents ask: who holds what, would this be refused, what happened, who am I."""
+"""Answers to questions: who holds what, would this be refused, what happened, who am I?"""
 
 from __future__ import annotations
 
@@ -23,18 +23,19 @@ if TYPE_CHECKING:
 WATCH_LOOK_S = 0.2
 """How often a watcher looks whether the store has changed, in seconds."""
 WATCH_MS = 15_000
-"""How often it asks again though nothing has changed."""
+"""How often it asks again when nothing has changed, in ms."""
 LOG_MAX = 1_000_000
-"""How many entries are looked through for those that are asked for."""
+"""How many entries of the log are searched at most."""
 
 HELD, MINE, SHARED, FREE = "held", "mine", "shared", "free"
-"""What a path can be to somebody: held by another exclusively, reserved by themselves, shared by others, or free."""
+"""The states of a path: held exclusively by somebody else, reserved by the holder, shared by others, or free."""
 
 
 class Asked(Record):
     """A path or a pattern that was asked about, relative to the top, and every active reservation that covers it.
 
-    ``fenced``: the fence of this worktree (guard.only) does not cover all of it, so a change of it can be refused.
+    ``fenced`` tells that the fence of this worktree (guard.only) does not cover all of it, so that a change of it can
+    be refused.
     """
 
     path: bytes
@@ -55,14 +56,16 @@ class Asked(Record):
 
 
 class Checked(Record):
-    """What was asked about, as of a generation, by ``me``."""
+    """The answers about several paths, for the holder ``me``. ``generation`` is that of the state that was read."""
 
     asked: tuple[Asked, ...]
     generation: int
     me: str
 
     def verdict(self) -> Verdict:
-        """The same as a verdict: one conflict for each reservation of others in the way of a path."""
+        """The same as a verdict, with a conflict for each path and each exclusive reservation of
+        others that covers it.
+        """
         found = [Conflict(one.path, None, row) for one in self.asked for row in one.held_by_others(self.me)]
         return Verdict(tuple(found), self.generation)
 
@@ -79,7 +82,9 @@ class Log(Record):
 
 
 class Filter(Record):
-    """Which reservations are asked for: whose, ending within how many ms, and on which paths as typed."""
+    """Which reservations to list: whose, those that end within ``soon_ms`` ms, and those on some paths, as they were
+    typed.
+    """
 
     mine: bool = False
     theirs: bool = False
@@ -88,7 +93,9 @@ class Filter(Record):
 
 
 class LogFilter(Record):
-    """Which entries of the log are asked for: on which paths, of which holders and events, since how many ms."""
+    """Which entries of the log to list: on which paths, of which holders and events, and not older than ``since_ms``
+    ms.
+    """
 
     paths: tuple[bytes, ...] = ()
     holders: tuple[str, ...] = ()
@@ -100,7 +107,7 @@ ALL, WHOLE_LOG = Filter(), LogFilter()
 
 
 def held(here: Here, only: Filter = ALL, *, ended: bool = False, all_projects: bool = False) -> Snapshot:
-    """What is reserved in this project now, or what has ended, or what is reserved in all projects of the store."""
+    """The reservations in this project now; those that have ended; or those in all projects of the store."""
     patterns = [want.pattern for want in arguments.wanted(here, only.paths, verb="list")]
     if all_projects:
         found = here.store.everywhere()
@@ -126,9 +133,9 @@ def _is_asked(here: Here, row: Reservation, only: Filter, patterns: Sequence[byt
 
 
 def changes_of(here: Here, only: Filter, *, all_projects: bool) -> Iterator[Snapshot]:
-    """The list at once, and again whenever it has become another; never ends by itself.
+    """The list now, and again after each change; never ends by itself.
 
-    Where the store is a server, the unions on this machine are kept fresh meanwhile, so that commits here need not ask.
+    If the store is a server, the unions on this machine are kept fresh meanwhile, so that commits here need not ask it.
     """
     before: Snapshot | None = None
     fresh = _KeptFresh(here.store)
@@ -148,7 +155,7 @@ def changes_of(here: Here, only: Filter, *, all_projects: bool) -> Iterator[Snap
 class _KeptFresh:
     """Renews the unions of a server's store each time a third of the lease has passed (:mod:`guard.union.lease`).
 
-    Should this process end, or be stopped, their deadlines simply pass.
+    When this process ends or is stopped, their deadlines pass.
     """
 
     def __init__(self, store: Store) -> None:
@@ -165,9 +172,10 @@ class _KeptFresh:
 
 
 def check_paths(here: Here, typed: Iterable[bytes], *, as_named: bool = False) -> Checked:
-    """Would changing these be refused? A directory stands for everything below it, a pattern for what it matches.
+    """Would a change of these paths be refused? A directory stands for everything below it, a pattern for what it
+    matches.
 
-    ``as_named``: they are names as another program prints them, in which no sign is a wildcard.
+    With ``as_named``, the paths are as another program prints them, and no sign in them is a wildcard.
     """
     from guard.patterns.overlap import overlap
 
@@ -188,7 +196,7 @@ def check_paths(here: Here, typed: Iterable[bytes], *, as_named: bool = False) -
 
 
 def _fenced(here: Here, asked: Sequence[tuple[bytes, bytes | None]]) -> list[bool]:
-    """For each name that is asked about, whether a change of it can leave this worktree's fence."""
+    """For each name: can a change of it leave this worktree's fence?"""
     only = here.settings.only
     if not only:
         return [False] * len(asked)
@@ -198,7 +206,7 @@ def _fenced(here: Here, asked: Sequence[tuple[bytes, bytes | None]]) -> list[boo
 
 
 def _covering(rows: Sequence[Reservation], paths: Iterable[bytes], *, fold: bool) -> dict[bytes, list[Reservation]]:
-    """For each path the reservations that cover it, or a directory above it."""
+    """The reservations that cover each path or a directory above it."""
     if not rows:
         return {path: [] for path in paths}
     from guard.patterns.match import Union
@@ -240,7 +248,7 @@ def staged(here: Here) -> list[Change]:
 
 
 def between(here: Here, old: str, new: str) -> list[Change]:
-    """What differs between two commits or trees. Raises :class:`guard.model.UsageError` for what names none."""
+    """What differs between two commits or trees. Raises :class:`guard.model.UsageError` for a name that is neither."""
     from guard.repo import changes, git
 
     with here.asking():
@@ -257,7 +265,7 @@ def check_changed(here: Here) -> Checked:
 
 
 def passes_because(here: Here) -> str:
-    """Why a hook would let a conflict pass now, in words; "" when it would refuse."""
+    """Why a hook would let a conflict pass now, in words; "" when it would refuse the change."""
     from guard.repo.settings import skip_variable, softened_mode
 
     kind, mode = here.store.kind, here.settings.mode
@@ -269,7 +277,7 @@ def passes_because(here: Here) -> str:
 
 
 def log(here: Here, *, limit: int, only: LogFilter = WHOLE_LOG) -> Log:
-    """The newest entries of this project's log that are asked for, the latest last."""
+    """The newest ``limit`` entries of this project's log that the filter lets through, the latest last."""
     generation = here.store.active(here.project).generation
     if only == WHOLE_LOG:
         return Log(tuple(here.store.log(here.project, limit=limit)), generation)

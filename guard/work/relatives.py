@@ -1,7 +1,7 @@
-"""Is this repository's project also in the store under another name?
+"""Does the store have this repository's project under another name, too?
 
-A repository is known by its first commits, the roots of its history. ``guard install`` asks git for them, remembers
-them in the store and beside the hooks; ``guard status`` asks again; ``guard reserve`` uses what was remembered.
+A repository is recognised by its first commits, the roots of its history. ``guard install`` asks git for them and notes
+them in the store and beside the hooks. ``guard status`` asks again; ``guard reserve`` uses what was noted.
 """
 
 from __future__ import annotations
@@ -22,17 +22,19 @@ if TYPE_CHECKING:
     from guard.work.here import Here
 
 NOTE = b"history"
-"""The file in the common directory's guard/: the remote's address as it was at install, then a root commit a line."""
+"""The file in the common directory's guard/: the remote's address as it was at install, then one root commit on each
+line.
+"""
 ROOTS_MAX = 64
 PATIENCE_S = 20
 
 
 def adopt(here: Here, store: Store) -> str:
-    """Before guard is installed: takes over the name that a repository on this machine has for this project.
+    """Before guard is installed: takes over the project name that another repository on this machine has.
 
-    That is done where another project of the store has the same root commits, is named after the git directory of a
-    repository that is still there, and that repository's remote now gives the name that this one would get: guard was
-    installed there before it had the remote. Returns what was done, in words; "" for nothing.
+    That is done when all of this holds: another project of the store has the same root commits; its name is the git
+    directory of a repository that still exists; and the remote of that repository now gives the name that this one
+    would get. So guard was installed there before it had the remote. Returns what was done, in words; "" for nothing.
     """
     setting = here.settings.project
     if setting.source.startswith(("git config", "the environment")):
@@ -53,7 +55,7 @@ def adopt(here: Here, store: Store) -> str:
 
 
 def remember(here: Here, store: Store, *, adopted: bool = False) -> None:
-    """Remembers this repository's root commits, in the store and beside the hooks; so does ``guard install``."""
+    """Notes this repository's root commits in the store and beside the hooks, for ``guard install``."""
     roots = _ask_for_roots(here)
     if store.kind.writable and roots:
         store.remember_roots(here.project, roots)
@@ -64,10 +66,10 @@ def remember(here: Here, store: Store, *, adopted: bool = False) -> None:
 
 
 def remarks(here: Here, store: Store, *, ask: bool) -> list[str]:
-    """What should be said about this repository's project: other names for it, and a remote that changed.
+    """Remarks about this repository's project: other names for it, and a remote that has changed.
 
-    ``ask``: ask git and ssh, as install and status do, and name also the projects in which nothing is reserved;
-    otherwise only what was remembered at install counts, and no process is started unless the remote has changed.
+    With ``ask``, for install and status, git and ssh are asked, and projects without reservations are named, too.
+    Without it, only what was noted at install counts, and no process is started unless the remote has changed.
     """
     url, roots = _read(here)
     if ask:
@@ -86,9 +88,9 @@ def remarks(here: Here, store: Store, *, ask: bool) -> list[str]:
 
 
 def _another_store(here: Here) -> list[str]:
-    """Says so when the remote is a repository on this machine whose reservations are in another store.
+    """A remark when the remote is a repository on this machine whose reservations are in another store.
 
-    As for two accounts, each with a clone and a store of its own: neither would ever hear of the other.
+    This happens when two accounts each have a clone and a store: neither would see the other's reservations.
     """
     name, url = remote_of(here.entries)
     there = repository_at(url, here.place) if url else None
@@ -104,7 +106,7 @@ def _another_store(here: Here) -> list[str]:
 
 
 def _drift(here: Here, noted_url: str | None) -> list[str]:
-    """Says so when the project that install recorded is no longer the one that the remote gives."""
+    """A remark when the project that install noted is no longer the one that the remote gives."""
     if noted_url is None or noted_url == bare_remote(here.entries):
         return []
     recorded = _first_line(os.path.join(here.place.own_dir, PROJECT_NOTE))
@@ -121,9 +123,9 @@ def _drift(here: Here, noted_url: str | None) -> list[str]:
 
 
 def _ask_for_roots(here: Here) -> list[str]:
-    """The root commits of HEAD's history, as hex; [] where they are not known.
+    """The root commits of HEAD's history, as hex oids; [] if they are not known.
 
-    In a shallow clone they are elsewhere (git's shallow.txt). Gives up after PATIENCE_S seconds.
+    A shallow clone does not have them (git's shallow.txt). Gives up after PATIENCE_S seconds.
     """
     if os.path.exists(os.path.join(here.place.common_dir, b"shallow")):
         return []

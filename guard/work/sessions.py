@@ -1,4 +1,4 @@
-"""Sessions of this account on this machine: which of their reservations a later session may take over."""
+"""``guard take``: which reservations of dead sessions of this account on this machine can a later session take over?"""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from guard.work.here import Here
 
 QUIET_MS = 10 * MINUTE_MS
-"""A session that has done nothing with guard for that long, and has no process left, counts as dead."""
+"""A session counts as dead when it has done nothing with guard for this long (ms) and no process has its name."""
 
 _SESSION = re.compile(r"(?:\A|-)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-")
 
@@ -28,27 +28,27 @@ REASON = "taken over by a later session of the same account"
 
 
 class Taken(Record):
-    """What was ended of others, and what the holder got in its place."""
+    """The reservations that were ended, and those that the holder got in their place."""
 
     ended: Outcome
     granted: Outcome
 
 
 def is_session(holder: str) -> bool:
-    """Is it a name that a coding agent's program made up, rather than one that somebody chose?"""
+    """Is this a name that a coding agent's program made, and not one that somebody chose?"""
     return shown_name(holder, ()) != holder or _SESSION.search(holder) is not None
 
 
 def named(names: Sequence[str], holders: Iterable[str]) -> set[str]:
-    """The holders that names mean: the full name, or the short one under which it is shown."""
+    """The holders with these names; a name is the full one, or the short one that is shown."""
     known = set(holders)
     return {holder for holder in known if holder in names or shown_name(holder, known) in names}
 
 
 def take(here: Here, names: Sequence[str]) -> Taken:
-    """Ends what dead sessions of this very account and machine hold, and reserves the same for the holder.
+    """Ends the reservations of dead sessions of this account and machine, and reserves the same for the holder.
 
-    ``names`` are the holders that are meant; without any, every dead session of a coding agent is. Raises
+    ``names`` are these sessions; without names, all dead sessions of coding agents. Raises
     :class:`guard.model.GuardError` when there is none, and when one that was named is still alive.
     """
     snapshot = here.store.active(here.project)
@@ -91,7 +91,7 @@ def _taken(here: Here, rows: Sequence[Reservation]) -> Taken:
 
 
 def why_alive(here: Here, holder: str) -> str:
-    """Why a holder of this account and machine may still be at work, in words; "" when it is dead."""
+    """Why a session of this account and machine may still be alive, in words; "" when it is dead."""
     process = _process_of(holder)
     if process:
         return f"process {process} works under that name"
@@ -101,9 +101,9 @@ def why_alive(here: Here, holder: str) -> str:
 
 
 def _process_of(holder: str) -> int:
-    """A process of this account that was given the holder's name or session; 0 where none is found.
+    """The number of a process that has the holder's name or session in its environment; 0 if none is found.
 
-    Only Linux tells the environment of other processes; elsewhere what the holder did last decides alone.
+    Only Linux shows the environments of other processes. On other systems only the log decides.
     """
     from guard.repo.settings import SESSION_VARIABLES
 

@@ -1,4 +1,4 @@
-"""Answers in the shapes that programs read, and the lines in them that people read: for commands and for MCP alike."""
+"""Answers as JSON, and lines for people, which commands and the MCP server share."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def as_json(answer: Json) -> str:
-    """One line of ASCII: nothing in it can reach a terminal as a control character."""
+    """The answer as one line of ASCII, so that no control character reaches a terminal."""
     import json  # 4 ms that a list for people need not take
 
     return json.dumps({"schema": SCHEMA, **answer})
@@ -57,7 +57,7 @@ _seconds: dict[int, str] = {}
 
 
 def bytes_json(name: str, value: bytes) -> Json:
-    """A member for bytes: text where they are UTF-8, else under NAME_b64."""
+    """A member for bytes: as text if they are UTF-8, else in base64, with the name NAME_b64."""
     try:
         return {name: value.decode("utf-8")}
     except UnicodeDecodeError:
@@ -99,7 +99,7 @@ def list_json(rows: Sequence[Reservation], *, project: str, me: str, generation:
 
 
 def outcome_json(name: str, outcome: Outcome, *, me: str) -> Json:
-    """What release, renew, break and reserve changed, under the name of the deed."""
+    """The answer of release, renew, break and reserve; ``name`` is the member for the changed reservations."""
     answer: Json = {
         "generation": outcome.generation,
         name: [reservation_json(row, me=me) for row in outcome.reservations],
@@ -114,9 +114,9 @@ def outcome_json(name: str, outcome: Outcome, *, me: str) -> Json:
 
 
 def check_json(answer: Verdict, *, me: str, asked: Sequence[Asked] = (), fenced: bool = False) -> Json:
-    """A verdict; each reservation once, however many paths it covers. ``asked`` are the paths asked about.
+    """A verdict, with each reservation once. ``asked`` are the paths that were asked about.
 
-    ``fenced`` tells that nothing is reserved by others, and that some path leaves the fence all the same.
+    ``fenced`` tells that nobody else has reserved anything of it, but a path is outside of the fence.
     """
     conflicts = [
         bytes_json("path", found.path) | {"commit": found.commit, "reservation_id": found.reservation.id}
@@ -176,7 +176,7 @@ def restored_json(done: Restored, address: str, file: str) -> Json:
 
 
 def asked_lines(asked: Sequence[Asked], *, me: str, now: int) -> list[str]:
-    """What each path is to somebody, for people: held, yours, shared or free."""
+    """Lines that say of each path whether it is held, yours, shared or free. ``now`` is in Unix ms."""
     width = min(40, max((len(safe(one.path)) for one in asked), default=0))
     lines = []
     for one in asked:
@@ -202,7 +202,7 @@ def granted(row: Reservation, *, now: int) -> str:
 
 
 def in_the_way(outcome: Outcome, *, now: int) -> list[str]:
-    """Who stands in the way of a reserve: a line for each reservation, however many patterns meet it."""
+    """A line for each reservation that is in the way, however many patterns meet it. ``now`` is in Unix ms."""
     met: dict[int, list[Overlap]] = {}
     for found in outcome.conflicts:
         met.setdefault(found.reservation.id, []).append(found)

@@ -1,4 +1,4 @@
-"""Waiting one's turn: in the order of arrival, looking at the store's time rather than asking it."""
+"""Waits for a turn to reserve, in the order of arrival. While it waits, it only looks whether the store has changed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 LOOK_S = 0.2
 """How often a waiter looks whether the store has changed, in seconds."""
 ASK_MS = 15_000
-"""How often it asks again though nothing has changed: a waiter ahead of it may have been killed."""
+"""How often it asks again when nothing has changed, in ms, because a waiter before it may have been killed."""
 
 
 def reserve_in_turn(
@@ -31,9 +31,10 @@ def reserve_in_turn(
 ) -> Outcome:
     """Reserves as soon as nobody is in the way and nobody who came earlier wants the same.
 
-    Gives up after ``wait_ms`` and returns the last outcome, then with conflicts. ``waiting`` is called with each
-    outcome that differs from the one before. Raises :class:`guard.model.GuardError` when the process that started this
-    one has ended: then nobody is there to use the reservation. The place in the queue is given up on every way out.
+    Gives up after ``wait_ms`` and returns the last outcome, which has conflicts. ``clock`` returns Unix ms, ``sleep``
+    takes seconds. ``waiting`` is called with each outcome that differs from the one before. Raises
+    :class:`guard.model.GuardError` when the process that started this one has ended, because nobody could use the
+    reservation. The place in the queue is given up in any case.
     """
     parent = os.getppid()
     deadline = clock() + wait_ms
@@ -56,7 +57,7 @@ def reserve_in_turn(
 
 
 def _look_again_at(outcome: Outcome, deadline: int, now: int) -> int:
-    """When to ask again at the latest: when the next one in the way expires."""
+    """The latest time to ask again (Unix ms): when the next reservation in the way expires."""
     expiries = [found.reservation.expires_at for found in outcome.conflicts]
     ahead = [at for at in expiries if at is not None and at > now]
     return min([deadline, now + ASK_MS, *ahead])

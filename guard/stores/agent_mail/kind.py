@@ -1,4 +1,4 @@
-"""What MCP Agent Mail's database is as a store, and what guard can do with it."""
+"""The record of MCP Agent Mail's database as a kind of store, and how it is opened."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _open(address: str, opening: Opening) -> Store:
 
 
 def is_foreign(path: str) -> bool:
-    """Is this a SQLite file that guard has not made? Only its header is read (sqlite.org/fileformat.html, 1.3)."""
+    """Is this a SQLite file of another program? Only its header is read (sqlite.org/fileformat.html, 1.3)."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:

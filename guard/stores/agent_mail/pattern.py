@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     Names = tuple[bytes, ...]
 
 SCHEMES = (b"tool://", b"resource://", b"service://")
-"""What is reserved in these is no path."""
+"""Reservations with these schemes are for no path."""
 
 _SPECIAL = b"*?[]\\!# "
 """What a backslash takes the meaning off; before anything else it is as likely a slip for a slash."""
@@ -54,7 +54,7 @@ def names_of(path: bytes) -> Names:
 
 
 def protects_nothing(text: bytes) -> str:
-    """Why a pattern of theirs protects no path, "" when it may."""
+    """Why a pattern of Agent Mail's protects no path; "" when it may protect one."""
     if text.lstrip().lower().startswith(SCHEMES):
         return "it is no path"
     if text.startswith(b"!"):
@@ -63,7 +63,9 @@ def protects_nothing(text: bytes) -> str:
 
 
 def translated(text: bytes, site: Site) -> list[bytes]:
-    """The patterns, relative to the top, that together cover whatever the text may have meant; [] for nothing there."""
+    """The patterns, relative to the top, that together cover everything that the text may mean; [] if that is nothing
+    here.
+    """
     if site.start == site.top and _is_plain(text):
         return [b"/" + text if b"/" in text else b"**/" + text]
     if protects_nothing(text):
@@ -82,7 +84,9 @@ def with_submodule(pattern: bytes) -> bytes:
 
 
 def _is_plain(text: bytes) -> bool:
-    """Has it one meaning, which a slash in front puts into our grammar? Most have."""
+    """Does the text have only one meaning, which is in guard's grammar after a slash is put before
+    it? Most texts do.
+    """
     return (
         0 < len(text) < LIMIT - 3
         and len(text.translate(None, b"\\[]!# \t\r\n\v\f\0:")) == len(text)

@@ -43,9 +43,8 @@ class Project(Record):
 
 
 def concerning(projects: Iterable[Project], name: str, place: Place | None) -> dict[int, tuple[Site, ...]]:
-    """The projects that count for a checkout, by id, with where their patterns start.
-
-    ``name`` is that of guard.project.
+    """The projects that count for a checkout, by id, with the place where their patterns start. ``name`` is
+    guard.project.
     """
     paths = directories(place)
     tops = [names_of(path) for path in paths]
@@ -92,7 +91,7 @@ class _Slugs:
 
 
 def is_called(project: Project, name: str) -> bool:
-    """Does guard.project name this one?"""
+    """Does guard.project name this project?"""
     key = os.fsencode(name)
     return name == project.slug or (os.path.isabs(key) and os.path.normpath(key) == os.path.normpath(project.key))
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Value = int | float | bytes | None
 
 TABLES = frozenset((b"projects", b"agents", b"file_reservations"))
-"""What tells such a database from others."""
+"""The tables by which such a database is recognised."""
 
 GUARD_TABLES = frozenset((b"reservation", b"project", b"publication"))
 OLD_TABLES = frozenset((b"projects", b"agents", b"claims"))
@@ -85,7 +85,7 @@ class Held(Record):
 
 
 def why_unusable(connection: sqlite3.Connection) -> tuple[str, str]:
-    """Why this is no database of Agent Mail's that guard can read, and what to do; two empty strings when it is one."""
+    """Why guard cannot read this as a database of Agent Mail's, and what to do; two empty strings when it can."""
     tables = _tables(connection)
     if tables >= TABLES:
         if tables >= GUARD_TABLES:
@@ -130,7 +130,9 @@ def projects(connection: sqlite3.Connection) -> list[Project]:
 
 
 def held(connection: sqlite3.Connection, projects: Collection[int], *, now: int | None) -> list[Held]:
-    """The reservations of some projects that are active at a time in Unix ms; None for all there ever were."""
+    """The reservations of some projects that are active at a time ``now`` (Unix ms); with None, all that there ever
+    were.
+    """
     retired = _TIME.format("a.retired_at") if b"retired_at" in _columns(connection, "agents") else "NULL"
     beside = "NULL"
     if now is None and _RELEASES in _tables(connection):
@@ -149,7 +151,9 @@ def held(connection: sqlite3.Connection, projects: Collection[int], *, now: int 
 def others(
     connection: sqlite3.Connection, projects: Collection[int], holder: str, *, now: int
 ) -> list[tuple[int, bytes]]:
-    """Project and pattern of every reservation that may be active, exclusive and somebody else's: none less."""
+    """The project and the pattern of every reservation that may be active, exclusive and somebody else's at ``now``
+    (Unix ms).
+    """
     where = _where(connection, projects, live=True)
     rows = connection.execute(
         f"""SELECT r.project_id, r.path_pattern {_FROM}
@@ -188,7 +192,7 @@ def generation(connection: sqlite3.Connection) -> int:
 
 
 def instant(value: Value) -> int | None:
-    """A time in µs, as Unix ms; None when nobody can read it."""
+    """A time in µs as Unix ms; None if it is no time."""
     if isinstance(value, bytes):
         text = value.strip()
         value = int(text) if text.lstrip(b"-").isdigit() and len(text) < 20 else None
@@ -198,7 +202,7 @@ def instant(value: Value) -> int | None:
 
 
 def _since(value: Value) -> tuple[int | None, bool]:
-    """When something happened, None when it has not; and whether that could be read."""
+    """When something happened, None if it has not; and whether the time could be read."""
     if value is None or (isinstance(value, bytes) and value.strip().lower() in _NOT_YET):
         return None, True
     at = instant(value)

@@ -111,7 +111,7 @@ def _files(path: bytes, real: bytes, now_ns: int) -> _Files:
 
 
 def _would_show(stamp: Stamp, now_ns: int) -> bool:
-    """Would a write after the time was taken have given the file another one?"""
+    """Is a later write certain to change this time?"""
     fine = stamp.mtime_ns is not None and stamp.mtime_ns % 10**9 != 0 and stamp.mtime_ns <= now_ns - TICK_NS
     return stamp.proven or fine
 

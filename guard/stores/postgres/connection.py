@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     import psycopg
 
 IDLE_S = 1.0
-"""After so long without a question, in seconds, a connection is tried before something is written through it."""
+"""After this many seconds without a question, a connection is tried before something is written through it."""
 CONNECT_S = 2.0
-"""The least time that is given to connecting, in seconds."""
+"""The shortest time to wait for a connection, in seconds."""
 RETRIES = 5
-"""How often a transaction is tried again that the server took back for a deadlock or another one's change."""
+"""How often a transaction is tried again after the server has rolled it back for a deadlock or another one's change."""
 
 LOCK_NOT_AVAILABLE = "55P03"
 RETRIED = ("40001", "40P01")  # serialization_failure, deadlock_detected: nothing was changed
@@ -34,11 +34,11 @@ MOVED = "GU001"  # raised by guard.begin_change() in schema.sql
 
 
 class NoAnswer(Exception):
-    """The server has not answered in time."""
+    """The server did not answer in time."""
 
 
 class Lost(Unreachable):
-    """The connection broke before the answer came: what was asked may or may not have been done."""
+    """The connection broke before the answer came, so it is not known whether the change was made."""
 
 
 def load() -> Any:
@@ -54,13 +54,13 @@ def load() -> Any:
 
 
 def uptime_s() -> float:
-    """Seconds on a clock that no one sets; on Linux it goes on while the machine sleeps (clock_gettime(2))."""
+    """Seconds by a clock that nobody sets; on Linux it goes on while the machine sleeps (clock_gettime(2))."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
 class Connection:
-    """One connection to one address. ``address`` may hold a password, which is in no message that is raised."""
+    """One connection to one address. ``address`` may have a password in it, which no raised message shows."""
 
     def __init__(self, address: str, *, patience_s: float) -> None:
         self.shown = bare_of_password(address)
@@ -72,16 +72,16 @@ class Connection:
         self._is_whole = False  # is this a deed on the store as a whole, such as a move?
 
     def ask(self, text: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """What one question answers. It is asked again on a new connection when the old one was lost."""
+        """The rows that answer one question. It is asked again on a new connection if the old one was lost."""
         try:
             return self._run(text, values)
         except Lost:
             return self._run(text, values)
 
     def change(self, text: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """Calls what changes something, in one transaction of its own; that is done once, or not at all.
+        """Calls a function that changes something, in one transaction of its own: it is done once, or not at all.
 
-        Raises :class:`Lost` when the connection broke and nobody can tell which.
+        Raises :class:`Lost` when the connection broke and it is not known which.
         """
         self._refresh()
         for _ in range(RETRIES):
@@ -92,7 +92,9 @@ class Connection:
         return self._run(text, values)
 
     def transaction(self, work: Callable[[psycopg.Cursor[Any]], None], *, begin: str) -> None:
-        """Does some work in one transaction. It is for what is rare: every statement costs a round trip."""
+        """Does some work in one transaction, for rare commands only, because every statement costs a round trip. Raises
+        :class:`guard.model.GuardError`.
+        """
         self._refresh()
         connection = self._open()
         self._is_whole = True
@@ -187,7 +189,7 @@ class Connection:
     # Errors
 
     def _said(self, error: Exception) -> str:
-        """What the server or libpq said, in one line, without any password."""
+        """The message of the server or of libpq in one line, without any password."""
         diagnosis = getattr(error, "diag", None)
         text = without_password((diagnosis and diagnosis.message_primary) or str(error))
         for secret in _secrets(self._address):
@@ -242,7 +244,7 @@ class Connection:
         return GuardError(f"the store {self.shown} {what}", hint=hint)
 
     def _by_state(self, state: str) -> tuple[str, str]:
-        """What an SQLSTATE means for guard, and what to do (PostgreSQL, Appendix A)."""
+        """The error for an SQLSTATE, with what to do (PostgreSQL, Appendix A)."""
         init = "guard store init"
         table = {
             "3F000": ("is a database without guard's tables", init),
@@ -264,7 +266,7 @@ class Connection:
 
 
 class Retry(GuardError):
-    """The server took the transaction back; nothing was changed."""
+    """The server has rolled the transaction back; nothing was changed."""
 
 
 def _secrets(address: str) -> list[str]:
@@ -284,5 +286,5 @@ def _secrets(address: str) -> list[str]:
 
 
 def machine() -> str:
-    """What names this machine among those that use a store."""
+    """A name for this machine among those that use a store."""
     return system.host()

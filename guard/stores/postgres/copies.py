@@ -1,4 +1,4 @@
-"""A PostgreSQL store as a whole: what is in it, what a move takes along, and what it leaves behind."""
+"""A PostgreSQL store as a whole: its description, its contents, a backup, and the mark after a move."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _CHANGE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _LOCK = "LOCK TABLE guard.project, guard.reservation, guard.log, guard.root IN EXCLUSIVE MODE"
-"""Others go on reading, and wait with writing until the transaction ends (PostgreSQL, 13.3.1)."""
+"""While it is held, others can read, and wait with writing until the transaction ends (PostgreSQL, 13.3.1)."""
 
 
 def description(store: PostgresStore) -> Description:
-    """How much is in the store, of which versions; ``size`` counts guard's tables and indexes, in bytes."""
+    """How much is in the store, and which versions it has; ``size`` is that of guard's tables and indexes, in bytes."""
     rows = store.connection.ask(
         """SELECT v.written_by, v.readable_since,
             (SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c
@@ -43,7 +43,7 @@ def description(store: PostgresStore) -> Description:
 
 
 def read_contents(store: PostgresStore) -> Contents:
-    """All that is kept, as of one instant."""
+    """Everything in the store, as of one instant."""
     found = []
     store.connection.transaction(lambda cursor: found.append(_read(cursor, store.address)), begin=_SNAPSHOT)
     return found[0]
@@ -71,7 +71,7 @@ def _read(cursor: psycopg.Cursor[Any], address: str) -> Contents:
 
 
 def _as_written(row: ReservationRow) -> Reservation:
-    """The row with its own pattern, also where that stands outside of the grammar and is judged as a wider one."""
+    """The row with its own pattern, also if that is outside of the grammar and a wider one is judged in its place."""
     return row.reservation()._replace(pattern=row.pattern, typed=row.typed)
 
 
@@ -171,7 +171,9 @@ def move_out(store: PostgresStore, to: str, carry: Callable[[Contents], None]) -
 
 
 def backup(store: PostgresStore, to: str) -> None:
-    """Writes all that is kept to a new guard store in SQLite, which ``guard store restore`` reads."""
+    """Writes everything in the store to a new guard store in SQLite, which ``guard store restore`` reads. Raises
+    :class:`guard.model.GuardError` when there is something at that path.
+    """
     from guard.stores.sqlite import SqliteStore
 
     if os.path.lexists(to):

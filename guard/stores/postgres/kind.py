@@ -1,4 +1,6 @@
-"""What a PostgreSQL database as a store is, and how it is opened. Imports nothing beyond the interface."""
+"""The record of a PostgreSQL database as a kind of store, and how it is opened. It imports nothing beyond the
+interface.
+"""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 PREFIXES_AT_ONCE = 2000
 PUBLICATIONS_MAX = 64
 ATTEMPTS = 1000
-"""How often reserve judges what came near meanwhile. Each time, somebody else was granted something."""
+"""How often reserve judges reservations that came near meanwhile. Each time, somebody else has got a reservation."""
 
 _ROW = columns(ReservationRow)
 _HEADER = """(SELECT v.readable_since, v.moved_to, pg_is_in_recovery() AS replica, guard.clock() AS now,
@@ -88,7 +88,7 @@ class PostgresStore:
         self.connection.close()
 
     def now(self) -> int:
-        """The time by the server's clock, in Unix ms: as it last said, and what has passed since."""
+        """The time by the server's clock in Unix ms: what it said last, and the time that has passed since."""
         if self._ahead_s is None:
             self._question("NULL", "", ())
         return int((uptime_s() + (self._ahead_s or 0.0)) * 1000)
@@ -398,7 +398,7 @@ class PostgresStore:
         return Snapshot(generation, tuple(found))
 
     def _settled(self, project: str, read: Callable[[], Snapshot]) -> Snapshot:
-        """Reads active reservations; when time has ended some of them, records that first."""
+        """Reads active reservations. When some of them have expired, that is recorded first."""
         found = read()
         now = self._said_at
         if any(row.expires_at is not None and row.expires_at <= now for row in found.reservations):
@@ -465,7 +465,7 @@ def _overlaps(wanted: Sequence[Wanted], near: Sequence[Reservation], *, fold: bo
 
 
 def _ahead(rows: Iterable[tuple[Any, ...]], actor: Actor, wanted: Sequence[Wanted], *, fold: bool) -> int:
-    """How many of those who wait longer still do, and want something of the same."""
+    """How many of those who began to wait earlier still wait, and want some of the same paths."""
     from guard.patterns.overlap import overlap
 
     here = actor.principal.rpartition("@")[2]

@@ -23,7 +23,7 @@ VERSION = 1
 """The version that this guard makes."""
 
 READABLE_SINCE = 1
-"""The oldest guard that can use what this guard makes."""
+"""The oldest version that can use what this guard makes."""
 
 STEPS: tuple[tuple[int, str], ...] = ()
 """The file with the statements that lead from the version before to each version. Steps only ever come at the end."""
@@ -90,7 +90,7 @@ def _written_by(cursor: psycopg.Cursor[Any], address: str) -> int:
 
 
 def _grant(cursor: psycopg.Cursor[Any], role: str) -> None:
-    """Gives a role what it takes to reserve, to be judged, and to bring contents in; not to move the store away."""
+    """Gives a role the rights to reserve, to be judged, and to restore contents, but not to move the store away."""
     from psycopg import sql
 
     who = sql.Identifier(role)
