@@ -43,7 +43,7 @@ def look_at_store(world: World) -> list[Problem]:
 
 
 def notes(world: World) -> list[str]:
-    """What ``guard install`` and ``guard status`` say of who pushes here, and of the project's name."""
+    """The notes of ``guard install`` and ``guard status`` about who pushes here, and about the project's name."""
     return [_who_pushes(world.entries), _project(world)]
 
 
@@ -53,14 +53,14 @@ def _who_pushes(entries: Sequence[Configured]) -> str:
     keys = [entry.key for entry in entries if entry.key.startswith(b"guard.") and entry.key.endswith(b".principal")]
     names = sorted({safe(key[len(b"guard.") : -len(b".principal")]) for key in keys})
     listed = f"; principals are listed for {', '.join(names[:5])}{', …' if len(names) > 5 else ''}" if names else ""
-    return f"who pushes is told by {who}{listed} (guard help server)"
+    return f"the pusher is named by {who}{listed} (guard help server)"
 
 
 def _project(world: World) -> str:
     project = _settings(world).project.value
     return (
-        f"reservations count here when their project is {safe(project)}: guard whoami --json shows it in a clone; "
-        f"in one with another: git config guard.project {quoted(os.fsencode(project))}"
+        f"only reservations in the project {safe(project)} count here. guard whoami --json shows that of a clone; "
+        f"to set it there: git config guard.project {quoted(os.fsencode(project))}"
     )
 
 
