@@ -133,9 +133,13 @@ def unnamed_file(contents: bytes = b"") -> int:
     """Opens a new file that has no name, for reading and writing; the position is its start.
 
     It is in memory where the system has that (memfd_create(2)). Elsewhere it is a temporary file whose name is removed
-    at once: :mod:`tempfile` does that, too, but its import takes as long as half a start of Python.
+    at once: :mod:`tempfile` does that, too, but its import takes as long as half a start of Python. Some boxes for
+    programs forbid the system call though Python knows it.
     """
-    file = os.memfd_create("guard") if hasattr(os, "memfd_create") else _temporary_file()
+    try:
+        file = os.memfd_create("guard")
+    except (AttributeError, OSError):
+        file = _temporary_file()
     if contents:
         with open(file, "wb", closefd=False) as writer:
             writer.write(contents)

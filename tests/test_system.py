@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from guard import system
+from tests.support import strace
 from tests.support.repositories import PACKAGE, Repository, run
 
 WITHOUT_MEMORY_FILES = "import os\ndel os.memfd_create\n"
@@ -95,6 +96,20 @@ def test_a_hook_refreshes_and_refuses_without_memory_files(repository: Repositor
             env={"GUARD_AGENT": "bob", "GIT_DIR": str(repository.git_dir)},
         )
         assert done.code == wanted, done.text
+
+
+@pytest.mark.parametrize("refusal", ["ENOSYS", "EPERM"])
+def test_a_hook_refuses_where_a_box_forbids_memory_files(repository: Repository, refusal: str) -> None:
+    if reason := strace.why_not():
+        pytest.skip(reason)
+    repository.guard("reserve", "src", who="alice")
+    repository.write("src/b.py", "theirs\n")
+    repository.git("add", "-A")
+    fault = ["-e", "trace=memfd_create", "-e", f"inject=memfd_create:error={refusal}"]
+    hook = ["strace", "-f", "-qq", "-o", os.devnull, *fault, str(repository.git_dir / "hooks/pre-commit")]
+    done = run(hook, cwd=repository.path, env={"GUARD_AGENT": "bob"})
+    assert done.code == 1, done.text
+    assert "alice holds /src" in done.text
 
 
 UUID = "0A1B2C3D-4E5F-6071-8293-A4B5C6D7E8F9"
