@@ -121,9 +121,12 @@ def wait_for(process: int) -> int:
 
 
 def stop(process: int) -> None:
-    """Kills a process of ours, and waits for its end."""
-    os.kill(process, 9)
-    wait_for(process)
+    """Kills a process of ours, and waits for its end. It may have ended, and have been waited for, already."""
+    try:
+        os.kill(process, 9)
+        wait_for(process)
+    except (ProcessLookupError, ChildProcessError):
+        pass
 
 
 # Files

@@ -6,6 +6,7 @@ import hashlib
 import subprocess
 import sys
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -207,11 +208,13 @@ def test_every_writing_method_refuses_and_no_other_does(mail: Mail, tmp_path: Pa
 def test_recognised_by_its_tables_without_being_opened_for_writing(tmp_path: Path, kind: str) -> None:
     mail = Mail.make(tmp_path / "mail.db", kind)
     before = mail.beside()
-    assert isinstance(open_store(str(mail.path), patience_s=1), AgentMailStore)
+    with closing(open_store(str(mail.path), patience_s=1)) as store:
+        assert isinstance(store, AgentMailStore)
     with pytest.raises(GuardError, match="not a guard store"):
         SqliteStore(str(mail.path), patience_s=1)
     assert mail.beside()["mail.db"] == before["mail.db"]
-    assert isinstance(open_store(str(tmp_path / "ours.db"), patience_s=1, create=True), SqliteStore)
+    with closing(open_store(str(tmp_path / "ours.db"), patience_s=1, create=True)) as store:
+        assert isinstance(store, SqliteStore)
 
 
 def test_another_programs_database_is_neither(tmp_path: Path) -> None:

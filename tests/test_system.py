@@ -47,6 +47,13 @@ def test_which_processes_have_ended(process: int, ended: bool) -> None:
     assert not system.has_ended(os.getpid())
 
 
+def test_a_child_that_was_waited_for_can_be_stopped() -> None:
+    """A time limit may pass between the end of a wait and the use of its answer."""
+    child = system.start("true", ["true"], environment=None, files=[0, 1, 2])
+    assert system.wait_for(child) == 0
+    system.stop(child)
+
+
 def test_a_child_that_was_waited_for_has_ended(tmp_path: Path) -> None:
     child = os.posix_spawnp("true", ["true"], {**os.environ})
     os.waitpid(child, 0)

@@ -110,7 +110,7 @@ def begin(
     start = standpoint.directory()  # git takes several -C, each relative to the one before it: git(1)
     elsewhere = [word for each in (start, directory) if each is not None for word in ("-C", each)]
     command: list[bytes | str] = ["git", "-c", "advice.graftFileDeprecated=false", *elsewhere, *arguments]
-    files = [unnamed_file(stdin), unnamed_file(), unnamed_file()]
+    files = [unnamed_file(stdin) if stdin else os.open(os.devnull, os.O_RDONLY), unnamed_file(), unnamed_file()]
     try:
         seen = quiet(standpoint.environment() if environment is None else environment)
         process = system.start("git", command, environment=seen, files=files)

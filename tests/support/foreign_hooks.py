@@ -7,6 +7,7 @@ import os
 import re
 import stat
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 from guard.stores.choose import open_store
@@ -119,11 +120,13 @@ def assert_in_force(made: Repository, *, env: dict[str, str] | None = None) -> N
 def reserve(made: Repository) -> None:
     """alice reserves src/auth in the default store, for the project that install configured."""
     terms = Terms(exclusive=True, reason="", ttl_ms=3_600_000, fold=False, shorten=False)
-    _store().reserve(_alice(made), [Wanted(b"/src/auth", b"src/auth")], terms)
+    with closing(_store()) as store:
+        store.reserve(_alice(made), [Wanted(b"/src/auth", b"src/auth")], terms)
 
 
 def release(made: Repository) -> None:
-    _store().release(_alice(made), Chosen(everything=True))
+    with closing(_store()) as store:
+        store.release(_alice(made), Chosen(everything=True))
 
 
 def _store() -> Store:

@@ -73,8 +73,8 @@ class Proxy:
                     if self.trouble == HOLD:
                         return
                     break
+                self.chunks = number  # before the other side can answer: tests read it after an answer
                 target.sendall(chunk)
-                self.chunks = number
         except OSError:
             pass  # the other direction was cut
         if self.trouble == HOLD and self.happened.is_set():
