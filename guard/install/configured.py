@@ -29,9 +29,11 @@ class HookConfig(Record):
 
     @property
     def absent(self) -> bool:
+        """Is nothing configured for guard's hook?"""
         return self.command is None and not self.listed
 
     def whole(self, event: str) -> bool:
+        """Is guard's hook configured for the event as this guard does it, and not switched off?"""
         return self.command == command(event) and self.listed and not self.off_by
 
 

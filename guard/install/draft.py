@@ -101,6 +101,7 @@ class Draft:
         return file is not None and file.runs
 
     def is_link(self, path: bytes) -> bool:
+        """Is the path itself a symbolic link?"""
         file = self._at(path)
         return file is not None and stat.S_ISLNK(file.mode)
 
@@ -173,6 +174,7 @@ class Draft:
         self._put(path, None)
 
     def remove(self, path: bytes) -> None:
+        """Plans to remove a file."""
         self._add(Step(REMOVE, path))
         self._put(path, None)
 

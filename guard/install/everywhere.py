@@ -20,6 +20,7 @@ class Outcome(Record):
     lines: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
+        """The outcome as a member of the answer in JSON."""
         directory = os.fsdecode(self.directory).encode("utf-8", "backslashreplace").decode()
         return {"directory": directory, "code": self.code, "lines": list(self.lines)}
 

@@ -48,6 +48,7 @@ def read(path: bytes) -> bytes | None:
 
 
 def is_ours(path: bytes) -> bool:
+    """Is the file a hook of guard's, of any version?"""
     return version(read(path)) is not None
 
 

@@ -66,12 +66,15 @@ class Status(Record):
 
     @property
     def in_force(self) -> bool:
+        """Is guard in force on every event, without any problem?"""
         return not self.problems and all(event.in_force for event in self.events)
 
     def events_in_force(self) -> list[str]:
+        """The events on which guard is in force, each with how, if that is not through git's own hooks."""
         return [event.event + _THROUGH.get(event.how, "") for event in self.events if event.in_force]
 
     def as_json(self) -> dict[str, Any]:
+        """The status as members of the answer in JSON."""
         return {
             "events": [
                 {"event": event.event, "in_force": event.in_force, "how": event.how or None, "file": _text(event.file)}
@@ -107,6 +110,7 @@ class World(Record):
 
     @property
     def can_configure(self) -> bool:
+        """Does this git run hooks that stand in its configuration?"""
         return self.git_version >= configured.SINCE
 
 

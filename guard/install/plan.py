@@ -31,6 +31,7 @@ class Report(Record):
     plan: tuple[str, ...] | None = None
 
     def as_json(self) -> dict[str, Any]:
+        """The report as members of the answer in JSON."""
         answer = {"done": list(self.done), "notes": list(self.notes), "to_add": [add._asdict() for add in self.to_add]}
         return answer if self.plan is None else {**answer, "plan": list(self.plan)}
 
@@ -61,6 +62,7 @@ class Plan:
         self.world = self.world._replace(entries=configured.without_hook(self.world.entries, event))
 
     def add_lines(self, why: str, file: bytes, lines: str) -> None:
+        """Asks the user to add lines to a file; ``why`` says why guard does not do it."""
         self.to_add.setdefault(why, []).append(ToAdd(safe(file), lines))
 
     def add_to_hook(self, why: str, path: bytes, event: str) -> None:

@@ -122,7 +122,10 @@ def failure(error: GuardError) -> Answer:
 
 
 def check(here: Standing, arguments: Arguments, turn: Turn) -> Answer:
-    """Would a change of these paths be refused? Without paths: would a commit of what is staged be refused?"""
+    """Would a change of these paths be refused? Without paths: would a commit of what is staged be refused?
+
+    Raises :class:`UsageError` for arguments that do not go together.
+    """
     paths, changed = _encoded(arguments.get("paths", ())), bool(arguments.get("changed"))
     if paths and changed:
         raise UsageError("paths and changed do not go together", hint="ask twice")
@@ -191,7 +194,10 @@ def _advise_held(said: Said) -> None:
 
 
 def reserve(here: Standing, arguments: Arguments, turn: Turn) -> Answer:
-    """Reserves all patterns, or none when somebody else is in the way; waits for its turn if the call says so."""
+    """Reserves all patterns, or none when somebody else is in the way; waits for its turn if the call says so.
+
+    Raises :class:`UsageError` for arguments that name nothing, or cannot be reserved.
+    """
     patterns, ttl = _encoded(arguments.get("patterns", ())), arguments.get("ttl")
     wish = Wish(
         exclusive=not arguments.get("shared", False),
@@ -253,7 +259,7 @@ def _give_back(here: Standing, outcome: Outcome, *, since: int) -> None:
 
 
 def release(here: Standing, arguments: Arguments, turn: Turn) -> Answer:
-    """Ends reservations of the holder."""
+    """Ends reservations of the holder. Raises :class:`UsageError` for arguments that do not go together."""
     patterns, ids = _encoded(arguments.get("patterns", ())), tuple(map(int, arguments.get("ids", ())))
     everything = bool(arguments.get("all"))
     if not (patterns or ids or everything):

@@ -116,12 +116,14 @@ def explained(error: sqlite3.Error, path: str, patience_s: float) -> GuardError:
 
 
 def as_bytes(value: object) -> bytes:
+    """Any value as bytes; b"" for NULL."""
     if isinstance(value, bytes):
         return value
     return b"" if value is None else str(value).encode()
 
 
 def as_text(value: object) -> str:
+    """Any value as text, in which bytes that are not UTF-8 are escaped."""
     return as_bytes(value).decode("utf-8", "backslashreplace")
 
 

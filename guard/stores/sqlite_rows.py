@@ -97,6 +97,7 @@ class LogRow(Record):
     reason: Any
 
     def entry(self) -> Entry:
+        """The row as an entry of the log."""
         return Entry(
             id=self.id,
             at=instant(self.at) or 0,

@@ -80,10 +80,12 @@ def version_of(connection: sqlite3.Connection, address: str) -> FileVersion:
 
 
 def readable_since_of(connection: sqlite3.Connection) -> int:
+    """The version since which guards can use an open file."""
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def newer(address: str, version: int) -> GuardError:
+    """The error for a store that only newer guards can use, since ``version``."""
     return GuardError(
         f"the store {address} is for newer guards (since version {version}, this one knows {VERSION})",
         hint="upgrade guard: pip install --upgrade git-guard",
@@ -99,7 +101,9 @@ def migrate(connection: sqlite3.Connection, written_by: int) -> None:
 
 
 def check_prefixes(connection: sqlite3.Connection, project: str, *, limit: int) -> None:
-    """Computes the prefix of active rows that have none, because another program or an older guard wrote them."""
+    """Computes the prefixes of up to ``limit`` active rows that have none, because another program or an older guard
+    wrote them.
+    """
     rows = connection.execute(
         "SELECT id, pattern FROM reservation WHERE project = ? AND ended_at IS NULL AND prefix IS NULL LIMIT ?",
         (project, limit),

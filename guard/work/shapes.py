@@ -67,7 +67,7 @@ def bytes_json(name: str, value: bytes) -> Json:
 
 
 def reservation_json(row: Reservation, *, me: str, now: int | None = None) -> Json:
-    """``now`` is in Unix ms, for one who has many rows to show."""
+    """A reservation for programs. ``now`` is in Unix ms; a caller with many rows gives it once."""
     now = now_ms() if now is None else now
     answer: Json = {"id": row.id, "holder": row.holder, **bytes_json("pattern", row.pattern)}
     answer |= {
@@ -91,6 +91,7 @@ def reservation_json(row: Reservation, *, me: str, now: int | None = None) -> Js
 
 
 def list_json(rows: Sequence[Reservation], *, project: str, me: str, generation: int, all_projects: bool) -> Json:
+    """The answer of ``guard list`` for programs."""
     now = now_ms()
     shown = [reservation_json(row, me=me, now=now) for row in rows]
     if all_projects:
@@ -197,6 +198,7 @@ def asked_lines(asked: Sequence[Asked], *, me: str, now: int) -> list[str]:
 
 
 def granted(row: Reservation, *, now: int) -> str:
+    """A line about a reservation that was granted. ``now`` is in Unix ms."""
     kind = "" if row.exclusive else " (shared)"
     return f"reserved #{row.id} {pattern(row)}{kind} {until(row, now=now)}"
 

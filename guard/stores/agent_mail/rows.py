@@ -76,7 +76,7 @@ class Held(Record):
     fault: str
 
     def ended(self, *, now: int) -> tuple[int, str] | None:
-        """When and how it ended; None while it is active."""
+        """When it ended (Unix ms), and how; None if it is active at ``now`` (Unix ms)."""
         if self.released_at is not None and (self.expires_at is None or self.released_at <= self.expires_at):
             return self.released_at, "released"
         if self.expires_at is not None and (self.released_at is not None or self.expires_at <= now):
@@ -124,6 +124,7 @@ def folded(name: str) -> str:
 
 
 def projects(connection: sqlite3.Connection) -> list[Project]:
+    """All projects in the database, ordered by id."""
     archived = _TIME.format("archived_at") if b"archived_at" in _columns(connection, "projects") else "NULL"
     rows = connection.execute(f"SELECT id, slug, human_key, {archived} FROM projects ORDER BY id").fetchall()
     return [_project(row) for row in rows if isinstance(row[0], int)]

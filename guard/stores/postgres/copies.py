@@ -76,7 +76,7 @@ def _as_written(row: ReservationRow) -> Reservation:
 
 
 def write_contents(store: PostgresStore, contents: Contents, *, formerly: str) -> None:
-    """Puts these contents in the place of all that is kept, in one transaction.
+    """Replaces everything in the store by these contents, in one transaction. Raises :class:`GuardError`.
 
     A generation is afterwards higher than both that of the contents and that of what was here.
     """

@@ -32,6 +32,7 @@ _LOCK = 0x67756172  # "guar": two that make the tables at once wait for each oth
 
 
 def newer(address: str, readable_since: int) -> GuardError:
+    """The error for a store that only newer guards can use, since version ``readable_since``."""
     return GuardError(
         f"the store {address} is for newer guards (since version {readable_since}, this one knows {VERSION})",
         hint="upgrade guard: pip install --upgrade git-guard",
