@@ -246,3 +246,22 @@ def test_a_file_system_without_hard_links(union: Union, monkeypatch: pytest.Monk
     union.refresh()
     union.check()
     assert union.amended == 2
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [(b"/**/a", b"**/a"), (b"/src/[", b"/src"), (b"/a\\-b", b"/a-b"), (b"/lib/**", b"/lib"), (b"/Lib", b"/lib")],
+)
+def test_of_two_patterns_that_come_to_the_same_one_may_go(union: Union, one: bytes, other: bytes) -> None:
+    row = "INSERT INTO reservation (project, holder, pattern, created_at, expires_at) VALUES ('p', 'carol', ?, 1, ?)"
+    for gone, left in ((one, other), (other, one)):
+        union.reserve("alice", *(b"/held/%d" % number for number in range(60)))
+        for pattern in (gone, left):
+            union.sql(row, pattern.decode(), union.now + HOUR)
+        union.refresh()
+        union.sql("DELETE FROM reservation WHERE pattern = ?", gone.decode())
+        union.refresh()
+        union.check()
+        union.sql("DELETE FROM reservation WHERE pattern = ?", left.decode())
+        union.refresh()
+        union.check()
