@@ -37,7 +37,7 @@ from guard.stores.sqlite_file import (
 )
 from guard.stores.sqlite_kind import SQLITE
 from guard.stores.sqlite_place import check_size, connected, is_there, make_store
-from guard.stores.sqlite_rows import LogRow, ReservationRow, columns, storable
+from guard.stores.sqlite_rows import LogRow, ReservationRow, columns, reservation_of, storable
 from guard.stores.waiting_process import is_gone, namespace
 
 TYPE_CHECKING = False
@@ -574,7 +574,7 @@ class SqliteStore:
 
     def _select(self, where: str, *values: object) -> list[Reservation]:
         rows = self._connection.execute(f"SELECT {self._columns} FROM reservation WHERE {where}", values).fetchall()
-        return [ReservationRow._make(row).reservation() for row in rows]
+        return list(map(reservation_of, rows))
 
     # Around a transaction
 

@@ -40,36 +40,9 @@ class ReservationRow(Record):
 
     def reservation(self) -> Reservation:
         """The row as a reservation, whose ``fault`` says what could not be read."""
-        number, project, holder, stored, typed_in, exclusive, reason, principal, created, expires, ended = self[:11]
-        ended_by, how, end_reason = self[11:]
-        pattern, typed = as_bytes(stored), as_bytes(typed_in)
-        expires_at = instant(expires)
-        odd = "" if is_simple(pattern) else fault(pattern)
-        faults = ""
-        if odd or expires_at is None:
-            pattern, typed, faults = self._with_faults(pattern, typed, odd, expires_at)
-        text = _texts.get
-        return Reservation._make(
-            (
-                number,
-                text(project) or _text(project),
-                text(holder) or _text(holder),
-                pattern,
-                typed,
-                exclusive != 0,  # what cannot be read counts as exclusive
-                text(reason) or _text(reason),
-                text(principal) or _text(principal),
-                instant(created) or 0,
-                expires_at,
-                None if ended is None else instant(ended),
-                None if ended_by is None else _text(ended_by),
-                None if how is None else _text(how),
-                faults,
-                text(end_reason) or _text(end_reason),
-            )
-        )
+        return reservation_of(self)
 
-    def _with_faults(self, pattern: bytes, typed: bytes, odd: str, expires_at: int | None) -> tuple[bytes, bytes, str]:
+    def with_faults(self, pattern: bytes, typed: bytes, odd: str, expires_at: int | None) -> tuple[bytes, bytes, str]:
         """The pattern that stands for one on which git and pathspec differ, what was typed, and what is odd."""
         faults = []
         wide = covering(pattern) if odd else b""
@@ -79,6 +52,39 @@ class ReservationRow(Record):
         if expires_at is None:
             faults.append(f"its expiry cannot be read: {self.expires_at!r:.60}")
         return pattern, typed, "; ".join(faults)
+
+
+def reservation_of(row: tuple[Any, ...]) -> Reservation:
+    """What SQLite gives for the columns of :class:`ReservationRow`, as a reservation: fast, for there may be many."""
+    number, project, holder, pattern, typed, exclusive, reason, principal, created, expires, ended = row[:11]
+    ended_by, how, end_reason = row[11:]
+    pattern = pattern if type(pattern) is bytes else as_bytes(pattern)
+    typed = typed if type(typed) is bytes else as_bytes(typed)
+    expires_at = expires if type(expires) is int and 0 <= expires <= LATEST_MS else None
+    odd = "" if is_simple(pattern) else fault(pattern)
+    faults = ""
+    if odd or expires_at is None:
+        pattern, typed, faults = ReservationRow._make(row).with_faults(pattern, typed, odd, expires_at)
+    text = _texts.get
+    return Reservation._make(
+        (
+            number,
+            text(project) or _text(project),
+            text(holder) or _text(holder),
+            pattern,
+            typed,
+            exclusive != 0,  # what cannot be read counts as exclusive
+            text(reason) or _text(reason),
+            text(principal) or _text(principal),
+            created if type(created) is int and 0 <= created <= LATEST_MS else instant(created) or 0,
+            expires_at,
+            None if ended is None else instant(ended),
+            None if ended_by is None else _text(ended_by),
+            None if how is None else _text(how),
+            faults,
+            text(end_reason) or _text(end_reason),
+        )
+    )
 
 
 class LogRow(Record):
