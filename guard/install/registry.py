@@ -7,6 +7,7 @@ gone is dropped when the list is written next.
 
 from __future__ import annotations
 
+import errno
 import os
 
 from guard.install import hookfile
@@ -30,8 +31,11 @@ def repositories() -> list[bytes]:
 
 
 def add(place: Place) -> None:
-    """Puts a repository on the list. Raises OSError when the list cannot be written."""
-    _change(lambda listed: listed | {_directory(place)})
+    """Puts a repository on the list. Raises OSError when it cannot be written there."""
+    directory = _directory(place)
+    if b"\n" in directory:
+        raise OSError(errno.EINVAL, "there is a line break in the repository's path")
+    _change(lambda listed: listed | {directory})
 
 
 def remove(place: Place) -> None:
@@ -47,7 +51,7 @@ def _change(change: Callable[[set[bytes]], set[bytes]]) -> None:
     with Locked(directory, flags=os.O_RDONLY | os.O_DIRECTORY, patience_s=PATIENCE_S):
         before = set(repositories())
         after = sorted(change(before))
-        contents = b"".join(line + b"\n" for line in after if b"\n" not in line)
+        contents = b"".join(line + b"\n" for line in after)
         if contents != (hookfile.read(file) or b""):
             hookfile.write(file, contents, mode=0o600)
 
