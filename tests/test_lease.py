@@ -82,7 +82,13 @@ def now_ns() -> int:
     return now
 
 
-@pytest.mark.skipif(not system.shows_boot_clock(), reason="/proc/uptime does not show the clock of the boot here")
+sh_has_the_clock = pytest.mark.skipif(
+    system.boot()[0] != system.BY_PROC or not system.shows_boot_clock(),
+    reason="does not apply: sh has no clock of this boot, or the boot has no name in /proc",
+)
+
+
+@sh_has_the_clock
 @pytest.mark.parametrize("patterns", [(), (b"/held",)], ids=["nothing is reserved", "something is"])
 def test_within_the_lease_the_hook_decides_alone(leased: Leased, patterns: tuple[bytes, ...]) -> None:
     leased.publish(*patterns, asked_ns=now_ns())
@@ -125,7 +131,7 @@ def test_a_hook_without_such_a_clock_asks_python(leased: Leased, monkeypatch: py
     assert not leased.commits()
 
 
-@pytest.mark.skipif(not system.shows_boot_clock(), reason="/proc/uptime does not show the clock of the boot here")
+@sh_has_the_clock
 @pytest.mark.parametrize("end", ["", "x", "-1", "0", "99x"])
 def test_a_damaged_deadline_is_none(leased: Leased, end: str) -> None:
     leased.publish(asked_ns=now_ns())
