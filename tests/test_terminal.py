@@ -15,8 +15,10 @@ from pathlib import Path
 import click
 import pytest
 
+from guard.commands import render
 from guard.commands.cli import commands
 from guard.commands.names import COMMANDS
+from guard.stores.interface import Entry
 from tests.support.repositories import GUARD, PACKAGE, Repository
 
 PATIENCE_S = 60.0
@@ -257,3 +259,26 @@ def test_status_has_notices_and_warnings(repository: Repository) -> None:
     assert len(answer["notices"]) == 1 and "hotfix" in answer["notices"][0]
     assert any("mode is warn" in warning for warning in answer["warnings"])
     assert repository.guard("status", "--json", who="alice").json()["notices"] == []
+
+
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        ("reserved", "reserved"),
+        ("broken", "broke"),
+        ("refused", "was refused because of"),
+        ("warned", "was warned because of"),
+        ("bypassed", "went past"),
+        ("dropped", "dropped"),
+    ],
+)
+def test_the_log_says_who_did_what(event: str, words: str) -> None:
+    entry = Entry(1, 0, 1, event, "bob", "bob@laptop", 1, "alice", b"/src", "")
+    (line,) = render.log_lines([entry], now=0, width=None)
+    assert line.endswith(f"  bob {words} #1 of alice /src")
+
+
+def test_the_log_says_that_somebody_was_refused_by_the_fence() -> None:
+    entry = Entry(1, 0, 1, "refused", "bob", "bob@laptop", None, None, None, "commit outside of the fence: a.txt")
+    (line,) = render.log_lines([entry], now=0, width=None)
+    assert line.endswith("  bob was refused: commit outside of the fence: a.txt")

@@ -106,13 +106,16 @@ def log_lines(entries: Sequence[Entry], *, now: int, width: int | None) -> list[
         whose = f" of {safe(shown_name(entry.whose, names))}" if entry.whose and entry.whose != entry.holder else ""
         what = f" #{entry.reservation}{whose} {safe(entry.pattern or b'')}" if entry.reservation else ""
         reason = f": {safe(entry.reason)}" if entry.reason else ""
-        deed = _DEEDS.get(entry.event, safe(entry.event))
+        deed = _DEEDS.get(entry.event, safe(entry.event)) + (" because of" if what and entry.event in _PASSIVE else "")
         lines.append(cut(f"{clock(entry.at, now=now)}  {holder} {deed}{what}{reason}", width))
     return lines
 
 
 _DEEDS = {"refused": "was refused", "warned": "was warned", "bypassed": "went past", "broken": "broke"}
 """The events of the log that need other words after the holder's name."""
+
+_PASSIVE = ("refused", "warned")
+"""The events that happened to the holder, because of a reservation."""
 
 
 def cut(line: str, width: int | None) -> str:
