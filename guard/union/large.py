@@ -38,7 +38,8 @@ def main(words: list[str]) -> None:
 def _is_clear(place: str) -> bool:
     listed, doubts = _unnamed(place, "o"), _unnamed(place, "e")
     process = _list(listed, doubts)  # git lists while the patterns are read
-    table = patterns.Stored(_contents(place + "/patterns"), lambda: _contents(place + "/base"))
+    stored = patterns.Stored(_contents(place + "/patterns"), lambda: _contents(place + "/base"))
+    early = stored.table() if stored.is_small else None
     if posix.waitpid(process, 0)[1] or posix.fstat(doubts).st_size:
         return False
     with open(listed, "rb", closefd=False) as file:
@@ -46,7 +47,8 @@ def _is_clear(place: str) -> bool:
         paths = file.read().split(b"\0")
     if paths.pop():  # git ends each path with a NUL
         return False
-    if any(map(patterns.Matcher(table, fold=table.fold).covers, paths)):
+    table = stored.for_paths(len(paths)) if early is None else early
+    if any(map(patterns.Matcher(table, fold=stored.fold).covers, paths)):
         return False
     posix.stat(place + "/whole")
     return True
