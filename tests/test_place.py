@@ -113,3 +113,23 @@ def test_a_repository_of_another_account_is_named_with_the_command_that_trusts_i
     assert run(["sh", "-c", repair[1]], cwd=tmp_path).code == 0
     assert guard(made, "install", **other).code == 0
     assert guard(made, "status", "--check", **other).code == 0
+
+
+@pytest.mark.parametrize("home", ["read-only", "absent", "unset"])
+def test_where_the_home_may_not_be_written_the_store_is_named_in_the_repository(home: str, tmp_path: Path) -> None:
+    """A setting of the account would stand in its home."""
+    made = Repository.make(tmp_path / "repository")
+    place = tmp_path / "closed"
+    place.mkdir()
+    env = {"HOME": str(place / "x" if home == "absent" else place), "XDG_DATA_HOME": str(place)}
+    if home == "unset":
+        env["HOME"] = ""
+    place.chmod(0o555)
+    done = guard(made, "install", **env)
+    assert done.code == 3, done.text
+    step = re.search(r"git config guard\.db (\S+)", done.text)
+    assert step, done.text
+    repair = step[0].replace(step[1], str(tmp_path / "guard.db"))
+    assert run(["sh", "-c", repair], cwd=made.path, env=env).code == 0
+    assert guard(made, "install", **env).code == 0
+    assert (tmp_path / "guard.db").exists()
