@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
+from guard.install import hookdir
 from tests.support.repositories import PACKAGE, Done, Repository, run
 
 
@@ -133,3 +134,9 @@ def test_where_the_home_may_not_be_written_the_store_is_named_in_the_repository(
     assert run(["sh", "-c", repair], cwd=made.path, env=env).code == 0
     assert guard(made, "install", **env).code == 0
     assert (tmp_path / "guard.db").exists()
+
+
+@pytest.mark.parametrize("path", [b"", b"nowhere", b"nowhere/else", b"/nowhere/else", b"."])
+def test_a_hooks_directory_that_is_not_there_is_on_no_file_system_without_programs(path: bytes) -> None:
+    """git takes an empty core.hooksPath for the current directory, and a relative one from the top."""
+    assert not hookdir.is_noexec(path)

@@ -189,9 +189,9 @@ def _within(place: Place, real: bytes) -> bool:
 
 def _existing(path: bytes, *, link: bool = False) -> bytes:
     """The path, or the nearest directory above it that is there; with ``link``, the nearest thing of any kind."""
-    while not (os.path.lexists(path) if link else os.path.isdir(path)):
+    while path and not (os.path.lexists(path) if link else os.path.isdir(path)):
         path = os.path.dirname(path)
-    return path
+    return path or b"."  # core.hooksPath may be empty, and then git looks in the current directory
 
 
 def _below(path: bytes, top: bytes) -> bool:
