@@ -329,7 +329,8 @@ def test_install_says_what_the_project_is_called(tmp_path: Path) -> None:
     bare.path.mkdir()
     bare.git("init", "-q", "--bare")
     assert f"The project is {tmp_path}/shop" in bare.guard("install").text
-    assert f"when their project is {tmp_path}/shop:" in bare.guard("install").text, "the second time too"
+    again = bare.guard("install").text
+    assert f"only reservations in the project {tmp_path}/shop count here" in again, "the second time too"
     assert sorted(path.name for path in (bare.path / "hooks").iterdir() if path.suffix != ".sample") == ["pre-receive"]
     assert bare.guard("uninstall").code == 0
     assert not [path for path in (bare.path / "hooks").iterdir() if path.suffix != ".sample"]
