@@ -153,9 +153,13 @@ def test_what_one_way_proved_is_not_believed_by_the_other(mac: Mac, way: str) ->
 def test_a_reservation_of_ones_own_that_runs_out_is_noticed(mac: Mac) -> None:
     """The hook compares the time at which it runs out with that of a file which it writes: /proc tells no time here."""
     mac.stage.repository.guard("reserve", "src/b.py", who="bob")
+    precious = mac.place / "precious"
+    precious.write_text("precious\n")
+    (mac.stage.slot / "now").symlink_to(precious)  # an archive of the repository may bring such a link
     mac.settle()
     with no_python(mac.stage.repository):
         assert mac.hook("free.txt").code == 0
+    assert precious.read_text() == "precious\n"
     (due,) = mac.stage.slot.glob("*/due")
     os.utime(due, (1_600_000_000, 1_600_000_000))
     with no_python(mac.stage.repository):

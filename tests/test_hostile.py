@@ -337,6 +337,49 @@ def test_a_linked_cache_is_not_followed(stage: Stage) -> None:
         assert contents(target) == before
 
 
+BROUGHT = {
+    "a publication": "0123456789abcdef",
+    "what a killed publisher left": "current.0123456789abcdef",
+    "a question to a server": "asked.0123456789abcdef",
+    "a file that was to be renamed": "new.current",
+    "what hooks of another boot ran": "fresh.01234567-89ab-cdef-0123-456789abcdef.elsewhere",
+    "the repository in which git matches": "repository",
+    "the time of a hook without /proc": "now",
+    "the lock": "lock",
+}
+"""Names in the directory of a union, to which guard writes or which it removes."""
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling link", "directory"])
+@pytest.mark.parametrize("name", BROUGHT.values(), ids=BROUGHT)
+def test_what_an_archive_brought_into_a_union_leads_nowhere(stage: Stage, name: str, kind: str) -> None:
+    """Old links and directories, as an archive brings them, by each name that guard itself uses in a slot."""
+    precious = stage.home / "precious"
+    (precious / "below").mkdir(parents=True)
+    for file in (precious / "file", precious / "below/file"):
+        file.write_text("precious\n")
+    there = stage.slot / name
+    stage.hook("free.txt")
+    if there.is_dir():
+        shutil.rmtree(there)
+    there.unlink(missing_ok=True)
+    if kind == "directory":
+        (there / "below").mkdir(parents=True)
+        (there / "below/link").symlink_to(precious)
+    else:
+        there.symlink_to(precious if kind == "link" else stage.home / "nowhere")
+    os.utime(there, (1_600_000_000, 1_600_000_000), follow_symlinks=False)
+    before = contents(stage.home / "precious")
+    stage.repository.guard("reserve", "src/auth", who="alice")
+    assert stage.hook("held/x.txt").code == 1
+    stage.repository.git("reset", "-q")
+    assert stage.hook("free.txt").code == 0
+    assert contents(precious) == before
+    assert not (stage.home / "nowhere").exists()
+    if name not in ("lock", "now", "repository") and kind != "dangling link":
+        assert not os.path.lexists(there), "what guard would not keep is swept"
+
+
 # Permissions
 
 

@@ -8,6 +8,7 @@
     unions/SLOT/ID/slot          a symbolic link to the slot: it leads elsewhere in a repository that was copied
     unions/SLOT/ID/s0, …         files with the modification time that each watched file must have
     unions/SLOT/ID/due           its modification time is when the first of the holder's own reservations runs out
+    unions/SLOT/ID/now           written by a hook where /proc tells no time, to be compared with ``due``
     unions/SLOT/ID/placed        there if a line in another hook, which runs guard, stood in its place
     unions/SLOT/ID/tracking      globs of the refs that track remotes, one a line; absent when they are many
     unions/SLOT/ID/tree/         the patterns, in one .gitignore, for git

@@ -117,11 +117,12 @@ def _due(current: Current) -> Iterator[bytes]:
     """Commands that test whether a reservation of the holder's own has run out, because the holder is told in that
     hook.
 
-    /proc/self/stat is always new; without /proc, a file that is written now is compared.
+    /proc/self/stat is always new; without /proc, a file that is written now is compared. It lies in the publication,
+    where nothing lies but what guard has made: by another name in the slot, a symbolic link could lead it elsewhere.
     """
     if current.boot.startswith(_BY_SYSCTL):
-        yield b'echo 2>/dev/null >"$g_slot/now"'
-        yield b'[ "$g_path/due" -nt "$g_slot/now" ]'
+        yield b'echo 2>/dev/null >"$g_path/now"'
+        yield b'[ "$g_path/due" -nt "$g_path/now" ]'
     else:
         yield b'[ "$g_path/due" -nt /proc/self/stat ]'
 

@@ -92,8 +92,14 @@ def replace(directory: bytes, name: bytes, contents: bytes, *, mtime_ns: int | N
 
 
 def make_scratch(slot: bytes) -> None:
-    """An empty repository: git check-ignore answers from its work tree's .gitignore file alone."""
+    """An empty repository: git check-ignore answers from its work tree's .gitignore file alone.
+
+    Where a symbolic link has its name, which an archive of the repository may have brought, the link is removed, and
+    nothing is written where it leads.
+    """
     path = os.path.join(slot, b"repository")
+    if os.path.islink(path):
+        os.unlink(path)
     if os.path.exists(os.path.join(path, b"HEAD")):
         return
     for directory in (path, os.path.join(path, b"objects"), os.path.join(path, b"refs")):
@@ -110,30 +116,36 @@ def withdraw(slot: bytes, current: Current | None) -> None:
             os.unlink(os.path.join(place, b"whole"))
         except FileNotFoundError:
             pass  # it was withdrawn before
-        _remove_tree(place)
+        _remove(place)
 
 
 def sweep(slot: bytes, *, keep: bytes) -> None:
-    """Removes what killed publishers left, and what the hooks of another boot ran."""
+    """Removes what killed publishers left, and what the hooks of another boot ran. Raises :class:`OSError`.
+
+    A symbolic link is removed itself, and what it leads to stays: an archive of the repository may have brought it.
+    """
     kept_script = script.name_of(freshness.boot(), freshness.host())
-    for entry in os.scandir(slot):
-        old = entry.stat(follow_symlinks=False).st_mtime < time.time() - LEFTOVER_S
-        if old and is_name(entry.name) and entry.name != keep:
-            _remove_tree(entry.path)
-        elif old and entry.name.startswith((b"current.", b"asked.", b"new.")):
-            os.unlink(entry.path)
-        elif entry.name.startswith(b"fresh.") and entry.name != kept_script:
-            os.unlink(entry.path)  # of another boot, or of another container, which makes its own anew
-
-
-def _remove_tree(path: bytes) -> None:
-    try:
-        entries = list(os.scandir(path))
-    except OSError:
-        return
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            _remove_tree(entry.path)
+    for entry in list(os.scandir(slot)):
+        if entry.name.startswith(b"fresh."):
+            left = entry.name != kept_script  # of another boot, or of another container, which makes its own anew
         else:
-            os.unlink(entry.path)
-    os.rmdir(path)
+            is_old = entry.stat(follow_symlinks=False).st_mtime < time.time() - LEFTOVER_S
+            is_half_made = entry.name.startswith((b"current.", b"asked.", b"new."))
+            left = is_old and (is_half_made or (is_name(entry.name) and entry.name != keep))
+        if left:
+            _remove(entry.path)
+
+
+def _remove(path: bytes) -> None:
+    """Removes a file, a symbolic link, or a directory with what is in it; nothing that a link leads to."""
+    try:
+        is_directory = stat.S_ISDIR(os.lstat(path).st_mode)
+        names = os.listdir(path) if is_directory else []
+    except OSError:
+        return  # it is gone, or another account's
+    for name in names:
+        _remove(os.path.join(path, name))
+    if is_directory:
+        os.rmdir(path)
+    else:
+        os.unlink(path)
