@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -231,6 +232,37 @@ def test_a_damaged_file_proves_nothing_and_is_made_anew(union: Union, name: str)
     union.refresh()
     union.check()
     assert fast.verdict(union.place, union.environment, [b"and/more"]) == fast.TOUCHED
+
+
+@pytest.mark.parametrize("most", [0, 10, 100, 500])
+@pytest.mark.parametrize("amends", [True, False], ids=["amended", "made anew"])
+def test_what_cannot_be_written_to_its_end_leaves_nothing(union: Union, amends: bool, most: int) -> None:
+    """The system lets no file become longer than ``most`` bytes, as if the disk were full."""
+    union.reserve("alice", *(b"/held/%d" % number for number in range(30)))
+    if amends:
+        union.refresh()
+        union.reserve("carol", b"/more")
+    there = set(os.listdir(union.slot)) if amends else set()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = published.load(union.slot)
+    source, wanted = contents.ask(union.store, union.slot, before, union.identity)
+    assert (wanted.changes is not None) == amends
+    key = key_of(union.environment)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, limits[1]))  # Python ignores the signal, and sees an error
+    try:
+        for _ in range(3):
+            said = publish.publish(
+                union.slot, key=key, identity=union.identity, source=source, settings=[], contents=wanted
+            )
+            assert said.state == published.BY_PYTHON
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    left = {name for name in set(os.listdir(union.slot)) - there if published.is_name(name)}
+    assert not left
+    head = os.path.join(union.slot, b"repository/HEAD")
+    assert not os.path.exists(head) or os.path.getsize(head), "git would take it for no repository, ever after"
+    union.refresh()
+    union.check()
 
 
 def test_a_file_system_without_hard_links(union: Union, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,9 +87,14 @@ def publish_locked(
             make_current(slot, before._replace(lease=lease, generation=source.generation, store_state=state))
         return before.published
     published = Published(wanted.state, os.urandom(8).hex().encode())
-    current = write_publication(slot, published, key or b"", identity, source, wanted, settings, due, lease)
+    try:
+        current = write_publication(slot, published, key or b"", identity, source, wanted, settings, due, lease)
+        if key is not None:
+            make_current(slot, current)
+    except (OSError, ValueError):
+        slots.discard(slot, published.name)  # else each hook would leave one more on a disk that is full
+        raise
     if key is not None:
-        make_current(slot, current)
         slots.withdraw(slot, before)
     slots.sweep(slot, keep=published.name)
     return published

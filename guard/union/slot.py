@@ -105,7 +105,7 @@ def make_scratch(slot: bytes) -> None:
     for directory in (path, os.path.join(path, b"objects"), os.path.join(path, b"refs")):
         os.makedirs(directory, mode=0o700, exist_ok=True)
     write(os.path.join(path, b"config"), b"[core]\n\trepositoryformatversion = 0\n\tbare = false\n")
-    write(os.path.join(path, b"HEAD"), b"ref: refs/heads/none\n")
+    replace(path, b"HEAD", b"ref: refs/heads/none\n")  # whole or not there, for it tells that the rest is there
 
 
 def withdraw(slot: bytes, current: Current | None) -> None:
@@ -117,6 +117,15 @@ def withdraw(slot: bytes, current: Current | None) -> None:
         except FileNotFoundError:
             pass  # it was withdrawn before
         _remove(place)
+
+
+def discard(slot: bytes, name: bytes) -> None:
+    """Removes a publication that could not be finished, to which nothing leads; what cannot be removed is left."""
+    try:
+        _remove(os.path.join(slot, name))
+        _remove(os.path.join(slot, b"current." + name))
+    except OSError:
+        pass  # a later sweep finds it
 
 
 def sweep(slot: bytes, *, keep: bytes) -> None:
