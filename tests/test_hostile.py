@@ -16,6 +16,7 @@ import pathspec
 import pytest
 
 from tests.support.databases import connected
+from tests.support.event_cases import no_python
 from tests.support.repositories import PACKAGE, Done, age, run
 from tests.support.stage import NOBODY, Stage, contents, readable_python, strangers_directory
 
@@ -378,6 +379,17 @@ def test_what_an_archive_brought_into_a_union_leads_nowhere(stage: Stage, name: 
     assert not (stage.home / "nowhere").exists()
     if name not in ("lock", "now", "repository") and kind != "dangling link":
         assert not os.path.lexists(there), "what guard would not keep is swept"
+
+
+def test_a_repository_for_matching_that_a_power_cut_emptied_is_made_anew(stage: Stage) -> None:
+    assert stage.hook("free.txt").code == 0
+    for name in ("HEAD", "config"):
+        (stage.slot / "repository" / name).write_text("")
+    stage.repository.guard("reserve", "src/auth", who="alice")
+    for _ in range(2):
+        assert stage.hook("free.txt").code == 0
+    with no_python(stage.repository):
+        assert stage.hook("free.txt").code == 0
 
 
 # Permissions

@@ -100,11 +100,12 @@ def make_scratch(slot: bytes) -> None:
     path = os.path.join(slot, b"repository")
     if os.path.islink(path):
         os.unlink(path)
-    if os.path.exists(os.path.join(path, b"HEAD")):
+    head = os.path.join(path, b"HEAD")
+    if os.path.exists(head) and os.path.getsize(head):  # after a power cut it may be there, and empty
         return
     for directory in (path, os.path.join(path, b"objects"), os.path.join(path, b"refs")):
         os.makedirs(directory, mode=0o700, exist_ok=True)
-    write(os.path.join(path, b"config"), b"[core]\n\trepositoryformatversion = 0\n\tbare = false\n")
+    replace(path, b"config", b"[core]\n\trepositoryformatversion = 0\n\tbare = false\n")
     replace(path, b"HEAD", b"ref: refs/heads/none\n")  # whole or not there, for it tells that the rest is there
 
 
