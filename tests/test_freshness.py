@@ -393,7 +393,7 @@ NO_BOOTS = {
 def test_no_name_of_a_file_becomes_a_command_of_the_hook(
     repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """sh learns the boot's name by an alias, which is made of the names of scripts (guard/union/script.py)."""
+    """An archive of the repository may bring files of any name. Only the one with the boot's own name is run."""
     monkeypatch.setenv("T", str(tmp_path / "left"))
     quiet(repository)
     slot = next((repository.git_dir / "guard/unions").glob("bob*/fresh.*")).parent

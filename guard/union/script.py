@@ -9,20 +9,6 @@ kernel for both names, so it runs nothing that was made elsewhere or that came w
 an archive of a repository does not know in which boot it will be unpacked. It runs only a file of its own account's
 (``-O``) that still has the made-up time :data:`MADE_NS`: whoever writes to a file gives it the time of day.
 
-**How the hook learns the name of the boot.** The kernel makes the text of ``boot_id`` anew for each byte that is read.
-Read by ``read``, the 37 bytes are the dearest part of a quiet hook, so sh first takes the file for a file of commands.
-It has one line, a word that nobody but the kernel chose. For each script that lies in the slot, the boot in its name
-becomes an alias that stands for ``g_boot=BOOT``. sh replaces a word by an alias only when they are equal byte for byte
-(POSIX, Shell Command Language, 2.3.1), so ``g_boot`` is set if the kernel's answer is that name, and not otherwise.
-That is the comparison which is made when ``read`` has read the name and a file of that name is looked for.
-
-- *No name of a file becomes code.* The alias is made only of the hexadecimal digits and hyphens of a UUID, each
-  of which is looked at, in the form of a UUID. So it can neither hide a command nor be one.
-- *An answer that is no alias runs nothing.* It has no slash, so it is looked up on PATH, which is /dev/null for so
-  long. stderr is closed for so long, because sh says that there is no such command.
-- *A shell that does not expand it falls back.* zsh does not, and bash reads nothing from a file whose size is said to
-  be 0. Then, and in a new boot, ``read`` reads the name.
-
 Only ``g_slot``, ``g_event`` and the names of boot and host are taken from the hook. It reads ``g_state`` and ``g_id``.
 
 **Times are compared by "not newer and not older".** A shell may call a file neither, when it or the other is absent
