@@ -107,11 +107,12 @@ def quiet(bench: Bench) -> Iterator[Row]:
     scene = bench.scene("quiet")
     scene.settle()
     expect_started(scene.started(), QUIET, "nothing reserved")
-    hook, sh0, py0 = in_turns(scene.hook_ms, bench.sh0(), bench.py0(), runs=bench.runs)
     case = "pre-commit, nothing reserved by others"
     if bench.boot_id:
+        hook, sh0 = in_turns(scene.hook_ms, bench.sh0(), runs=bench.runs)
         yield Row(case, hook, 1.5, "sh0", sh0)
     else:
+        hook, py0 = in_turns(scene.hook_ms, bench.py0(), runs=bench.runs)
         yield Row(f"{case}, no boot id in /proc", hook, 0.4, "py0", py0)
 
 
