@@ -30,11 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     shells = ", ".join(namespace.SHELLS)
     parser.addoption("--sh", default="", metavar="SHELL", help=f"with another /bin/sh: {shells}, or a path (as root)")
     parser.addoption(
-        "--rows",
-        default="",
-        metavar="K/N",
-        help="of each table of cases only every Nth row, beginning with the Kth; or all of them; or main, as the whole "
-        "suite does by default, or rest, what that leaves out (tests/support/rows.py)",
+        "--rows", default="1/1", metavar="K/N", help="of each table of cases only every Nth row, beginning with the Kth"
     )
     parser.addoption(
         "--without-boot-id", action="store_true", help="as on a Mac: no boot id in /proc, but a sysctl (as root)"
@@ -58,9 +54,6 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     FORKS.start_python = config.getoption("--start-python")
-    if not config.option.rows:
-        named = config.args_source is not pytest.Config.ArgsSource.TESTPATHS or config.option.keyword
-        config.option.rows = rows.ALL if named or config.getoption("--long") else rows.MAIN
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -69,9 +62,10 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    left_out = set(rows.deselected(items, config.getoption("--rows")))
+    first, _, step = config.getoption("--rows").partition("/")
+    left_out = rows.left_out(items, first=int(first), step=int(step))
     if left_out:
-        config.hook.pytest_deselected(items=list(left_out))
+        config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
     if not config.getoption("--long"):
         for item in items:
