@@ -7,6 +7,7 @@ import random
 import resource
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from guard.repo.place import Place
+from guard.stores import freshness
 from guard.stores.interface import Actor, Chosen, Terms, Wanted
 from guard.stores.sqlite import SqliteStore
 from guard.union import contents, fast, patterns, publish, published
@@ -232,6 +234,33 @@ def test_a_damaged_file_proves_nothing_and_is_made_anew(union: Union, name: str)
     union.refresh()
     union.check()
     assert fast.verdict(union.place, union.environment, [b"and/more"]) == fast.TOUCHED
+
+
+@pytest.mark.parametrize("what", ["a change", "no change", "other settings"])
+@pytest.mark.parametrize("name", ["patterns", "base"])
+def test_a_damaged_part_of_a_table_is_not_used_on(union: Union, tmp_path: Path, name: str, what: str) -> None:
+    """Only the parts that a path leads to are read, so such damage may be found late."""
+    union.reserve("alice", *(b"/held/%d" % number for number in range(300)))
+    union.refresh()
+    if name == "base":
+        union.reserve("carol", b"/more")
+        union.refresh()
+    file = Path(os.fsdecode(os.path.join(union.slot, union.current.published.name))) / name
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-600] + bytes(byte ^ 1 for byte in whole[-600:-100]) + whole[-100:])
+    if what == "a change":
+        ids = tuple(row.id for row in union.store.active("p").reservations[:40])
+        union.store.release(Actor("p", "alice", "x@h"), Chosen(ids=ids))
+        union.refresh()
+    elif what == "no change":
+        union.refresh()
+    else:
+        (tmp_path / "config").write_text("x")
+        source, wanted = contents.ask(union.store, union.slot, union.current, union.identity)
+        settings = [freshness.aged(os.fsencode(tmp_path / "config"), now_ns=time.time_ns())]
+        key = key_of(union.environment)
+        publish.publish(union.slot, key=key, identity=union.identity, source=source, settings=settings, contents=wanted)
+    union.check()
 
 
 @pytest.mark.parametrize("most", [0, 10, 100, 500])

@@ -149,6 +149,7 @@ def _amended(slot: bytes, before: Current, changes: dict[bytes, bool]) -> Conten
     place = os.path.join(slot, before.published.name)
     try:
         stored = stored_in(place)
+        stored.check()  # all of it, for it is used on
     except (OSError, ValueError):
         return None  # it is damaged
     there = _lines_there(changes)
@@ -235,6 +236,15 @@ def stored_in(place: bytes) -> Stored:
     return Stored(_read(place, b"patterns"), lambda: _read(place, b"base"))
 
 
+def is_intact(place: bytes) -> bool:
+    """Are the patterns for Python in a publication's directory as they were written?"""
+    try:
+        stored_in(place).check()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def _read(place: bytes, name: bytes) -> bytes:
     with open(os.path.join(place, name), "rb") as file:
         return file.read()
@@ -252,7 +262,9 @@ def write_patterns(slot: bytes, name: bytes, contents: Contents, *, fold: bool) 
         _share(kept, (b"patterns",), os.path.join(place, b"patterns"))
         if os.path.exists(os.path.join(kept, b"base")):
             _share(kept, (b"base",), os.path.join(place, b"base"))
-    elif not (kept and _is_linked(os.path.join(kept, b"patterns"), os.path.join(place, b"patterns"))):
+    elif not (
+        kept and is_intact(kept) and _is_linked(os.path.join(kept, b"patterns"), os.path.join(place, b"patterns"))
+    ):
         table = table_of_entries(_entries(contents.patterns, fold=fold))
         write(os.path.join(place, b"patterns"), to_bytes(table, fold=fold))
     if kept and not contents.patterns and not is_whole(slot, contents.kept):

@@ -256,18 +256,27 @@ class Stored:
             return {start: rests for start, rests in found.items() if rests}
         return found
 
+    def check(self) -> None:
+        """Raises :class:`ValueError` where a part is damaged; unpacks none."""
+        for number in range(self._count):
+            self._part(number)
+
     def _unpack(self, number: int) -> Table:
+        part = self._part(number)
+        found: Table = {}
+        for rests, starts in marshal.loads(part):
+            found.update(dict.fromkeys(starts.split(b"\0"), rests))
+        self._buckets[number] = found
+        return found
+
+    def _part(self, number: int) -> bytes:
         at = number * _INDEX_ENTRY
         begin = int.from_bytes(self._index[at - _INDEX_ENTRY : at - _INDEX_ENTRY + 4], "little") if number else 0
         end = int.from_bytes(self._index[at : at + 4], "little")
         part = self._body[begin:end]
         if blake2b(part, digest_size=16).digest() != self._index[at + 4 : at + _INDEX_ENTRY]:
             raise ValueError("a part of the table of patterns is damaged")
-        found: Table = {}
-        for rests, starts in marshal.loads(part):
-            found.update(dict.fromkeys(starts.split(b"\0"), rests))
-        self._buckets[number] = found
-        return found
+        return part
 
 
 def _parsed(contents: bytes) -> tuple[bytes, list[bytes], bytes]:

@@ -29,7 +29,7 @@ import os
 from guard.stores import freshness
 from guard.stores.freshness import Stamp
 from guard.union import script
-from guard.union.contents import IGNORE, WRITTEN_NS, write_patterns
+from guard.union.contents import IGNORE, WRITTEN_NS, is_intact, write_patterns
 from guard.union.published import EMPTY, EXACT, FOLDED, OFF, Current, Identity, is_whole, layout, lines_of
 from guard.union.slot import replace, write
 
@@ -137,7 +137,7 @@ def files_hold(slot: bytes, before: Current) -> bool:
         and all(stamp.holds() for stamp in own)
         and os.path.islink(os.path.join(place, b"slot"))
         and _has_script(slot, before)
-        and (before.published.state in (OFF, EMPTY) or os.path.exists(os.path.join(place, b"patterns")))
+        and (before.published.state in (OFF, EMPTY) or is_intact(place))
         and is_whole(slot, before.published.name)
     )
 
