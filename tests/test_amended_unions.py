@@ -18,7 +18,7 @@ from guard.repo.place import Place
 from guard.stores import freshness
 from guard.stores.interface import Actor, Chosen, Terms, Wanted
 from guard.stores.sqlite import SqliteStore
-from guard.union import contents, fast, patterns, publish, published
+from guard.union import contents, fast, patterns, publish, published, renewal
 from guard.union.published import LARGE, Identity, key_of
 from guard.union.renewal import renew_slot
 
@@ -170,6 +170,23 @@ def test_a_change_among_many_writes_little_and_the_old_table_stays_as_it_is(unio
         assert (place / "patterns").stat().st_size < 500
         assert fast.verdict(union.place, union.environment, [b"more/%d" % number]) == fast.TOUCHED
         assert fast.verdict(union.place, union.environment, [b"more/x"]) == fast.CLEAR
+    union.check()
+
+
+def test_a_union_that_writers_cannot_amend_is_read_for_once(union: Union, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its holder may not commit for long, and until then each writer would read all that is reserved."""
+    monkeypatch.setattr(contents, "AMENDED_MAX", 20)
+    monkeypatch.setattr(renewal, "WRITTEN_ANEW_MAX", FEW)
+    union.reserve("alice", *(b"/held/%d" % number for number in range(300)))
+    union.refresh()
+    union.reserve("carol", *(b"/more/%d" % number for number in range(30)))
+    renew_slot(union.slot, union.store)
+    assert published.load(union.slot) is None
+    monkeypatch.setattr(union.store, "union_source", None)  # whoever asked for anything would fail
+    renew_slot(union.slot, union.store)
+    monkeypatch.undo()
+    monkeypatch.setattr(contents, "ONE_FILE_MAX", FEW)
+    union.refresh()
     union.check()
 
 

@@ -7,15 +7,15 @@ from guard.model import GuardError
 from guard.union.contents import ask, ask_for_changes
 from guard.union.publish import publish_locked
 from guard.union.published import BY_PYTHON, LARGE, Current, is_whole, load, was_made_here
-from guard.union.slot import is_gone, is_ours, locked
+from guard.union.slot import is_gone, is_ours, locked, withdraw
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from guard.stores.interface import Source, Store
 
 WRITTEN_ANEW_MAX = 1000
-"""Of more patterns than this, only what has changed is written; where that does not suffice, it is left to the next
-hook. So reserving costs the same among many as among few."""
+"""Of more patterns than this, only what has changed is written. Where that does not suffice, the union is withdrawn and
+the next hook makes it anew. So reserving costs the same among many as among few, whoever has not committed for long."""
 LEASE_UNKNOWN_MS = 30_000
 """How long a lease is taken to be, in ms, when the server has not told."""
 
@@ -167,6 +167,7 @@ def _renew(slot: bytes, store: Store) -> None:
     if found is None and current.published.state != LARGE:
         found = ask(store, slot, current, current.identity)
     if found is None or len(found[0].patterns) > WRITTEN_ANEW_MAX:
+        withdraw(slot, current)  # it is stale; while it is there, every writer would read all of this again
         return
     settings = list(current.files[current.store_files :])
     publish_locked(slot, current.key, current.identity, found[0], settings, contents=found[1])
