@@ -1,7 +1,9 @@
 """The SDK's two streams of messages, on a pair of descriptors, in the thread of the event loop.
 
 The SDK's own transport starts a thread for each line that it reads, writes and flushes, which takes longer than all
-else that the SDK does for a call; and it drops lines that it cannot read (:mod:`guard.mcp.lines`).
+else that the SDK does for a call; and it drops lines that it cannot read (:mod:`guard.mcp.lines`). Here the task that
+asks for a message reads it, and the task that sends an answer writes it: each task that a message is handed to costs a
+round of the event loop.
 
 Neither descriptor is made non-blocking: others may have the same open file. It is read when something is there, and at
 most so many bytes are written at once as a descriptor takes that is ready (select(2), PIPE_BUF in pipe(7)).
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 import os
 import select
+from collections import deque
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -21,8 +24,7 @@ from guard.mcp import lines
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
-
-    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+    from types import TracebackType
 
     from guard.mcp.wire import Wire
 
@@ -32,46 +34,138 @@ READ_AT_ONCE = 1 << 16
 FAREWELL_S = 1.0
 """How long the last answers may take, in seconds, when the client sends nothing more."""
 
-if TYPE_CHECKING:
-    Received = MemoryObjectSendStream[SessionMessage | Exception]
-    Incoming = MemoryObjectReceiveStream[SessionMessage | Exception]
-    Outgoing = MemoryObjectSendStream[SessionMessage]
-
 
 @asynccontextmanager
 async def messages(wire: Wire) -> AsyncIterator[tuple[Incoming, Outgoing]]:
     """What comes from the client and what goes to it, for the SDK's server, which closes both."""
-    received, incoming = anyio.create_memory_object_stream[SessionMessage | Exception]()
-    outgoing, answers = anyio.create_memory_object_stream[SessionMessage]()
+    outgoing = Outgoing(wire)
+    incoming = Incoming(wire.received, outgoing)
     async with anyio.create_task_group() as group:
-        written = anyio.Event()
-
-        async def send_all() -> None:
-            async for message in answers:
-                text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
-                await _write(wire, text.encode() + b"\n")
-            written.set()
-
-        group.start_soon(_receive_all, wire.received, received, outgoing.clone())
-        group.start_soon(send_all)
+        group.start_soon(outgoing.write_what_waits)
         yield incoming, outgoing
         with anyio.move_on_after(FAREWELL_S):
-            await written.wait()
+            await outgoing.all_written()
         group.cancel_scope.cancel()
 
 
-async def _receive_all(file: int, received: Received, answers: Outgoing) -> None:
-    """Hands on what comes until its end, and answers what cannot be read."""
-    async with received, answers:
-        async for line in _lines(file):
+class Incoming:
+    """The client's messages, one after another; a line that cannot be read is answered here.
+
+    The SDK takes any stream with these methods. One task reads at a time.
+    """
+
+    def __init__(self, file: int, answers: Outgoing) -> None:
+        self._lines = _lines(file)
+        self._answers = answers
+        self._closed = False
+
+    def __aiter__(self) -> Incoming:
+        return self
+
+    async def __anext__(self) -> SessionMessage | Exception:
+        try:
+            return await self.receive()
+        except anyio.EndOfStream:
+            raise StopAsyncIteration from None
+
+    async def receive(self) -> SessionMessage | Exception:
+        """The next message. Raises :class:`anyio.EndOfStream` when the client sends nothing more."""
+        if self._closed:
+            raise anyio.ClosedResourceError
+        async for line in self._lines:
             found = lines.read(line) if line is not None else lines.Read(errors=(lines.too_long(LINE_MAX),))
-            try:
-                if found.message is not None:
-                    await received.send(SessionMessage(found.message))
-                for error in found.errors:
-                    await answers.send(SessionMessage(error))
-            except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-                return  # the server has ended
+            for error in found.errors:
+                await self._answers.send(SessionMessage(error))
+            if found.message is not None:
+                return SessionMessage(found.message)
+        raise anyio.EndOfStream
+
+    async def aclose(self) -> None:
+        """Reads no more. The descriptor stays open."""
+        self._closed = True
+
+    async def __aenter__(self) -> Incoming:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+class Outgoing:
+    """What goes to the client, each message as a line of its own.
+
+    A message is written by the task that sends it, as far as the descriptor takes it at once. What is left waits, is
+    written by :meth:`write_what_waits`, and holds up whoever sends. So no task that is cancelled leaves half of a line.
+    """
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._waiting: deque[memoryview] = deque()
+        self._filled, self._emptied = anyio.Event(), anyio.Event()
+        self._closed = False
+
+    async def send(self, item: SessionMessage) -> None:
+        """Sends a message. Raises :class:`anyio.ClosedResourceError` after the end."""
+        if self._closed:
+            raise anyio.ClosedResourceError
+        text = item.message.model_dump_json(by_alias=True, exclude_unset=True)
+        left = memoryview(text.encode() + b"\n")
+        if not self._waiting:
+            left = self._write_at_once(left)
+            if not left:
+                return
+        self._waiting.append(left)
+        self._filled.set()
+        await self._emptied.wait()
+
+    async def write_what_waits(self) -> None:
+        """Writes what could not be written at once, until it is cancelled."""
+        while True:
+            await self._filled.wait()
+            while self._waiting:
+                await _until(anyio.wait_writable, self._wire.sent)
+                self._waiting[0] = self._write(self._waiting[0])
+                if not self._waiting[0]:
+                    self._waiting.popleft()
+            self._filled = anyio.Event()
+            self._emptied.set()
+            self._emptied = anyio.Event()
+
+    async def all_written(self) -> None:
+        """Waits until nothing is left to write."""
+        if self._waiting:
+            await self._emptied.wait()
+
+    async def aclose(self) -> None:
+        """Takes no more messages. What was sent is still written."""
+        self._closed = True
+
+    async def __aenter__(self) -> Outgoing:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def _write_at_once(self, left: memoryview) -> memoryview:
+        """Writes as long as the descriptor is ready; returns what is left."""
+        while left and select.select([], [self._wire.sent], [], 0)[1]:
+            left = self._write(left)
+        return left
+
+    def _write(self, left: memoryview) -> memoryview:
+        """Writes once to a descriptor that is ready; returns what is left.
+
+        Where the reader has left, :attr:`Wire.gone` ends the process.
+        """
+        try:
+            return left[os.write(self._wire.sent, left[: select.PIPE_BUF]) :]
+        except OSError:  # the reader has left, or its disk is full: then no answer arrives any more
+            self._wire.gone()
+            raise
 
 
 async def _lines(file: int) -> AsyncIterator[bytes | None]:
@@ -99,19 +193,6 @@ async def _read(file: int) -> bytes:
         return os.read(file, READ_AT_ONCE)
     except OSError:  # a terminal or a socket whose other end has gone
         return b""
-
-
-async def _write(wire: Wire, data: bytes) -> None:
-    """Writes all of it; where the reader has left, :attr:`Wire.gone` ends the process."""
-    left = memoryview(data)
-    while left:
-        if not select.select([], [wire.sent], [], 0)[1]:
-            await _until(anyio.wait_writable, wire.sent)
-        try:
-            left = left[os.write(wire.sent, left[: select.PIPE_BUF]) :]
-        except OSError:  # the reader has left, or its disk is full: then no answer arrives any more
-            wire.gone()
-            raise
 
 
 async def _until(ready: Callable[[int], Awaitable[None]], file: int) -> None:
