@@ -12,7 +12,7 @@ from guard.repo.secrets import without_password
 from guard.stores.choose import FIRST, NEVER
 from guard.stores.interface import Chosen
 from guard.words import conflicts_in_words, notice, safe
-from guard.work import leases, notices, pending, questions, relatives
+from guard.work import leases, notices, questions, relatives
 from guard.work.here import now_ms
 from guard.work.leases import Choice, Wish
 from guard.work.questions import FREE, HELD, MINE, Filter
@@ -71,7 +71,7 @@ class Said:
             self.warnings.append(
                 f"this notice will come again, because the store cannot be written: {safe(error.what)}"
             )
-        self.notices += pending.settle(here)
+        self.notices += here.settle_pending()
 
     def look_in_force(self) -> None:
         """Notes warnings when hooks do not enforce reservations here."""

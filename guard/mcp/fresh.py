@@ -20,7 +20,7 @@ from guard.stores.interface import Unreachable
 from guard.stores.kinds import is_leased
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 FRESH_S = 5.0
 """How often unions are looked after while no call comes, in seconds."""
@@ -31,7 +31,7 @@ LOOKED_AFTER_MAX = 16
 
 if TYPE_CHECKING:
     Key = tuple[bytes, str]
-    Place = tuple[dict[bytes, bytes], bytes]
+    Place = tuple[Mapping[bytes, bytes], bytes]
 
 
 class Unions:
@@ -48,16 +48,22 @@ class Unions:
         """Keeps the union of the worktree where a call stands fresh, now and from now on; in the call's turn."""
         with suppress(GuardError, OSError):  # the answer stands, and the next hook makes the union itself
             here.keep_union_fresh()
-        key = (here.place.git_dir, here.me)
-        known = {**self._looked_after}
-        known.pop(key, None)
-        known[key] = ({**here.environment}, here.cwd)
-        while len(known) > LOOKED_AFTER_MAX:
-            del known[next(iter(known))]
-        self._looked_after = known  # another thread goes through the one before
+        self.remember(here)
         if self._prolonging is None and is_leased(here.settings.store.value):
             self._prolonging = threading.Thread(target=self._prolong_all, name="leases", daemon=True)
             self._prolonging.start()
+
+    def remember(self, here: Standing) -> None:
+        """Keeps the union of the worktree where a call stands fresh from now on; in the call's turn."""
+        key, place = (here.place.git_dir, here.me), (here.environment, here.cwd)
+        if next(reversed(self._looked_after), None) == key and self._looked_after[key] == place:
+            return
+        known = {**self._looked_after}
+        known.pop(key, None)
+        known[key] = place
+        while len(known) > LOOKED_AFTER_MAX:
+            del known[next(iter(known))]
+        self._looked_after = known  # another thread goes through the one before
 
     def end(self) -> None:
         """No union gets a new deadline any more. A question that is under way is not waited for."""

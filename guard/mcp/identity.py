@@ -35,16 +35,16 @@ def made_name() -> str:
             return f"mcp-{name}"
 
 
-def environment_of_call(environment: Mapping[bytes, bytes], meta: Mapping[str, Any] | None) -> dict[bytes, bytes]:
+def environment_of_call(environment: Mapping[bytes, bytes], meta: Mapping[str, Any] | None) -> Mapping[bytes, bytes]:
     """The environment with the session in it that a call's ``_meta`` tells.
 
     A call with Codex's metadata comes from Codex, whichever program's variables were inherited.
     """
-    seen = dict(environment)
     told = (meta or {}).get(CODEX)
     session = told.get("session_id") if isinstance(told, dict) else None
     if not isinstance(session, str) or not session:
-        return seen
+        return environment
+    seen = dict(environment)
     for name in SESSION_VARIABLES:
         seen.pop(name, None)
     thread = told.get("thread_id") if isinstance(told, dict) else None

@@ -45,6 +45,16 @@ class KeptStore:
             store.close()
         return opened()
 
+    def lend(self, address: str, key: object) -> Store | None:
+        """The kept store, if it was given back with this key and nobody has written since; else None.
+
+        It stays here: whoever borrows it only reads, and ends before anybody takes it.
+        """
+        if self._store is None or self._key != (key, _seen(address)):
+            return None
+        self._used = time.monotonic()
+        return self._store
+
     def give_back(self, store: Store, key: object, address: str) -> None:
         """Keeps a store on which nothing is under way, if it is a file; else closes it."""
         seen = None if store.kind.leased or store.address != address else _seen(address)

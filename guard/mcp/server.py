@@ -15,7 +15,6 @@ import anyio
 import anyio.from_thread
 import anyio.to_thread
 import mcp_types as types
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it has no types of its own
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 
@@ -24,12 +23,13 @@ from guard.mcp import identity
 from guard.mcp.answers import ANSWERS, Answer, failure
 from guard.mcp.fresh import FRESH_S, Unions
 from guard.mcp.kept import KeptStore
-from guard.mcp.standing import Standing, directory_of_call
+from guard.mcp.schema import check_arguments, is_plainly_right
+from guard.mcp.standing import AtOnce, Standing, directory_of_call
 from guard.mcp.tools import INSTRUCTIONS, TOOLS
 from guard.mcp.transport import messages
-from guard.mcp.turns import Turn, stop_all
+from guard.mcp.turns import IfFree, Turn, stop_all
 from guard.mcp.unchanged import Views
-from guard.model import GuardError, UsageError, unexpected
+from guard.model import GuardError, unexpected
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 CALLS_AT_ONCE = 64
 """How many calls may wait for their turn to reserve at the same time. Further calls wait until one of them ends."""
 
-_VALIDATORS = {name: Draft202012Validator(tool.takes) for name, tool in TOOLS.items()}
+PATHS_AT_ONCE = 50
+"""How many paths a question has at most that is answered in the event loop's own thread."""
 
 
 def serve(wire: Wire) -> bool:
@@ -60,6 +61,7 @@ class _Service:
         self._kept, self._views = KeptStore(), Views()
         self._unions = Unions(self._made, self._kept, self._views)
         self._calls = anyio.CapacityLimiter(CALLS_AT_ONCE)
+        self._environment = dict(os.environb)  # nobody changes it while this process runs
 
     async def run(self, wire: Wire) -> bool:
         server: Server[Any] = Server(
@@ -70,6 +72,7 @@ class _Service:
             on_list_tools=self._list,
             on_call_tool=self._call,
         )
+        server.middleware.clear()  # it would tell OpenTelemetry of each message, which nobody here listens to
         async with messages(wire) as (incoming, outgoing), anyio.create_task_group() as group:
             group.start_soon(self._keep_unions_fresh)
             await server.run(incoming, outgoing, server.create_initialization_options())
@@ -90,12 +93,17 @@ class _Service:
                 types.INVALID_PARAMS, f"no tool is called {params.name[:100]!a}; there are: {', '.join(TOOLS)}"
             )
 
+        arguments = params.arguments or {}
+        at_once = self._answer_at_once(params.name, arguments, context.meta)
+        if at_once is not None:
+            return _result(at_once)
+
         def report(seconds: float, words: str) -> None:
             # The request's own channel: a client that gave no progress token is told nothing.
             anyio.from_thread.run(context.session.report_progress, seconds, None, words)
 
         turn = Turn(report)
-        work = partial(self._answer, params.name, params.arguments or {}, context.meta, turn)
+        work = partial(self._answer, params.name, arguments, context.meta, turn)
         try:
             answer = await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._calls)
         except anyio.get_cancelled_exc_class():
@@ -103,12 +111,34 @@ class _Service:
             raise
         return _result(answer)
 
+    def _answer_at_once(self, name: str, arguments: dict[str, Any], meta: Mapping[str, Any] | None) -> Answer | None:
+        """The answer if it needs nothing that could take long, so that no thread has to be waited for; else None.
+
+        A thread of its own is another core, whose caches know nothing of the call, and takes longer to reach than most
+        answers take. This one must not wait: a locked store stops neither a ping nor a cancellation.
+        """
+        if not _may_be_short(name, arguments):
+            return None
+        with IfFree() as is_free:
+            if not is_free:
+                return None
+            try:
+                environment = identity.environment_of_call(self._environment, meta)
+                cwd = directory_of_call(environment, arguments.get("cwd"))
+                here = AtOnce(environment, cwd, made=self._made, kept=self._kept, views=self._views)
+                with here.answering():
+                    answer = ANSWERS[name](here, arguments, _NO_TURN)
+            except Exception:  # nothing has been changed: the call begins anew in a thread, and tells what is wrong
+                return None
+            self._unions.remember(here)
+            return answer
+
     def _answer(self, name: str, arguments: dict[str, Any], meta: Mapping[str, Any] | None, turn: Turn) -> Answer:
         """Runs in a thread of its own, one call at a time."""
         try:
-            _check_arguments(name, arguments)
+            check_arguments(name, arguments)
             with turn:
-                environment = identity.environment_of_call(os.environb, meta)
+                environment = identity.environment_of_call(self._environment, meta)
                 cwd = directory_of_call(environment, arguments.get("cwd"))
                 here = Standing(environment, cwd, made=self._made, kept=self._kept, views=self._views)
                 try:
@@ -132,6 +162,18 @@ class _Service:
             await anyio.to_thread.run_sync(self._unions.freshen)
 
 
+_NO_TURN = Turn(lambda seconds, words: None)
+"""For a call that waits for nobody."""
+
+
+def _may_be_short(name: str, arguments: dict[str, Any]) -> bool:
+    """Is it a question about a few paths, asked in the right way?"""
+    paths = arguments.get("paths")
+    if name != "guard_check" or not isinstance(paths, list) or len(paths) > PATHS_AT_ONCE:
+        return False
+    return is_plainly_right(TOOLS[name].takes, arguments)
+
+
 def _described(name: str) -> types.Tool:
     tool = TOOLS[name]
     return types.Tool(
@@ -148,20 +190,6 @@ def _described(name: str) -> types.Tool:
             open_world_hint=False,
         ),
     )
-
-
-def _check_arguments(name: str, arguments: dict[str, Any]) -> None:
-    """Raises :class:`UsageError` for arguments that are not as the tool's schema says."""
-    wrong = next(_VALIDATORS[name].iter_errors(arguments), None)
-    if wrong is None:
-        return
-    known = ", ".join(TOOLS[name].takes["properties"])
-    if wrong.validator == "additionalProperties":
-        strange = ", ".join(ascii(each)[:100] for each in arguments if each not in TOOLS[name].takes["properties"])
-        raise UsageError(f"{name} has no argument {strange}", hint=f"{name} takes: {known}")
-    where = "".join(f"[{part}]" if isinstance(part, int) else f" {part}" for part in wrong.absolute_path)
-    what = wrong.message if len(wrong.message) <= 300 else f"{wrong.message[:150]} … {wrong.message[-100:]}"
-    raise UsageError(f"{name} was called wrongly: the argument{where}: {what}", hint=f"{name} takes: {known}")
 
 
 def _result(answer: Answer) -> types.CallToolResult:

@@ -1,6 +1,7 @@
 """What one call sees, with libgit2's answers where they are the same as git's.
 
 It is made for each call: nothing is kept between calls that a commit hook would not keep.
+:class:`AtOnce` is for calls that nobody may have to wait for.
 """
 
 from __future__ import annotations
@@ -16,15 +17,19 @@ from guard.mcp.unchanged import View
 from guard.model import Change, UsageError
 from guard.repo import libgit2
 from guard.repo.defaults import read_note
+from guard.repo.index import Index
 from guard.repo.settings import patience_s
 from guard.stores import freshness
+from guard.stores.interface import WouldWait
 from guard.stores.kinds import is_leased
 from guard.union import published
 from guard.union.renewal import prolong_slot, renew_slot
-from guard.work.here import Here
+from guard.work import pending
+from guard.work.here import Here, Writing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from guard.mcp.kept import KeptStore
     from guard.mcp.unchanged import Views
@@ -88,7 +93,8 @@ class Standing(Here):
             return self._view.not_in_force
         found = remarks_in_force(self.place, self.entries, mode=self.settings.mode.value)
         if not self._asked_git:
-            self._reading.end(self.environment, self.cwd, View(self.place, self.entries, self.settings, found))
+            note = read_note(self.place.own_dir)
+            self._reading.end(self.environment, self.cwd, View(self.place, self.entries, self.settings, found, note))
         return found
 
     def staged_changes(self) -> list[Change]:
@@ -104,12 +110,8 @@ class Standing(Here):
     @cached_property
     def _store_key(self) -> object:
         """All that decides how the store is opened, and whether it may be."""
-        return (
-            self.settings.store,
-            self.settings.retention,
-            patience_s(self.environment, 0),
-            read_note(self.place.own_dir),
-        )
+        note = self._view.note if self._view is not None else read_note(self.place.own_dir)
+        return self.settings.store, self.settings.retention, patience_s(self.environment, 0), note
 
     def close(self, *, keep: bool = False) -> None:
         """Closes the store if it was opened; ``keep``: all went well, so that the next call may use it."""
@@ -146,13 +148,83 @@ class Standing(Here):
         Then the next commit's hook finds it fresh. What only the hook may do is left to it: making the first one,
         reading settings that have changed, and telling the holder what has expired.
         """
+        slot = self._slot_to_renew()
+        if slot:
+            renew_slot(slot, self.store)
+
+    def _slot_to_renew(self) -> bytes:
+        """The directory of this worktree's union, if it has one that is not fresh and has no lease; else b""."""
         if identity.is_made(self.settings) or self.unused or is_leased(self.settings.store.value):
-            return
+            return b""
         slot = os.path.join(self.place.unions_dir, published.slot_of(self.environment))
         current = published.load(slot)
         if current is None or published.is_fresh(slot, current, published.key_of(self.environment)):
-            return
-        renew_slot(slot, self.store)
+            return b""
+        return slot
+
+    def settle_pending(self) -> list[str]:
+        """Ends what was kept until a push that has succeeded; returns what the holder is told (:mod:`pending`)."""
+        return pending.settle(self)
+
+
+class AtOnce(Standing):
+    """A call's view in which nothing waits, writes or starts a process: what would, raises :class:`WouldWait`.
+
+    So does making it, unless the settings are proven to be as an earlier call read them, the store is open, and the
+    union is fresh.
+    """
+
+    def __init__(
+        self, environment: Mapping[bytes, bytes], cwd: bytes, *, made: str, kept: KeptStore, views: Views
+    ) -> None:
+        super().__init__(environment, cwd, made=made, kept=kept, views=views)
+        if self._view is None:
+            raise WouldWait("the settings have to be read")
+        if self._slot_to_renew():
+            raise WouldWait("the union has to be made anew")
+
+    @cached_property
+    def store(self) -> Store:
+        found = self._kept.lend(self.settings.store.value, self._store_key)
+        if found is None:
+            raise WouldWait("the store has to be opened")
+        return found
+
+    @cached_property
+    def me(self) -> str:
+        return self.store.spelling(self.settings.checked_holder())
+
+    def answering(self) -> AbstractContextManager[None]:
+        """``with here.answering():`` all that is asked of the store is answered from one state of it, and at once."""
+        found = self.store.at_once()
+        if found is None:
+            raise WouldWait("the store does not answer at once")
+        # What they come from may open the store's file and close it again, which would drop the lock on it.
+        assert self.me and self.project
+        return found
+
+    def writing(self) -> Writing:
+        raise WouldWait("the store has to be written")
+
+    @cached_property
+    def index(self) -> Index:
+        return _IndexAtOnce(self.place, self.environment)
+
+    def staged_changes(self) -> list[Change]:
+        raise WouldWait("the index has to be compared with HEAD")
+
+    def settle_pending(self) -> list[str]:
+        if pending.notes_of(self.place):
+            raise WouldWait("git has to be asked what was pushed")
+        return []
+
+    def close(self, *, keep: bool = False) -> None:
+        """Nothing was opened."""
+
+
+class _IndexAtOnce(Index):
+    def _asked(self, arguments: Sequence[bytes | str]) -> bytes:
+        raise WouldWait("git has to be asked for the index")
 
 
 def seconds_until_third(lease: Lease) -> float:

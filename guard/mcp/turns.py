@@ -97,6 +97,23 @@ class Turn:
             raise Stopped
 
 
+class IfFree:
+    """``with`` it, nobody else of this process works, if nobody did before: then it is True, else False.
+
+    For what ends without waiting for anything.
+    """
+
+    def __enter__(self) -> bool:
+        self._is_mine = _one_at_a_time.acquire(blocking=False)
+        return self._is_mine
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._is_mine:
+            _one_at_a_time.release()
+
+
 def stop_all() -> bool:
     """Stops every call, and waits until they have given up what they had, FAREWELL_S at most.
 

@@ -26,6 +26,7 @@ from guard.stores.freshness import GRAIN_NS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from guard.repo.defaults import Note
     from guard.repo.git import Configured
     from guard.repo.place import Place
     from guard.repo.settings import Settings
@@ -39,12 +40,14 @@ Look = tuple[tuple[int, ...] | None, ...]
 
 
 class View(Record):
-    """Where a call stands: the repository, git's configuration, the settings, and why guard is not in force."""
+    """Where a call stands: the repository, git's configuration, the settings, why guard is not in force, and where the
+    repository's note says that the store is."""
 
     place: Place
     entries: list[Configured]
     settings: Settings
     not_in_force: tuple[str, ...]
+    note: Note | None
 
 
 class _Known(Record):

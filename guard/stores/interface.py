@@ -12,6 +12,7 @@ from guard.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from contextlib import AbstractContextManager
     from typing import Protocol
 
     from guard.model import Overlap, Reservation
@@ -231,6 +232,10 @@ class Unreachable(GuardError):
     """The server of the store gives no answer, so it is not known what has been reserved meanwhile."""
 
 
+class WouldWait(Exception):
+    """There is no answer at once: somebody would have to be waited for, something written, or much be read."""
+
+
 class Damaged(GuardError):
     """The store exists, but cannot be read: only a backup or a new store helps."""
 
@@ -396,5 +401,12 @@ class Store(Protocol):
 
     def backup(self, to: str) -> None:
         """Writes a copy of one instant to a new file, while others go on working."""
+
+    def at_once(self) -> AbstractContextManager[None] | None:
+        """``with`` it, every question is answered from one state of the store, without waiting for anybody, or else
+        raises :class:`WouldWait`. None where the store cannot promise that.
+
+        Inside, nothing of this process may close the store's file: that would drop the lock on it (fcntl(2)).
+        """
 
     def close(self) -> None: ...

@@ -24,9 +24,11 @@ from guard.stores.interface import (
     Source,
     Terms,
     Wanted,
+    WouldWait,
     can_be_id,
 )
 from guard.stores.sqlite_file import (
+    PATIENCE_MAX_S,
     Transaction,
     as_bytes,
     as_text,
@@ -53,6 +55,8 @@ CHANGES_AT_ONCE = 500
 """After more changes than this, a union is made anew."""
 AT_ONCE = 400
 """How many values one statement has at most. Every SQLite accepts 999."""
+ROWS_AT_ONCE = 500
+"""How many reservations one question finds at most while everything has to be answered at once."""
 _REMEMBERS_CHANGES = 3
 """The version since which a store remembers what has changed."""
 
@@ -79,6 +83,7 @@ class SqliteStore:
         self._clock = clock
         self._retention_ms = retention_ms
         self._patience_s = patience_s
+        self._is_at_once = False
         if not is_there(address):
             if not create:
                 raise GuardError(f"the store {address} does not exist", hint="guard install")
@@ -92,6 +97,9 @@ class SqliteStore:
 
     def is_at(self, address: bytes) -> bool:
         return address == os.fsencode(self.address) or address in self._formerly
+
+    def at_once(self) -> _AtOnce:
+        return _AtOnce(self)
 
     def close(self) -> None:
         self._connection.close()
@@ -573,7 +581,12 @@ class SqliteStore:
         return self._select("id = ?", number)[0]
 
     def _select(self, where: str, *values: object) -> list[Reservation]:
-        rows = self._connection.execute(f"SELECT {self._columns} FROM reservation WHERE {where}", values).fetchall()
+        found = self._connection.execute(f"SELECT {self._columns} FROM reservation WHERE {where}", values)
+        if not self._is_at_once:
+            return list(map(reservation_of, found.fetchall()))
+        rows = found.fetchmany(ROWS_AT_ONCE + 1)
+        if len(rows) > ROWS_AT_ONCE:
+            raise WouldWait(f"more than {ROWS_AT_ONCE} reservations")
         return list(map(reservation_of, rows))
 
     # Around a transaction
@@ -596,11 +609,14 @@ class SqliteStore:
         with self._reading():
             return Snapshot(self._generation(project), tuple(sorted(read(), key=lambda row: row.id)))
 
-    def _reading(self) -> Transaction:
+    def _reading(self) -> Transaction | _Within:
+        if self._is_at_once:
+            return _Within()
         return Transaction(self._connection, "BEGIN", explain=self._explained, first=self._check_version)
 
     def _changing(self) -> Transaction:
         """A transaction that writes, but no reservations."""
+        self._refuse_at_once()
         return Transaction(self._connection, "BEGIN IMMEDIATE", explain=self._explained, first=self._migrate)
 
     def _writing(self, project: str) -> Transaction:
@@ -611,7 +627,12 @@ class SqliteStore:
             sqlite_versions.check_prefixes(self._connection, project, limit=PREFIXES_AT_ONCE)
             self._expire(project)
 
+        self._refuse_at_once()
         return Transaction(self._connection, "BEGIN IMMEDIATE", explain=self._explained, first=first, last=self._prune)
+
+    def _refuse_at_once(self) -> None:
+        if self._is_at_once:
+            raise WouldWait("something has to be written")
 
     def _check_version(self) -> None:
         """Raises when a newer guard has changed the file, or moved the store elsewhere, since it was opened."""
@@ -656,3 +677,42 @@ class SqliteStore:
             return frozenset()
         rows = self._connection.execute("SELECT address FROM moved_from").fetchall()
         return frozenset(as_bytes(row[0]) for row in rows)
+
+
+class _AtOnce:
+    """Answers at once (:meth:`guard.stores.interface.Store.at_once`): in one transaction that only reads, and waits for
+    no lock."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+
+    def __enter__(self) -> None:
+        store = self._store
+        store._is_at_once = True
+        try:
+            store._connection.execute("PRAGMA busy_timeout = 0")
+            store._connection.execute("BEGIN")
+            store._check_version()
+        except BaseException as error:
+            self.__exit__(None, error, None)
+            raise
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        store = self._store
+        store._is_at_once = False
+        if store._connection.in_transaction:
+            store._connection.execute("ROLLBACK")
+        patience_ms = int(min(store._patience_s, PATIENCE_MAX_S) * 1000)
+        store._connection.execute(f"PRAGMA busy_timeout = {patience_ms}")
+        if isinstance(error, sqlite3.Error):
+            raise WouldWait(str(error)) from error
+
+
+class _Within:
+    """The transaction has begun already, and ends later."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        pass

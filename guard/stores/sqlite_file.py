@@ -27,6 +27,10 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+PATIENCE_MAX_S = 2_147_483
+"""The longest time that SQLite waits for a lock, in seconds: it counts ms in 32 bits (sqlite3_busy_timeout)."""
+
+
 def connect(path: str, how: str, *, patience_s: float) -> sqlite3.Connection:
     """A connection that waits ``patience_s`` for a lock; ``how`` is a URI's query, such as "mode=ro".
 
@@ -34,7 +38,11 @@ def connect(path: str, how: str, *, patience_s: float) -> sqlite3.Connection:
     """
     name = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     connection = sqlite3.connect(
-        f"file:{name}?{how}", uri=True, timeout=patience_s, isolation_level=None, check_same_thread=False
+        f"file:{name}?{how}",
+        uri=True,
+        timeout=min(patience_s, PATIENCE_MAX_S),
+        isolation_level=None,
+        check_same_thread=False,
     )
     connection.text_factory = bytes
     connection.execute("PRAGMA trusted_schema = OFF")

@@ -21,7 +21,7 @@ from guard.work.here import now_ms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
     from guard.model import Reservation
@@ -132,7 +132,7 @@ def settle(here: Here) -> list[str]:
     holder.
     """
     said = []
-    for name in _noted(here.place):
+    for name in notes_of(here.place):
         noted = _read(name)
         if noted is None or noted.get("project") != here.project:
             continue
@@ -164,7 +164,8 @@ def _directory(place: Place) -> bytes:
     return os.path.join(place.own_dir, b"after-push")
 
 
-def _noted(place: Place) -> Iterable[bytes]:
+def notes_of(place: Place) -> Sequence[bytes]:
+    """The notes of this clone's reservations that end after a push, as files."""
     try:
         names = os.listdir(_directory(place))
     except OSError:

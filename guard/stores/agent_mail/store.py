@@ -85,6 +85,9 @@ class AgentMailStore:
     def is_at(self, address: bytes) -> bool:
         return address == os.fsencode(self.address)
 
+    def at_once(self) -> None:
+        return None  # its database is opened for each answer
+
     def close(self) -> None:
         """Nothing is open."""
 
