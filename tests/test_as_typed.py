@@ -153,6 +153,47 @@ def test_what_no_commit_can_touch_is_refused(
         assert meant in f"{refused.value.what} {refused.value.hint}"
 
 
+NAMES = [
+    *("a.txt", "b.py", "src", "src/b.py", "src/auth", "src/auth/login.py", "auth/login.py", "login.py", "./a.txt"),
+    *("src//b.py", "src/./b.py", "src/../a.txt", "../a.txt", "/a.txt", ":/a.txt", "/src/b.py", "a.txt/", "new.py"),
+    *("authlink", "authlink/login.py", "src/back/a.txt", "usrlink", "usrlink/bin/env", "vendor/lib", "app"),
+    *("vendor/lib/src/x.py", "nested", "nested/y.py", "nested/.git/HEAD", ".gitmodules", ".git/config", ".git"),
+    *("app/[slug]/page.tsx", "src/B.PY", "a b.txt", "a*.txt", "file.py:12", "b/a.txt", "b/src/b.py", "café.txt"),
+    *("x" * 1022, "x" * 1024, "src/auth/" + "x" * 1015, "-a.txt", "#a.txt", "!a.txt", "~", "~/a.txt", "", "."),
+]
+
+
+@pytest.mark.parametrize("cwd", ["", "src", "src/auth", "app/[slug]", "b"])
+def test_a_plain_name_of_a_file_leads_where_every_name_leads(
+    here: Repository, monkeypatch: pytest.MonkeyPatch, cwd: str
+) -> None:
+    """It is read in a shorter way. For every name, both ways come to the same pattern, or to the same error."""
+    for name in ("a b.txt", "a*.txt", "file.py:12", "-a.txt", "#a.txt", "!a.txt", "nested/y.py", "café.txt"):
+        here.write(name, "x\n")
+    for name in ("b/a.txt", "b/src/b.py", "src/src/b.py"):
+        (here.path / name).parent.mkdir(exist_ok=True, parents=True)
+        here.write(name, "x\n")
+    os.symlink("..", here.path / "src/back")
+
+    def found(name: str) -> tuple[list[str], str, str]:
+        try:
+            return read(here, name, monkeypatch, cwd, verb="check"), "", ""
+        except UsageError as error:
+            return [], error.what, error.hint
+
+    short = {name: found(name) for name in NAMES}
+    taken = []
+    plain = arguments._plain_file
+
+    def never(view: Here, typed: bytes) -> bytes:
+        taken.append(bool(plain(view, typed)))
+        return b""
+
+    monkeypatch.setattr(arguments, "_plain_file", never)
+    assert short == {name: found(name) for name in NAMES}
+    assert any(taken) == ("[" not in cwd)
+
+
 def test_the_hint_reserves_what_was_meant(here: Repository) -> None:
     refused = here.guard("reserve", "vendor/lib/src/x.py", "--json", who="alice", expect=2).json()
     command = refused["error"]["next"].partition("   (")[0]

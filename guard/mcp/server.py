@@ -192,11 +192,14 @@ def _described(name: str) -> types.Tool:
     )
 
 
+_TEXT = json.JSONEncoder(ensure_ascii=False)
+
+
 def _result(answer: Answer) -> types.CallToolResult:
     content = answer.content
     try:
-        json.dumps(content, ensure_ascii=False).encode("utf-8")
+        _TEXT.encode(content).encode("utf-8")
     except UnicodeEncodeError:  # a name of an older guard's or another program's that is no UTF-8
-        content = json.loads(json.dumps(content, ensure_ascii=False).encode("utf-8", "backslashreplace"))
+        content = json.loads(_TEXT.encode(content).encode("utf-8", "backslashreplace"))
     text = types.TextContent(type="text", text=content["message"])
     return types.CallToolResult(content=[text], structured_content=content, is_error=answer.failed)

@@ -513,6 +513,13 @@ def is_literal(pattern: bytes) -> bool:
     return not below and all(map(_is_literal_segment, segs)) and fault(pattern) == ""
 
 
+def literal_path(pattern: bytes) -> bytes | None:
+    """The :func:`prefix` of a pattern that :func:`is_literal`; None for any other one."""
+    if _is_simple_path(pattern):
+        return pattern[1:]
+    return prefix(pattern) if is_literal(pattern) else None
+
+
 def covering(pattern: bytes) -> bytes:
     """A pattern in the accepted grammar that covers at least what git or pathspec could cover by ``pattern``.
 

@@ -162,6 +162,7 @@ def _rule_of(patterns: Iterable[bytes], key: bytes, fold: bool) -> Rule:
     return tuple(suffixes), _tries(readings, key, fold)
 
 
+@lru_cache(maxsize=4096)
 def _suffix(pattern: bytes, depth: int) -> bytes:
     """``.py`` for a pattern that has ``**/*.py`` right after its literal names; b"" for any other pattern."""
     segs, below = segments(pattern)

@@ -31,6 +31,10 @@ class WorkTree:
         """Is it a symbolic link?"""
         return stat.S_ISLNK(self._mode(path))
 
+    def is_file(self, path: bytes) -> bool:
+        """Is it a regular file?"""
+        return stat.S_ISREG(self._mode(path))
+
     def is_directory(self, path: bytes) -> bool:
         """Is it a directory, or a symbolic link to one?"""
         mode = self._mode(path)

@@ -11,7 +11,7 @@ import os
 import re
 
 from guard.model import UsageError
-from guard.patterns.grammar import EVERYTHING, Malformed, is_literal, literal, prefix, stored
+from guard.patterns.grammar import EVERYTHING, Malformed, is_literal, is_simple, literal, prefix, stored
 from guard.record import Record
 from guard.repo.index import composed, specs
 from guard.stores.interface import Wanted
@@ -76,6 +76,10 @@ def path(here: Here, name: bytes) -> bytes:
 
 def _patterns(here: Here, typed: bytes) -> list[bytes]:
     """The pattern for an argument, and the submodules that it covers, too. Raises Malformed."""
+    plain = _plain_file(here, typed)
+    if plain:
+        _check_reachable(here, plain)
+        return [plain]
     if here.precompose:
         typed = composed(typed)
     if typed and not _is_there(here, typed):
@@ -86,6 +90,19 @@ def _patterns(here: Here, typed: bytes) -> list[bytes]:
     found = _stored(here, _placed(here, typed), here.exists)
     _check_reachable(here, found)
     return _with_submodules(here, found)
+
+
+def _plain_file(here: Here, typed: bytes) -> bytes:
+    """The pattern of a file that exists, if its name has no sign that could mean anything else; b"" for any other
+    argument.
+
+    Most arguments are such names. The rest of this module finds the same pattern for them, in four times the time.
+    """
+    cwd = here.place.prefix
+    path = cwd + b"/" + typed if cwd else typed
+    if b"*" in path or not is_simple(b"/" + path) or here.settings.fold or not here.tree.is_file(path):
+        return b""
+    return b"/" + path
 
 
 def _stored(here: Here, text: bytes, exists: Callable[[bytes], bool]) -> bytes:
@@ -191,8 +208,12 @@ def _check_reachable(here: Here, found: bytes) -> None:
     lead = prefix(found)
     if here.place.top is None or not lead:
         return
+    is_path = is_literal(found)
+    deepest = lead.rpartition(b"/")[0] if is_path else lead
+    if not deepest or deepest in here.tree.passable:  # and so are the directories above it
+        return
     names = lead.split(b"/")
-    last = len(names) if is_literal(found) else len(names) + 1
+    last = len(names) if is_path else len(names) + 1
     for count in range(1, last):
         above = b"/".join(names[:count])
         if above in here.tree.passable:

@@ -6,7 +6,7 @@ import time
 
 from guard import system
 from guard.model import Change, Conflict, UsageError, Verdict
-from guard.patterns.grammar import is_literal, literal, prefix
+from guard.patterns.grammar import literal, literal_path
 from guard.record import Record
 from guard.work import arguments
 from guard.work.here import now_ms
@@ -225,13 +225,13 @@ def _asked(here: Here, typed: Iterable[bytes], *, as_named: bool) -> list[tuple[
         return found
     found = []
     for want in arguments.wanted(here, list(typed), verb="check"):
-        path = prefix(want.pattern)
-        if not is_literal(want.pattern):
+        named = literal_path(want.pattern)
+        if named is None:
             found.append((want.pattern, want.pattern))
-        elif here.tree.is_directory(path):
-            found.append((path, want.pattern))
+        elif here.tree.is_directory(named):
+            found.append((named, want.pattern))
         else:
-            found.append((path, None))
+            found.append((named, None))
     return found
 
 
