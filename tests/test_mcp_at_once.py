@@ -24,8 +24,11 @@ from guard.mcp.server import _NO_TURN, PATHS_AT_ONCE, _Service
 from guard.mcp.standing import AtOnce, Standing
 from guard.mcp.tools import TOOLS
 from guard.mcp.turns import IfFree, Turn
+from guard.repo.place import discover
+from guard.repo.standpoint import asking_from
 from guard.stores.interface import Actor, Chosen, Terms, Wanted, WouldWait
 from guard.stores.sqlite import ROWS_AT_ONCE, SqliteStore
+from guard.union import fast
 from tests.support.databases import connected
 from tests.support.mcp_client import CLAUDE, PATIENCE_S, Json, Raw
 from tests.support.repositories import Repository
@@ -175,26 +178,26 @@ def modules(server: Server) -> None:
     server.repository.write(".gitmodules", "")
 
 
-def union_behind(server: Server) -> None:
-    """A hook has published a union, and then another program wrote."""
-    for number in range(2):
-        server.repository.commit("b.txt", f"{number}\n", who="bob")
-    server.warm()
+def union_not_looked_after(server: Server) -> None:
+    """The store is open as it is now, and nobody has made the union anew since the last write."""
     with connected(server.database) as store:
         store.execute("UPDATE project SET generation = generation + 1")
-    keep(server)
+    standing = server.standing(Standing)
+    assert standing.store
+    standing.close(keep=True)
 
 
 def keep(server: Server) -> None:
     """Has the store as it is now opened and kept, so that only what was changed in it can stand in the way."""
     standing = server.standing(Standing)
     assert standing.store
+    standing.keep_union_fresh()
     standing.close(keep=True)
 
 
 WAITS: dict[str, Callable[[Server], None]] = {
     each.__name__: each
-    for each in (locked, busy, expired, told, settings_changed, written, after_push, modules, union_behind)
+    for each in (locked, busy, expired, told, settings_changed, written, after_push, modules, union_not_looked_after)
 }
 
 
@@ -212,6 +215,37 @@ def test_what_could_take_long_is_not_done_in_the_loops_thread(server: Server, ch
     content = server.in_a_thread(paths=["src/auth/login.py"])
     assert content["paths"][0]["state"] == ("free" if change is expired else "held")
     assert bool(content["notices"]) == (change is told)
+
+
+def test_each_asker_has_a_union_of_its_own(server: Server) -> None:
+    """What was looked after for one holder says nothing of another's union."""
+    meta = {"x-codex-turn-metadata": {"session_id": "one"}}
+    paths = {"paths": ["a.txt"]}
+    assert server.at_once() is not None
+    assert server.service._answer_at_once("guard_check", paths, meta) is None
+    until = time.monotonic() + PATIENCE_S
+    while (found := server.service._answer_at_once("guard_check", paths, meta)) is None:
+        assert time.monotonic() < until
+        server.service._answer("guard_check", paths, meta, Turn(lambda seconds, words: None))
+        time.sleep(GRAIN_NS / 1e9)
+    assert found.content["verdict"] == "clear"
+    assert server.at_once() is not None
+
+
+def test_a_union_that_others_made_old_is_made_anew_by_the_next_call(server: Server) -> None:
+    for number in range(2):
+        server.repository.commit("b.txt", f"{number}\n", who="bob")
+    server.warm()
+    with asking_from({**os.environb}, os.fsencode(server.repository.path)):
+        place = discover()
+    assert fast.verdict(place, os.environb, [b"a.txt"]) == fast.CLEAR
+    with connected(server.database) as store:
+        store.execute("UPDATE reservation SET pattern = ?, typed = ? WHERE holder = 'alice'", (b"/a.txt", b"a.txt"))
+        store.execute("UPDATE project SET generation = generation + 1")
+    assert server.at_once() is None
+    server.in_a_thread()
+    assert fast.verdict(place, os.environb, [b"a.txt"]) == fast.TOUCHED
+    assert server.at_once() is not None
 
 
 NOT_SHORT: list[Json] = [

@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
     from guard.stores.interface import Store
 
-IDLE_S = 5.0
-"""How long a connection is kept that nobody uses, in seconds: a file system with open files cannot be unmounted."""
+IDLE_S = 60.0
+"""How long a connection is kept that nobody uses, in seconds. An agent thinks and writes between its questions; but a
+file system with open files cannot be unmounted."""
+ASKERS_MAX = 16
+"""How many askers are remembered whose unions have been looked after."""
 
 
 class KeptStore:
@@ -31,6 +34,7 @@ class KeptStore:
         self._store: Store | None = None
         self._key: object = None
         self._used = 0.0
+        self._looked_after: set[object] = set()
 
     def take(self, address: str, key: object, opened: Callable[[], Store]) -> Store:
         """The store at an address: the kept one if it was given back with this key, else what ``opened`` returns.
@@ -45,22 +49,30 @@ class KeptStore:
             store.close()
         return opened()
 
-    def lend(self, address: str, key: object) -> Store | None:
+    def lend(self, address: str, key: object, *, asker: object) -> Store | None:
         """The kept store, if it was given back with this key and nobody has written since; else None.
 
-        It stays here: whoever borrows it only reads, and ends before anybody takes it.
+        None, too, where this asker's union has not been looked after since the last write. The store stays here:
+        whoever borrows it only reads, and ends before anybody takes it.
         """
-        if self._store is None or self._key != (key, _seen(address)):
+        if self._store is None or asker not in self._looked_after or self._key != (key, _seen(address)):
             return None
         self._used = time.monotonic()
         return self._store
 
-    def give_back(self, store: Store, key: object, address: str) -> None:
-        """Keeps a store on which nothing is under way, if it is a file; else closes it."""
+    def give_back(self, store: Store, key: object, address: str, *, looked_after: object = None) -> None:
+        """Keeps a store on which nothing is under way, if it is a file; else closes it.
+
+        ``looked_after`` is an asker whose union is as the store is now; None for nobody.
+        """
         seen = None if store.kind.leased or store.address != address else _seen(address)
         if seen is None or self._store is not None:
             store.close()
             return
+        if self._key != (key, seen) or len(self._looked_after) > ASKERS_MAX:
+            self._looked_after.clear()
+        if looked_after is not None:
+            self._looked_after.add(looked_after)
         self._store, self._key, self._used = store, (key, seen), time.monotonic()
 
     def close_idle(self) -> None:

@@ -55,6 +55,7 @@ class Standing(Here):
         self._reading = views.begin(environment, cwd)
         self._view = self._reading.view
         self._asked_git = False
+        self._is_looked_after = False
 
     @cached_property
     def place(self) -> Place:
@@ -118,7 +119,8 @@ class Standing(Here):
         if "store" not in self.__dict__:
             return
         if keep:
-            self._kept.give_back(self.store, self._store_key, self.settings.store.value)
+            asker = self._reading.key if self._is_looked_after else None
+            self._kept.give_back(self.store, self._store_key, self.settings.store.value, looked_after=asker)
         else:
             self.store.close()
 
@@ -148,19 +150,12 @@ class Standing(Here):
         Then the next commit's hook finds it fresh. What only the hook may do is left to it: making the first one,
         reading settings that have changed, and telling the holder what has expired.
         """
-        slot = self._slot_to_renew()
-        if slot:
-            renew_slot(slot, self.store)
-
-    def _slot_to_renew(self) -> bytes:
-        """The directory of this worktree's union, if it has one that is not fresh and has no lease; else b""."""
-        if identity.is_made(self.settings) or self.unused or is_leased(self.settings.store.value):
-            return b""
-        slot = os.path.join(self.place.unions_dir, published.slot_of(self.environment))
-        current = published.load(slot)
-        if current is None or published.is_fresh(slot, current, published.key_of(self.environment)):
-            return b""
-        return slot
+        if not (identity.is_made(self.settings) or self.unused or is_leased(self.settings.store.value)):
+            slot = os.path.join(self.place.unions_dir, published.slot_of(self.environment))
+            current = published.load(slot)
+            if current is not None and not published.is_fresh(slot, current, published.key_of(self.environment)):
+                renew_slot(slot, self.store)
+        self._is_looked_after = True
 
     def settle_pending(self) -> list[str]:
         """Ends what was kept until a push that has succeeded; returns what the holder is told (:mod:`pending`)."""
@@ -170,8 +165,8 @@ class Standing(Here):
 class AtOnce(Standing):
     """A call's view in which nothing waits, writes or starts a process: what would, raises :class:`WouldWait`.
 
-    So does making it, unless the settings are proven to be as an earlier call read them, the store is open, and the
-    union is fresh.
+    So does making it where the settings are not proven to be as an earlier call read them. And so does the store,
+    unless it is open and has not changed since this worktree's union was looked after.
     """
 
     def __init__(
@@ -180,14 +175,12 @@ class AtOnce(Standing):
         super().__init__(environment, cwd, made=made, kept=kept, views=views)
         if self._view is None:
             raise WouldWait("the settings have to be read")
-        if self._slot_to_renew():
-            raise WouldWait("the union has to be made anew")
 
     @cached_property
     def store(self) -> Store:
-        found = self._kept.lend(self.settings.store.value, self._store_key)
+        found = self._kept.lend(self.settings.store.value, self._store_key, asker=self._reading.key)
         if found is None:
-            raise WouldWait("the store has to be opened")
+            raise WouldWait("the store has to be opened, or the union to be made anew")
         return found
 
     @cached_property

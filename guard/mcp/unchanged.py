@@ -85,9 +85,11 @@ class Reading:
     def __init__(
         self, views: Views, key: object, paths: tuple[bytes, ...], before: Look | None, view: View | None
     ) -> None:
-        self._views, self._key, self._paths, self._before = views, key, paths, before
+        self._views, self._paths, self._before = views, paths, before
         self._began_ns = time.time_ns()
         self.view = view
+        self.key = key
+        """Who asks, and from where: the same for all calls with one directory, host and environment."""
 
     def end(self, environment: Mapping[bytes, bytes], cwd: bytes, view: View) -> None:
         """Keeps what was read in this call with libgit2, if its files were the same before and after."""
@@ -96,7 +98,7 @@ class Reading:
             return
         look = _look_at(paths)
         proven = paths == self._paths and look is not None and look == self._before and _is_aged(look, self._began_ns)
-        self._views.note(self._key, _Known(paths, look if proven else None, view if proven else None))
+        self._views.note(self.key, _Known(paths, look if proven else None, view if proven else None))
 
 
 def _look_at(paths: Sequence[bytes]) -> Look | None:
