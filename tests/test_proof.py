@@ -287,7 +287,7 @@ def test_the_hook_cut_short_lets_nothing_pass(trial: Trial, tmp_path: Path) -> N
 @pytest.mark.long
 def test_the_hook_cut_at_many_lengths(trial: Trial, tmp_path: Path, figure: Callable[[str], None]) -> None:
     whole = len(trial.hook.read_bytes())
-    first = trial.hook.read_bytes().index(b"\n}\n{\n") + 10  # what ends behind it has run the first command
+    first = trial.hook.read_bytes().index(b"\n}\n{ #") + 10  # what ends behind it has run the first command
     lengths = [*range(SHEBANG, first), *range(first, whole - 1, 5)]
     figure(f"{cut_short(trial, tmp_path / 'cut', iter(lengths))} lengths, none clear")
 
@@ -335,10 +335,11 @@ def variables_of_the_hook() -> list[str]:
 
 
 def test_every_variable_of_the_hook_is_cleared_first() -> None:
-    """Each of the two commands begins by clearing what it is the first to use."""
+    """The first command clears what it uses, the second all that it and the later ones use."""
     text = (PACKAGE / "hooks/guard").read_text()
     cleared: set[str] = set()
-    for command in text.split("\n}\n{\n"):
+    first, second, *later = text.split("\n}\n{ #")
+    for command in (first, second):
         unset = re.search(r"^unset ((?:g_\w+|\\\n|[ ])+)", command, re.MULTILINE)
         assert unset is not None
         before = set(re.findall(r"\bg_[a-z0-9_]+", command[: unset.start()]))
@@ -348,6 +349,7 @@ def test_every_variable_of_the_hook_is_cleared_first() -> None:
         assert cleared & set(names) == set(), "what the first command found out is kept"
         cleared |= set(names)
         assert set(re.findall(r"\bg_[a-z0-9_]+", command)) <= cleared
+    assert len(later) == 2
     assert sorted(cleared) == variables_of_the_hook()
 
 

@@ -145,7 +145,7 @@ def quiet(environment: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
 
     Traces could be written to stdout, between the paths (git(1), GIT_TRACE, and trace2.normalTarget in a configuration,
     which these variables overrule). git compares names without case by the locale, so the locale is fixed. A question
-    for a password would wait for ever. ``quiet_git`` in hooks/guard does the same.
+    for a password would wait for ever. ``hush_git`` in hooks/guard does the same.
     """
     seen = {name: value for name, value in environment.items() if not name.startswith(b"GIT_TRACE")}
     off = {b"GIT_TRACE2": b"0", b"GIT_TRACE2_EVENT": b"0", b"GIT_TRACE2_PERF": b"0"}

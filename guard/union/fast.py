@@ -3,24 +3,25 @@
 "Clear" is never the absence of an answer. ``hooks/guard`` and :func:`verdict` here answer "clear" only when each of
 these steps has shown something that it could not show by failing:
 
-1. **The whole hook ran.** ``hooks/guard`` is one line of ``#!`` and two compound commands. sh executes a compound
-   command only after it has read all of it, so a file that was cut short, or cannot be read to its end, is a syntax
-   error, or ends with the status of the first command, which is not 0. What no script can do:
-   speak when nothing of it was read (fewer than its first 11 bytes are left, or reading them fails). sh ends with 0.
-   Where sh reads commands and runs none of them, it ends with 2, for the file's last line is no syntax. The first
-   command is all that sh reads where nothing is reserved by others, so it is short, and its comments begin the second.
-   It leaves with 0 only after a test has succeeded, so a shell without ``[`` comes to the second, which says so.
+1. **All of the hook that was needed ran.** ``hooks/guard`` is one line of ``#!`` and four compound commands: for a
+   commit where nothing is reserved by others, for one that git proves to touch nothing, for a push, and for all else.
+   sh reads no further than it has to, and executes a compound command only after it has read all of it. So a file that
+   was cut short, or cannot be read to its end, is a syntax error, or ends with the status of the command before, which
+   is not 0. What no script can do: speak when nothing of it was read (fewer than its first 11 bytes are left, or
+   reading them fails). sh ends with 0. Where sh reads commands and runs none of them, it ends with 2, for the file's
+   last line is no syntax. The first command leaves with 0 only after a test has succeeded, so a shell without ``[``
+   comes to the second, which says so.
 2. **The union is the store's current state**, for this environment, boot and machine: see
    :mod:`guard.stores.freshness`. The hook runs the commands of :mod:`guard.union.script`; Python asks
    :func:`guard.union.published.is_fresh`. Where the store is on a server, a commit is judged by a
    state that is not older than the lease, and a push by one that is asked for when it begins.
 3. **The list of changed paths is whole.** git writes it to a new regular file, because git reports a failed write
    only there: for a pipe it ends with 0 whatever was lost. The file is new (``set -C``), so no other hook writes to
-   it. git must end with 0 and write nothing to stderr. (It skips its check when it ends with another status, so
-   ``--exit-code`` is not used.) Only then sh adds the *end mark*, a path that no commit has: "./", newline, the
-   publication's name, newline. What is pushed is handed to git as arguments, before the option that lets git pass
-   over unknown objects: so each tip was found. sh cannot tell the end of git's list of tips from a read that fails, so
-   ``cat`` has to find its end, where sh found it.
+   it. git must end with 0 and write nothing to stderr: what it writes there comes before the answer of step 6. (It
+   skips its check when it ends with another status, so ``--exit-code`` is not used.) Only then sh adds the *end mark*,
+   a path that no commit has: "./", newline, the publication's name, newline. What is pushed is handed to git as
+   arguments, before the option that lets git pass over unknown objects: so each tip was found. sh cannot tell the end
+   of git's list of tips from a read that fails, so ``cat`` has to find its end, where sh found it.
 4. **The whole list was read.** git check-ignore answers in the order of its input. The end mark is its last answer, so
    it has read everything before. If reading fails, git takes that for the end of the list, and the mark is missing.
 5. **The union was read.** It is one file, which git reads at the first path and keeps. Its last line is "?", the
@@ -31,7 +32,7 @@ these steps has shown something that it could not show by failing:
 6. **Nothing else matched.** The answer must be exactly the end mark, the status 0, and no word on stderr. Every write
    of check-ignore is checked by git itself (it flushes after each answer), and a lost answer would be the mark.
 7. **git was not steered.** Every git is started with its tracing off, in the C locale, and with the caller's variables
-   for paths and repositories away (``quiet_git`` in the hook, ``guard.repo.git.quiet`` here); no variable of the
+   for paths and repositories away (``hush_git`` in the hook, ``guard.repo.git.quiet`` here); no variable of the
    caller's stands for one of the hook's, because all are cleared first.
 
 A union of many patterns (state "large") is matched by :mod:`guard.union.large` instead of by git. Steps 3 and 4 are

@@ -6,7 +6,7 @@
     unions/SLOT/ID/current       what it was made for, and what proves it fresh (guard.union.published has its lines)
     unions/SLOT/ID/whole         there while nothing of the publication has been taken away
     unions/SLOT/ID/slot          a symbolic link to the slot: it leads elsewhere in a repository that was copied
-    unions/SLOT/ID/s0, …         files with the modification time that each watched file must have
+    unions/SLOT/ID/s, s/s, …     directories with the modification time that each watched file must have
     unions/SLOT/ID/due           its modification time is when the first of the holder's own reservations runs out
     unions/SLOT/ID/now           written by a hook where /proc tells no time, to be compared with ``due``
     unions/SLOT/ID/placed        there if a line in another hook, which runs guard, stood in its place
@@ -101,11 +101,19 @@ def _write_tracking(place: bytes, identity: Identity) -> None:
 
 
 def _write_stamps(slot: bytes, place: bytes, stamps: tuple[Stamp, ...]) -> None:
-    """Writes what the hook compares times with; a stamp that proves nothing is left out, and nothing is fresh then."""
+    """Makes what the hook compares times with; nothing where one of the stamps proves nothing: then nothing is fresh.
+
+    They are directories, each in the one before, so that the hook sees by one test that all of them are there.
+    """
     os.symlink(slot, os.path.join(place, b"slot"))
-    for number, stamp in enumerate(layout(stamps)[1]):
-        if stamp.proven:
-            write(os.path.join(place, b"s%d" % number), b"", mtime_ns=stamp.mtime_ns)
+    proven, files, _, _ = layout(stamps)
+    if not proven or not files:
+        return
+    names = [os.path.join(place, script.stamp_of(number)) for number in range(len(files))]
+    os.makedirs(names[-1], mode=0o700)
+    for name, stamp in zip(names, files, strict=True):  # the time of a directory is that of what it holds: none changes
+        assert stamp.mtime_ns is not None
+        os.utime(name, ns=(stamp.mtime_ns, stamp.mtime_ns))
 
 
 def make_current(slot: bytes, current: Current) -> None:
@@ -127,7 +135,9 @@ def files_hold(slot: bytes, before: Current) -> bool:
     """Are the publication's own files as they were written? What was damaged is made anew."""
     place = os.path.join(slot, before.published.name)
     proven, files, _, _ = layout(before.files)
-    stamps = all(freshness.mtime_of(os.path.join(place, b"s%d" % n)) == each.mtime_ns for n, each in enumerate(files))
+    stamps = all(
+        freshness.mtime_of(os.path.join(place, script.stamp_of(n))) == each.mtime_ns for n, each in enumerate(files)
+    )
     if before.due is not None:
         stamps = stamps and freshness.mtime_of(os.path.join(place, b"due")) == before.due * 1_000_000
     own = [stamp for stamp in before.files[: before.store_files] if stamp.path.startswith(place + b"/")]

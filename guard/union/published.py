@@ -3,7 +3,7 @@
 ``current`` in a slot's directory leads to the file of that name in the publication that counts. It is written by
 :mod:`guard.union.publish` and read here; ``hooks/guard`` reads :mod:`guard.union.script` instead.
 
-    VERSION ID STATE        "5", and the publication's name
+    VERSION ID STATE        "6", and the publication's name
     BOOT                    which boot of the machine it was made in
     HOST                    the machine's or container's name
     KEY                     the variables that decide settings, as key_of() writes them
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from guard.union.lease import Lease  # loaded only where a store is a server
 
-VERSION = b"5"
+VERSION = b"6"
 END = b"."
 SEPARATOR = b"\t"
 OFF, EMPTY, EXACT, FOLDED, LARGE, BY_PYTHON = b"off", b"empty", b"exact", b"folded", b"large", b"python"

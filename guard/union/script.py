@@ -43,6 +43,11 @@ def name_of(boot: bytes, host: bytes) -> bytes | None:
     return name if boot and host and len(name) <= 200 and plain.isalnum() else None
 
 
+def stamp_of(number: int) -> bytes:
+    """The path, in a publication's directory, of what has the modification time of a watched file: from 0 on."""
+    return b"/".join([b"s"] * (number + 1))
+
+
 def script_of(current: Current, *, slot: bytes) -> bytes:
     """The commands for one publication in a slot's directory, an absolute path.
 
@@ -63,10 +68,11 @@ def _steps(current: Current, slot: bytes, between: tuple[int, int] | None) -> It
     if between is not None:
         yield from _lease(between)
     yield b"g_path=$g_slot/%b" % name
+    if files:  # the last of the stamps is there, and so are those that it lies in
+        yield b'[ -e "$g_path/%b" ]' % stamp_of(len(files) - 1)
     for number, stamp in enumerate(files):
-        path, stamped = _quoted(stamp.path), b'"$g_path/s%d"' % number
-        yield b"[ -s %b ] && [ -e %b ]" % (path, stamped)
-        yield b"[ ! %b -nt %b ] && [ ! %b -ot %b ]" % (path, stamped, path, stamped)
+        path, stamped = _quoted(stamp.path), b'"$g_path/%b"' % stamp_of(number)
+        yield b"[ -s %b ] && [ ! %b -nt %b ] && [ ! %b -ot %b ]" % (path, path, stamped, path, stamped)
     for stamp in links:
         yield b"[ %b -ef %b ]" % (_quoted(stamp.path), _quoted(stamp.real))
     for stamp in absent:
@@ -80,13 +86,18 @@ def _steps(current: Current, slot: bytes, between: tuple[int, int] | None) -> It
 
 
 def _environment(made_in: bytes, key: bytes) -> Iterator[bytes]:
-    """Every variable that decides a setting has the value that it had: see :func:`guard.union.published.key_of`."""
+    """Every variable that decides a setting has the value that it had: see :func:`guard.union.published.key_of`.
+
+    All are compared at once, with a tab before each value. No value with a tab was published, so no other values look
+    the same.
+    """
     count, *fields = key.split(b"\t")[:-1]
     unset = b"".join(b"${%b+x}" % name for name, field in zip(names_of(count), fields, strict=True) if not field)
-    yield b'[ "$g_boot.$g_host,${GIT_CONFIG_COUNT-}%b" = %b ]' % (unset, _quoted(b"%b,%b" % (made_in, count)))
-    for name, field in zip(names_of(count), fields, strict=True):
-        if field:
-            yield b'[ "${%b+=$%b}" = %b ]' % (name, name, _quoted(field))
+    given = [(name, field) for name, field in zip(names_of(count), fields, strict=True) if field]
+    asked = b"".join(b"\t${%b+=$%b}" % (name, name) for name, _ in given)
+    said = b"".join(b"\t" + field for _, field in given)
+    wanted = _quoted(made_in + b"," + count + said)
+    yield b'[ "$g_boot.$g_host,${GIT_CONFIG_COUNT-}%b%b" = %b ]' % (unset, asked, wanted)
 
 
 def _lease(between: tuple[int, int]) -> Iterator[bytes]:
