@@ -110,8 +110,9 @@ def _write_stamps(slot: bytes, place: bytes, stamps: tuple[Stamp, ...]) -> None:
     if not proven or not files:
         return
     names = [os.path.join(place, script.stamp_of(number)) for number in range(len(files))]
-    os.makedirs(names[-1], mode=0o700)
-    for name, stamp in zip(names, files, strict=True):  # the time of a directory is that of what it holds: none changes
+    for name in names:
+        os.mkdir(name, 0o700)
+    for name, stamp in zip(names, files, strict=True):  # after all are made, for making one changes the one it lies in
         assert stamp.mtime_ns is not None
         os.utime(name, ns=(stamp.mtime_ns, stamp.mtime_ns))
 
