@@ -48,7 +48,8 @@ def test_bash(shelled: tuple[Repository, dict[str, str]], words: list[str], ther
     repository, environment = shelled
     quoted = " ".join(f"'{word}'" for word in words)
     function = "_guard" if words[0] == "guard" else "_git_guard"
-    script = f'eval "$(guard completion bash)"; COMP_WORDS=({quoted}); COMP_CWORD={len(words) - 1}; {function}; '
+    script = f'eval "$(guard completion bash)"; COMP_WORDS=({quoted}); COMP_CWORD={len(words) - 1}; '
+    script += f"COMP_LINE='{' '.join(words)}'; {function}; "
     found = asked(["bash", "-c", script + 'printf "%s\\n" "${COMPREPLY[@]}"'], repository, environment)
     assert there <= found
     assert not absent & found

@@ -1,13 +1,16 @@
-"""Completion as somebody meets it: a word is begun and Tab is pressed, in bash's and zsh's own line editors."""
+"""Completion as somebody meets it: a word is begun and Tab is pressed, in the line editors of bash,
+zsh and fish."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import re
 import select
 import shutil
 import subprocess
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +38,11 @@ START = {
         "bind 'set enable-bracketed-paste off'; bind 'set bell-style none'",
     ),
     "zsh": (["zsh", "-f", "-i"], "autoload -Uz compinit; compinit -u -D; setopt no_beep"),
+    "fish": (["fish", "--no-config", "-i"], "true"),
 }
+LOAD = {"bash": 'eval "$(guard completion bash)"', "zsh": 'eval "$(guard completion zsh)"'}
+SHOW = {"fish": "function show; printf '<%s>' $argv[2..-1]; echo; end"}
+"""How a shell gets guard's completion, and a command that shows its arguments but the first one."""
 
 
 class Typing:
@@ -54,10 +61,12 @@ class Typing:
             stdout=theirs,
             stderr=theirs,
             start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # else Ctrl-C interrupts nothing
         )
         os.close(theirs)
         self.line(prepare)
-        self.line(f'eval "$(guard completion {shell})"')
+        self.line(LOAD.get(shell, f"guard completion {shell} | source"))
+        self.line(SHOW.get(shell, "show() { shift; printf '<%s>' \"$@\"; echo; }"))
 
     def line(self, text: str) -> None:
         """Types a line, and waits until the shell has run it."""
@@ -68,11 +77,19 @@ class Typing:
     def type(self, text: str) -> None:
         os.write(self._screen, text.encode())
 
+    def arguments(self, begun: str, wanted: str) -> None:
+        """Types a line that begins with "guard" and presses Tab; waits until the shell takes it for these arguments.
+
+        All keys are typed at once, and the shell reads them in turn. Ctrl-A and Ctrl-E go to the ends of the line.
+        """
+        self.type(f"{begun}\t\x01show \x05\r")
+        self.until(wanted)
+
     def until(self, wanted: str) -> str:
         """Waits for a text; returns all that came since the last wait."""
         latest = time.monotonic() + PATIENCE_S
         while wanted not in self._plain():
-            assert time.monotonic() < latest and self._shell.poll() is None, repr(self.seen)
+            assert time.monotonic() < latest and self._shell.poll() is None, (wanted, self.seen)
             if select.select([self._screen], [], [], 1.0)[0]:
                 self.seen += os.read(self._screen, 1 << 16).decode("utf-8", "replace")
         shown, self.seen = self._plain(), ""
@@ -130,3 +147,61 @@ def test_tab_completes_words_of_git_guard(typing: Typing, request: pytest.Fixtur
         typing.line(f". {GIT_FOR_BASH}")
     typing.type("git guard rel\t")
     typing.until("git guard release")
+
+
+STRANGE = (
+    "mine/it's",
+    "mine/$(touch ran)",
+    "mine/a b",
+    "mine/`touch ran`",
+    "mine/[slug]",
+    "mine/ü",
+    "at@x:y",
+)
+HOLDERS = ("me@example.org", "host:agent", "Al Smith", "$(touch ran)", "~root", "caf'é", "files")
+TYPED = [
+    ("guard release /mine/i", "<release></mine/it's>"),
+    ("guard release /mine/\\$", "<release></mine/$(touch ran)>"),
+    ("guard release /mine/a", "<release></mine/a b>"),
+    ("guard release /mine/a\\ ", "<release></mine/a b>"),
+    ("guard release '/mine/a ", "<release></mine/a b>"),
+    ('guard release "/mine/a ', "<release></mine/a b>"),
+    ("guard release '/mine/$", "<release></mine/$(touch ran)>"),
+    ("guard release /mine/\\`", "<release></mine/`touch ran`>"),
+    ("guard release '/mine/`", "<release></mine/`touch ran`>"),
+    ("guard release /mine/ü", "<release></mine/ü>"),
+    ("guard release /gl", "<release></glob/*.sql>"),
+    ("guard release :/gl", "<release><:/glob/*.sql>"),
+    ("guard release /at@x:", "<release></at@x:y>"),
+    ("guard break --holder me@", "<--holder><me@example.org>"),
+    ("guard break --holder me@ex", "<--holder><me@example.org>"),
+    ("guard break --holder=me@ex", "<break><--holder=me@example.org>"),
+    ("guard break --holder host:", "<--holder><host:agent>"),
+    ("guard break --holder Al", "<--holder><Al Smith>"),
+    ("guard break --holder 'Al S", "<--holder><Al Smith>"),
+    ("guard break --holder \\$", "<--holder><$(touch ran)>"),
+    ("guard break --holder \\~", "<--holder><~root>"),
+    ("guard break --holder ca", "<--holder><caf'é>"),
+    ("guard log --holder fi", "<--holder><fi>"),
+    ("guard -C mine rel", "<-C><mine><release>"),
+    ("guard check app/\\[", "<check><app/[slug]"),
+    ("guard check app/s", "<check><app/s"),
+    ("guard check it", "<check><it's>"),
+    ("guard check we", '<check><we"ird$(touch ran)>'),
+    ("guard check two\\ w", "<check><two words>"),
+    ("guard check ~/.gu", ".gu-here>"),
+]
+"""What is typed before Tab, and what the shell then takes for arguments: one word for one name, whatever is in it."""
+
+
+def test_a_completed_word_is_one_word_and_nothing_in_it_is_run(typing: Typing, repository: Repository) -> None:
+    for name in ("app/[slug]/page", "app/s/page", "it's", 'we"ird$(touch ran)', "two words", *STRANGE):
+        repository.write(name, "")
+    for name in (*STRANGE, "glob/*.sql"):
+        repository.guard("reserve", name, who="alice")
+    for holder in HOLDERS:
+        repository.guard("reserve", f"by/{HOLDERS.index(holder)}", who=holder)
+    typing.line("touch ~/.gu-here")
+    for begun, wanted in TYPED:
+        typing.arguments(begun, wanted)
+    assert not (repository.path / "ran").exists()

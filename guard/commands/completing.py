@@ -21,31 +21,51 @@ if TYPE_CHECKING:
 
 SCRIPTS = {
     "bash": r"""_guard_words() {
-    local IFS=$'\n' cur=${COMP_WORDS[COMP_CWORD]} found word
-    found=$(guard complete-words -- "${@:1}" 2>/dev/null) || found=files
+    local IFS=$'\n' line=$COMP_LINE at cur found word parted='' quote='' breaks=${COMP_WORDBREAKS//[^@:=]/}
+    local -a words=()
+    for ((at = 0; at <= COMP_CWORD; at++)); do
+        word=${COMP_WORDS[at]} cur=${line%%[![:space:]]*}
+        if ((at)) && [[ -z $cur ]]; then words[${#words[@]} - 1]+=$word; else words+=("$word"); fi
+        line=${line#"$cur"}
+        line=${line#"$word"}
+    done
+    for ((at = 1; at < ${#words[@]}; at++)); do
+        [[ $1 == guard || ${words[at - 1]} == guard ]] && break
+    done
+    ((at < ${#words[@]})) || return
+    cur=${words[${#words[@]} - 1]}
+    words=("${words[@]:at:${#words[@]}-at-1}")
+    for at in "${!words[@]}"; do IFS= read 'words[at]' <<<"${words[at]//[\'\"]/}"; done
+    case $cur in
+    \'* | \"*) quote=${cur:0:1} cur=${cur:1} ;;
+    *) parted=${breaks:+${cur%"${cur##*["$breaks"]}"}} parted=${parted%@} && IFS= read cur <<<"$cur" ;;
+    esac
+    found=$(guard complete-words -- "${words[@]}" "$cur" 2>/dev/null) || found=files
     COMPREPLY=()
-    while read -r word; do
-        case $word in
-        '') ;;
-        files) compopt -o filenames 2>/dev/null; COMPREPLY+=($(compgen -f -- "$cur")) ;;
-        *) COMPREPLY+=("$word") ;;
+    if [[ $found == files ]]; then
+        compopt -o default 2>/dev/null && return
+        found=$(compgen -f -- "$cur")
+    fi
+    while IFS= read -r word; do
+        case $quote in
+        \') word=${word//\'/\'\\\'\'} ;;
+        \") word=${word//\\/\\\\} word=${word//\"/\\\"} word=${word//\$/\\\$} word=${word//\`/\\\`} ;;
+        *) [[ -z $word ]] || printf -v word %q "$word" ;;
         esac
+        [[ -z $word ]] || COMPREPLY+=("${word#"$parted"}")
     done <<<"$found"
 }
-_guard() { _guard_words "${COMP_WORDS[@]:1:COMP_CWORD}"; }
-_git_guard() {
-    local at
-    for ((at = 1; at < COMP_CWORD; at++)); do [[ ${COMP_WORDS[at]} == guard ]] && break; done
-    _guard_words "${COMP_WORDS[@]:at+1:COMP_CWORD-at}"
-}
+_guard() { _guard_words guard; }
+_git_guard() { _guard_words git; }
 complete -F _guard guard git-guard
 """,
     "zsh": r"""#compdef guard git-guard
 _guard() {
-    local -a found
-    local from=2
+    local -a found before
+    local from=2 current=${(Q)PREFIX-$words[CURRENT]}
     [[ $words[1] == git ]] && from=3
-    found=("${(@f)$(guard complete-words -- "${(@)words[from,CURRENT]}" 2>/dev/null)}")
+    before=("${(@Q)words[from,CURRENT-1]}")
+    found=("${(@f)$(guard complete-words -- "${(@)before}" "$current" 2>/dev/null)}")
     if (( ${found[(Ie)files]} )); then
         found=("${(@)found:#files}")
         _files
@@ -58,19 +78,40 @@ zstyle ':completion:*:*:git:*' user-commands guard:'reserve paths, ask who holds
 compdef _guard guard git-guard
 """,
     "fish": r"""function __guard_words
-    set -l words (commandline -opc) (commandline -ct)
+    set -l words (commandline -opc)
+    set -l current (commandline -ct)
     set -l from 2
     test "$words[1]" = git; and set from 3
-    set -l found (guard complete-words -- $words[$from..-1] 2>/dev/null)
-    contains files $found; and __fish_complete_path (commandline -ct)
-    string match -v files -- $found
+    switch "$current"
+        case '\'*' '"*'
+            set current (string sub -s 2 -- $current)
+        case '*'
+            set current (string unescape -- $current)
+    end
+    guard complete-words -- $words[$from..-1] "$current" 2>/dev/null | string match -v files
+end
+function __guard_takes_files
+    set -l words (commandline -opc)
+    contains -- "$words[-1]" --path -C; and return
+    for word in reserve check hold list store
+        contains -- $word $words; and return
+    end
+    return 1
 end
 complete -c guard -f -a '(__guard_words)'
-complete -c git-guard -f -a '(__guard_words)'
+complete -c guard -n __guard_takes_files -F
+complete -c git-guard -w guard
 complete -c git -n '__fish_seen_subcommand_from guard' -f -a '(__guard_words)'
+complete -c git -n '__fish_seen_subcommand_from guard; and __guard_takes_files' -F
 """,
 }
-"""For each shell, functions that ask ``guard complete-words`` with the words up to the cursor."""
+"""For each shell, functions that ask ``guard complete-words`` with the words up to the cursor, without their quotes.
+
+What it answers are bare words, which others may have chosen: a holder may be called ``$(rm x)``. zsh and fish quote
+what they put into the command line. bash does not, so its function does. bash also cuts words at the signs of
+COMP_WORDBREAKS and replaces only the last piece; of these, "@" belongs to the piece behind it. Where files are wanted,
+each shell completes them itself, as it does for any command.
+"""
 
 _FILES_TOO = (*FILE_ARGUMENTS, "log", "store")
 
@@ -97,13 +138,20 @@ def complete_words(context: click.Context, words: tuple[str, ...]) -> int:
     group = context.parent.command if context.parent else None
     assert isinstance(group, click.Group)
     *before, current = words or ("",)
-    while before[:1] == ["-C"]:
+    while before[:1] == ["-C"] and len(before) > 1:
         before = before[2:]
+    option, equals, value = current.partition("=")
+    if equals and option.startswith("--"):
+        found = (word for word in _candidates(context, group, [*before, option], value) if word != FILES)
+        return print_words((f"{option}={word}" for word in found), current)
     return print_words(_candidates(context, group, before, current), current)
 
 
 def _candidates(context: click.Context, group: click.Group, before: list[str], current: str) -> Iterator[str]:
     names = [name for name in before if not name.startswith("-")]
+    if before == ["-C"]:
+        yield FILES
+        return
     if not names:
         yield from group.list_commands(context)
         yield from ("--help", "--version", "-C") if current.startswith("-") else ()

@@ -46,10 +46,12 @@ def understood(words: Sequence[str]) -> Callable[[], int] | None:
     """What prints the words that can stand in place of the last one; None where click has to be asked."""
     *before, current = words or ("",)
     directories: list[str] = []
-    while before[:1] == ["-C"]:
-        directories, before = [*directories, *before[1:2]], before[2:]
+    while before[:1] == ["-C"] and len(before) > 1:
+        directories, before = [*directories, before[1]], before[2:]
     if current.startswith("-"):
         return None
+    if before == ["-C"]:
+        return lambda: print_words([FILES], current)
     if not before:
         return lambda: print_words([*COMMANDS], current)
     if (before[0], before[-1]) in VALUES:
@@ -75,16 +77,26 @@ def _answer(directories: Iterable[str], words: str, whose: Iterable[bool], curre
 
 
 def of_store(here: Here, words: str, whose: Iterable[bool], start: str) -> list[str]:
-    """Words of the store's that begin like this; none where it cannot be asked: the command itself says why."""
+    """Words of the store's that begin like this; none where it cannot be asked: the command itself says why.
+
+    A pattern may be typed with the ":" before it that means the top.
+    """
+    colon = ":" if words == PATTERNS and start.startswith(":/") else ""
+    start = start.removeprefix(colon)
     try:
         store, project, me = here.store, here.project, here.me
-        return [word for mine in whose for word in store.completions(Begun(project, me, words, mine, start))]
+        found = [word for mine in whose for word in store.completions(Begun(project, me, words, mine, start))]
+        return [colon + word for word in found if word != FILES]  # that word would ask the shell for files
     except (GuardError, UnicodeError):  # no store can hold what is no text
         return []
 
 
 def print_words(words: Iterable[str], current: str) -> int:
-    """Prints those that begin like the word at the cursor, one a line."""
+    """Prints those that begin like the word at the cursor, one a line.
+
+    A word with control characters, or with bytes that are not UTF-8, is left out: a terminal must not get it, and what
+    it would get instead is another word.
+    """
     found = dict.fromkeys(word for word in words if word == FILES or word.startswith(current))
-    sys.stdout.write("".join(word + "\n" for word in found if "\n" not in word))
+    sys.stdout.write("".join(word + "\n" for word in found if word.isprintable()))
     return EXIT_DONE

@@ -40,7 +40,7 @@ def among(rows: Iterable[Reservation], begun: Begun) -> list[str]:
 
 def _word(row: Reservation, words: str) -> str:
     if words == PATTERNS:
-        return row.pattern.decode("utf-8", "replace")
+        return row.pattern.decode("utf-8", "surrogateescape")
     return str(row.id) if words == IDS else row.holder
 
 

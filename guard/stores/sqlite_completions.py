@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from guard.stores.completions import AT_MOST, IDS, PATTERNS, Begun, shortened
-from guard.stores.sqlite_file import as_text, sqlite3
+from guard.stores.sqlite_file import as_bytes, as_text, sqlite3
 
 _LAST = "\U0010ffff"
 """No word has a letter behind this one."""
@@ -25,7 +25,7 @@ def _patterns(connection: sqlite3.Connection, begun: Begun, *, now: int) -> list
     found = connection.execute(f"{ask} LIMIT {AT_MOST + 1}", values).fetchall()
     if len(found) > AT_MOST:
         found += connection.execute(f"{ask} DESC LIMIT 1", values).fetchall()
-    return shortened(list(dict.fromkeys(as_text(row[0]) for row in found)))
+    return shortened(list(dict.fromkeys(as_bytes(row[0]).decode("utf-8", "surrogateescape") for row in found)))
 
 
 def _ids(connection: sqlite3.Connection, begun: Begun, *, now: int) -> list[str]:
