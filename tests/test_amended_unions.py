@@ -8,7 +8,7 @@ import resource
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from guard.stores.sqlite import SqliteStore
 from guard.union import contents, fast, patterns, publish, published, renewal
 from guard.union.published import LARGE, Identity, key_of
 from guard.union.renewal import renew_slot
+from tests.support.repositories import Repository
 
 HOUR = 3_600_000
 FEW = 6
@@ -239,13 +240,18 @@ def test_a_damaged_file_proves_nothing_and_is_made_anew(union: Union, name: str)
     union.refresh()
     union.reserve("carol", b"/more")
     union.refresh()
-    file = Path(os.fsdecode(os.path.join(union.slot, union.current.published.name))) / name
+    place = Path(os.fsdecode(os.path.join(union.slot, union.current.published.name)))
+    file, current = place / name, (place / "current").read_bytes()
     whole = file.read_bytes()
     for damaged in (whole[:-1], whole[:-30], whole[:40], b"", *(whole[:n] + b"~" + whole[n + 1 :] for n in range(90))):
         file.write_bytes(damaged)
+        (place / "current").write_bytes(current)  # what is found to be damaged is taken back
+        (place / "whole").touch()
         said = fast.verdict(union.place, union.environment, [b"more", *(b"held/%d" % n for n in range(30))])
         assert said in (fast.UNKNOWN, fast.TOUCHED)
         assert fast.verdict(union.place, union.environment, [b"free"]) != fast.CLEAR or damaged[:60] == whole[:60]
+    (place / "current").write_bytes(current)
+    (place / "whole").touch()
     file.write_bytes(whole[:-1])
     union.reserve("carol", b"/and/more")
     union.refresh()
@@ -278,6 +284,58 @@ def test_a_damaged_part_of_a_table_is_not_used_on(union: Union, tmp_path: Path, 
         key = key_of(union.environment)
         publish.publish(union.slot, key=key, identity=union.identity, source=source, settings=settings, contents=wanted)
     union.check()
+
+
+def _lose(file: Path) -> None:
+    file.unlink()
+
+
+def _empty(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+def _cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+def _turn_bits(file: Path) -> None:
+    """Of some parts of a table, or of an amendment."""
+    whole = file.read_bytes()
+    middle = bytes(byte ^ 1 for byte in whole[-600:-100])
+    file.write_bytes(whole[:-600] + middle + whole[-100:] if len(whole) > 900 else whole[:-30] + b"~" + whole[-29:])
+
+
+def _swap(file: Path) -> None:
+    """Another union's, which is whole."""
+    file.write_bytes(patterns.to_bytes(patterns.table_of([b"/other"], fold=False), fold=False))
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [(name, damage) for name in ("patterns", "base") for damage in (_lose, _empty, _cut, _turn_bits)]
+    + [("base", _swap)],
+)
+def test_a_damaged_table_is_made_anew_although_nothing_has_changed(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch, name: str, damage: Callable[[Path], None]
+) -> None:
+    """Else every commit would be judged by all of Python until somebody reserves or releases something."""
+    monkeypatch.setattr(contents, "ONE_FILE_MAX", 1000)  # as it is for the hook
+    repository.guard("reserve", *(f"held/{number}/**" for number in range(1100)), who="alice")
+    repository.commit("src/first", who="bob")
+    repository.guard("reserve", "more", who="alice")
+    repository.commit("src/second", who="bob")
+    slot = repository.git_dir / "guard/unions/bob@"
+    file = (slot / "current").resolve().parent / name
+    damage(file)
+    for number in range(2):
+        repository.commit(f"src/after{number}", who="bob")
+    assert (slot / "current").resolve().parent != file.parent
+    again = contents.stored_in(os.fsencode((slot / "current").resolve().parent))
+    again.check()
+    assert b"held/7" in again.table()
+    traced = repository.git("hook", "run", "pre-commit", who="bob", env={"GUARD_TRACE": "1"})
+    assert "is proven to be current" in traced.text
+    assert repository.commit("held/7/x", who="bob", expect=1)
 
 
 @pytest.mark.parametrize("most", [0, 10, 100, 500])

@@ -42,7 +42,7 @@ into; what has changed since the table was written has a checksum too, and names
 the hook demands the word "clear" and the publication's name.
 
 Anything else is doubt, and doubt is a miss: the full verdict decides from all active reservations. When that cannot
-be reached either, nothing passes.
+be reached either, nothing passes. A publication whose patterns are damaged is taken back, so that it is made anew.
 
 Loaded by coding agents' hooks: imports nothing heavy.
 """
@@ -87,7 +87,12 @@ def verdict(place: Place, environment: Mapping[bytes, bytes], paths: Iterable[by
         table = patterns.Stored(_contents(place_of_files, b"patterns"), lambda: _contents(place_of_files, b"base"))
         matcher = patterns.Matcher(table, fold=table.fold)
         touched = any(map(matcher.covers, paths))
-    except (OSError, ValueError, GuardError):
+    except (FileNotFoundError, ValueError):
+        from guard.union.large import take_back
+
+        take_back(os.fsdecode(place_of_files))
+        return UNKNOWN
+    except (OSError, GuardError):
         return UNKNOWN
     if not published.is_whole(slot, name):
         return UNKNOWN

@@ -24,15 +24,27 @@ _REAL = {b"GIT_TERMINAL_PROMPT": b"0", b"GIT_NO_REPLACE_OBJECTS": b"1", b"GIT_GR
 
 def main(words: list[str]) -> None:
     """Writes "clear ID" when that is proven, and always ends with 0. The last word is the directory
-    of the publication.
+    of the publication. One that is damaged is taken back, so that the next hook makes it anew: else it would stay
+    current until somebody changed a reservation, and each commit would come here in vain.
     """
     place = words[-1]
     try:
         if _is_clear(place):
             posix.write(1, b"clear %b\n" % place.rpartition("/")[2].encode("ascii"))
-    except (OSError, ValueError):
+    except (FileNotFoundError, ValueError):
+        take_back(place)
+    except OSError:
         pass  # the hook asks for the full verdict, which finds out why
     posix._exit(0)
+
+
+def take_back(place: str) -> None:
+    """Removes the marks of a publication whose patterns cannot be read: it is neither whole nor current any more."""
+    for mark in ("whole", "current"):
+        try:
+            posix.unlink(f"{place}/{mark}")
+        except OSError:
+            pass  # it was withdrawn meanwhile, or this account may not: then the verdict stays slow, and right
 
 
 def _is_clear(place: str) -> bool:
