@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,3 +95,44 @@ def test_an_agent_that_is_not_guarded_is_a_warning_with_a_next_step(repository: 
     assert [each["program"] for each in answer["agents"]] == ["claude"]
     assert any(warning.startswith("Claude Code") for warning in answer["warnings"])
     assert any(command.startswith("guard agent install") for command in answer["next"])
+
+
+BYTES = "w/\udcff\udcfe"
+"""A word with bytes that are not UTF-8, as Python has it."""
+
+
+@pytest.mark.parametrize(
+    ("command", "member"),
+    [
+        (("release", BYTES), "not_found_b64"),
+        (("renew", BYTES, "nothing"), "not_found_b64"),
+        (("break", "--holder", BYTES), "not_found_b64"),
+        (("break", BYTES), ""),
+        (("take", BYTES), ""),
+        (("check", BYTES), ""),
+        (("list", BYTES), ""),
+        (("reserve", BYTES), ""),
+        (("log", "--path", BYTES), ""),
+        (("log", "--holder", BYTES), ""),
+        (("reserve", "x", "--reason", BYTES), ""),
+        (("check", "--from", BYTES, "--to", "HEAD"), ""),
+        (("store", "restore", BYTES), ""),
+        (("store", "backup", "\udcff.db"), "backup_b64"),
+        (("store", "move", "\udcfe.db"), "error"),
+        (("-C", BYTES, "list"), ""),
+    ],
+    ids=ascii,
+)
+def test_what_is_not_utf_8_is_in_base64_or_escaped(peopled: Repository, command: tuple[str, ...], member: str) -> None:
+    answer = peopled.guard(*command, "--json", who="alice", expect=None).json()
+    json.dumps(answer, ensure_ascii=False).encode()  # half of a surrogate pair is no text for most programs
+    assert not member or member in answer
+    assert "unexpected" not in str(answer)
+    if member == "not_found_b64":
+        assert base64.b64decode(answer[member][0]) == os.fsencode(BYTES)
+        assert answer["not_found"] == [word for word in command if word == "nothing"]
+
+
+def test_a_list_of_all_projects_has_the_generation_of_none(peopled: Repository) -> None:
+    assert peopled.guard("list", "--json", who="alice").json()["generation"] == 2
+    assert peopled.guard("list", "--all-projects", "--json", who="alice").json()["generation"] is None

@@ -72,7 +72,7 @@ def list_(
 
 
 def _list_json(here: Here, found: Snapshot, *, all_projects: bool) -> Json:
-    rows, generation = found.reservations, found.generation
+    rows, generation = found.reservations, None if all_projects else found.generation
     return render.list_json(rows, project=here.project, me=here.me, generation=generation, all_projects=all_projects)
 
 

@@ -11,7 +11,7 @@ import click
 from guard.commands import render
 from guard.commands.reply import Reply
 from guard.commands.shared import as_json_option, example, pass_here
-from guard.model import EXIT_DONE
+from guard.model import EXIT_DONE, UsageError
 from guard.repo import allowed, settings
 from guard.repo.defaults import store_path
 from guard.stores.kinds import is_leased
@@ -216,6 +216,10 @@ def move(here: Here, to: str, as_json: bool) -> int:
     here = here.anywhere()
     reply = Reply(here, as_json=as_json)
     path = os.path.abspath(os.path.expanduser(to))
+    if path.encode("utf-8", "replace") != os.fsencode(path):
+        raise UsageError(
+            f"the name {path} is not UTF-8, and no setting can name such a store", hint="guard store move --help"
+        )
     target = settings.typed_store(to) if "://" in to else settings.Setting(path, settings.TYPED)
     before = here.settings.store
     patience_s = settings.patience_s(here.environment, PATIENCE_S)

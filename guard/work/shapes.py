@@ -23,10 +23,53 @@ if TYPE_CHECKING:
 
 
 def as_json(answer: Json) -> str:
-    """The answer as one line of ASCII, so that no control character reaches a terminal."""
+    """The answer as one line of ASCII, so that no control character reaches a terminal.
+
+    A word that somebody typed, or a path, may have bytes that are not UTF-8; JSON has no text for these.
+    """
     import json  # 4 ms that a list for people need not take
 
-    return json.dumps({"schema": SCHEMA, **answer})
+    line = json.dumps({"schema": SCHEMA, **answer})
+    if "\\udc" in line:  # half of a surrogate pair, by which Python means a byte; or a part of an emoji
+        line = json.dumps({"schema": SCHEMA, **_in_utf_8(answer)})
+    return line
+
+
+_PROSE = ("what", "next", "warnings", "notices")
+"""The members whose texts are for people, who get such bytes escaped."""
+
+
+def _in_utf_8(answer: Json) -> Json:
+    """The same members; what is not UTF-8 in base64, under the name NAME_b64. A list has the others left in it."""
+    found: Json = {}
+    for name, value in answer.items():
+        texts = value if isinstance(value, list) else [value]
+        bad = [each for each in texts if isinstance(each, str) and not _is_utf_8(each)]
+        if isinstance(value, dict):
+            found[name] = _in_utf_8(value)
+        elif name in _PROSE:
+            texts = [safe(each) if each in bad else each for each in texts]
+            found[name] = texts if isinstance(value, list) else texts[0]
+        elif isinstance(value, list):
+            found[name] = [_in_utf_8(each) if isinstance(each, dict) else each for each in value if each not in bad]
+            found |= {f"{name}_b64": [*map(_base64, bad)]} if bad else {}
+        else:
+            found |= {f"{name}_b64": _base64(value)} if bad else {name: value}
+    return found
+
+
+def _is_utf_8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _base64(word: str) -> str:
+    import base64
+
+    return base64.b64encode(word.encode("utf-8", "surrogateescape")).decode("ascii")
 
 
 def envelope(answer: Json, *, warnings: Sequence[str], notices: Sequence[str], next_: Sequence[str]) -> Json:
@@ -90,8 +133,10 @@ def reservation_json(row: Reservation, *, me: str, now: int | None = None) -> Js
     return answer
 
 
-def list_json(rows: Sequence[Reservation], *, project: str, me: str, generation: int, all_projects: bool) -> Json:
-    """The answer of ``guard list`` for programs."""
+def list_json(
+    rows: Sequence[Reservation], *, project: str, me: str, generation: int | None, all_projects: bool
+) -> Json:
+    """The answer of ``guard list`` for programs. ``generation`` is None where it is of no single project."""
     now = now_ms()
     shown = [reservation_json(row, me=me, now=now) for row in rows]
     if all_projects:
