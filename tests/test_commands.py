@@ -199,6 +199,8 @@ def test_check_takes_paths_from_everywhere(repository: Repository) -> None:
     repository.guard("check", "--stdin", stdin=b"a.txt\nsrc/auth/x\n", who="bob", expect=1)
     repository.guard("check", "--stdin", "-z", stdin=b"a.txt\0src/auth/x\0", who="bob", expect=1)
     repository.guard("check", "--stdin", "-z", stdin=b"a.txt\0", who="bob")
+    repository.guard("check", "--stdin", "-z", stdin=b"src/auth/x", who="bob", expect=1)
+    repository.guard("check", "--stdin", "-z", stdin=b"src/auth/x\n\0", who="bob", expect=1)
     repository.commit("src/auth/login.py", who="alice")
     repository.guard("check", "--from", "HEAD~1", "--to", "HEAD", who="bob", expect=1)
     answer = repository.guard("check", "--stdin", "-z", "--json", stdin=b"src/auth/\xff\0", who="bob", expect=1).json()
@@ -421,3 +423,25 @@ def test_however_much_is_in_the_way_the_answer_is_short(repository: Repository) 
     one = repository.guard("reserve", *(f"all/{name}" for name in names), who="bob", expect=1).text
     assert "/all/f0 and 199 more meet #101: carol holds /all" in one
     assert len(one.splitlines()) <= 6
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+@pytest.mark.parametrize(
+    ("given", "words", "right"),
+    [
+        (b"a.txt\0src/auth/x\0", (), "guard check --stdin -z"),
+        (b"a.txt\0src/auth/x", (), "guard check --stdin -z"),
+        (b"a.txt\nsrc/auth/x\n", ("-z",), "guard check --stdin"),
+    ],
+)
+def test_a_list_of_paths_that_is_written_the_other_way_is_not_one_free_path(
+    repository: Repository, given: bytes, words: tuple[str, ...], right: str, options: tuple[str, ...]
+) -> None:
+    repository.guard("reserve", "src/auth", who="alice")
+    said = repository.guard("check", "--stdin", *words, *options, stdin=given, who="bob", expect=2)
+    assert right in said.text
+    repository.guard(*right.split()[1:], stdin=given, who="bob", expect=1)
+
+
+def test_an_empty_list_of_paths_is_clear_and_said(repository: Repository) -> None:
+    assert "no paths" in repository.guard("check", "--stdin", who="bob").text

@@ -143,10 +143,20 @@ def check(
 
 
 def _names(*, nul: bool) -> list[bytes]:
-    """The paths on standard input. Without ``nul``, git quotes unusual ones as in C (core.quotePath, git-config(1))."""
+    """The paths on standard input. Without ``nul``, git quotes unusual ones as in C (core.quotePath, git-config(1)).
+
+    A list that is written the other way would be taken for one path, and that one is free: it is refused. Raises
+    :class:`UsageError`.
+    """
     from guard.repo.index import unquoted
 
     data = sys.stdin.buffer.read()
+    if nul and b"\0" not in data and data.endswith(b"\n"):
+        raise UsageError("the paths on standard input have no NUL at their ends", hint="guard check --stdin")
+    if not nul and b"\0" in data:
+        raise UsageError("the paths on standard input have NULs between them", hint="guard check --stdin -z")
+    if not data:
+        to_stderr("guard: there are no paths on standard input.")
     if nul:
         return [name for name in data.split(b"\0") if name]
     return [unquoted(name) for name in data.split(b"\n") if name]
