@@ -24,7 +24,7 @@ from guard.system import open_closed_files
 from guard.union import contents, published
 from guard.union.publish import publish
 from guard.union.published import BY_PYTHON, Identity, Published, was_made_here
-from guard.words import notice, print_error, safe, short_name, to_stderr, unjudged_text, unknown_text
+from guard.words import notices_in_words, print_error, safe, short_name, to_stderr, unjudged_text, unknown_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -537,11 +537,11 @@ def _kind() -> Kind | None:
 
 def tell(store: Store, project: str, holder: str) -> None:
     """Tells the holder, once, which of their reservations others broke and which expired."""
-    notices = store.notices(project, holder)
-    for row in notices:
-        to_stderr(notice(row, now=standpoint.now_ms()))
-    if notices:
-        try_to_record(lambda: store.told(notices))
+    rows = store.notices(project, holder)
+    for line in notices_in_words(rows, now=standpoint.now_ms()):
+        to_stderr(line)
+    if rows:
+        try_to_record(lambda: store.told(rows))
 
 
 def _changes(

@@ -109,6 +109,19 @@ def notice(row: Reservation, *, now: int) -> str:
     return f"guard: your reservation #{row.id} of {pattern(row)} expired{when}.{back}"
 
 
+NOTICES_SHOWN = 10
+"""How many messages to a former holder are shown in full; one more line counts the others."""
+
+
+def notices_in_words(rows: Sequence[Reservation], *, now: int) -> list[str]:
+    """:func:`notice` for each of these. Where they are many, one for each of the first, and one that counts the others
+    and says what shows them: a hook's output is no place for hundreds of lines. ``now`` is in Unix ms."""
+    lines = [notice(row, now=now) for row in rows[:NOTICES_SHOWN]]
+    if len(rows) > NOTICES_SHOWN:
+        lines.append(f"guard: … and {len(rows) - NOTICES_SHOWN} more of your reservations: guard list --ended --mine")
+    return lines
+
+
 def quoted(path: bytes) -> str:
     """A path as a word of a shell command, with quotes if a shell needs them. Unprintable bytes are escaped."""
     text = safe(path)

@@ -445,3 +445,26 @@ def test_a_list_of_paths_that_is_written_the_other_way_is_not_one_free_path(
 
 def test_an_empty_list_of_paths_is_clear_and_said(repository: Repository) -> None:
     assert "no paths" in repository.guard("check", "--stdin", who="bob").text
+
+
+def test_of_many_reservations_that_ended_each_place_names_a_few_and_counts_the_others(repository: Repository) -> None:
+    def broken() -> None:
+        repository.guard("reserve", *(f"many/{number}" for number in range(30)), who="alice")
+        repository.guard("break", "--holder", "alice", "--reason", "holiday", who="bob")
+
+    counted = "20 more of your reservations: guard list --ended --mine"
+    broken()
+    hook = repository.commit("free.txt", who="alice").text
+    assert hook.count("broke your reservation") == 10
+    assert counted in hook
+    assert repository.guard("list", "--ended", "--mine", who="alice").text.count("broken by bob") == 30
+    broken()
+    answer = repository.guard("list", "--json", who="alice").json()
+    assert len(answer["notices"]) == 11
+    assert counted in answer["notices"][-1]
+    assert "your reservation" not in repository.commit("free.txt", "again", who="alice").text
+    words = [f"many/{number}" for number in range(30)]
+    said = repository.guard("release", *words, who="alice", expect=1)
+    assert said.text.count("do not hold many/") == 20
+    assert "10 more" in said.text
+    assert repository.guard("release", *words, "--json", who="alice", expect=1).json()["not_found"] == words

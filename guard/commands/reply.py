@@ -14,7 +14,7 @@ from guard.model import GuardError
 from guard.repo.diverted import diversions
 from guard.repo.secrets import without_password
 from guard.stores.choose import NEVER
-from guard.words import notice, safe, to_stderr
+from guard.words import notices_in_words, safe, to_stderr
 from guard.work import notices as notices_
 from guard.work import pending
 from guard.work.here import now_ms
@@ -88,7 +88,7 @@ def tell(here: Here) -> list[str]:
         return []  # there is no store yet, so nobody has lost anything
     rows = notices_.unread(here)
     say_made(here)
-    said = [notice(row, now=now_ms()) for row in rows]
+    said = notices_in_words(rows, now=now_ms())
     for line in said:
         to_stderr(line)
     try:

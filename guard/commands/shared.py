@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
 
+WORDS_SHOWN = 20
+"""How many words that name no reservation are listed; one more line counts the others."""
+
 pass_here = click.make_pass_decorator(Here)
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Answer as JSON, one line.")
@@ -55,9 +58,11 @@ def answer_changed(reply: Reply, deed: str, outcome: Outcome, *, kept: Sequence[
             shown.append(f"{deed} #{row.id}{whose} {pattern(row)}{remains}")
         return [*shown, *(f"kept #{row.id} {pattern(row)} until its changes are pushed" for row in kept)]
 
-    for missing in outcome.not_found:
+    for missing in outcome.not_found[:WORDS_SHOWN]:
         holder = "nobody else holds" if deed == "broken" else f"you ({me}) do not hold"
         to_stderr(f"guard: {holder} {safe(missing)} here.")
+    if len(outcome.not_found) > WORDS_SHOWN:
+        to_stderr(f"guard: … nor {len(outcome.not_found) - WORDS_SHOWN} more of the words that you typed.")
     if not outcome.reservations and not outcome.not_found and not kept:
         to_stderr(f"guard: nothing was {deed}: you ({me}) hold nothing here.")
     failed = bool(outcome.not_found) or not (outcome.reservations or kept)

@@ -11,7 +11,7 @@ from guard.repo import fence, settings
 from guard.repo.secrets import without_password
 from guard.stores.choose import FIRST, NEVER
 from guard.stores.interface import Chosen
-from guard.words import conflicts_in_words, notice, safe
+from guard.words import conflicts_in_words, notices_in_words, safe
 from guard.work import leases, notices, questions, relatives
 from guard.work.here import now_ms
 from guard.work.leases import Choice, Wish
@@ -64,7 +64,7 @@ class Said:
         if here.made:
             self.warnings.append(f"made a new, empty store at {safe(without_password(here.made))}")
             here.made = ""
-        self.notices += [notice(row, now=now_ms()).removeprefix("guard: ") for row in rows]
+        self.notices += [line.removeprefix("guard: ") for line in notices_in_words(rows, now=now_ms())]
         try:
             notices.mark_read(here, rows)
         except GuardError as error:
