@@ -18,6 +18,8 @@ from guard.repo.defaults import NOTE, PROJECT_NOTE
 from guard.repo.git import Configured
 from guard.repo.place import Place
 from guard.repo.settings import Setting
+from guard.union import obstacle
+from guard.union.published import slot_of
 from guard.words import quoted, safe
 
 if TYPE_CHECKING:
@@ -414,7 +416,17 @@ def _data_problems(world: World, events: list[Event], notes: list[str]) -> list[
     note = os.path.join(world.place.own_dir, NOTE)
     if world.files.read(note) is None:
         notes.append(f"{safe(note)} is missing: hooks are slower (repair: guard install)")
+    notes += _slow_notes(world)
     return problems + _python_problems(world, os.path.join(world.place.own_dir, PYTHON))
+
+
+def _slow_notes(world: World) -> list[str]:
+    """Why every hook has to start Python here, and what to do about it."""
+    found = obstacle.find(os.path.join(world.place.unions_dir, slot_of(standpoint.environment())))
+    if found is None:
+        return []
+    repair = f" (repair: rm -r {quoted(found.path)})" if found.can_go else ""
+    return [f"{safe(found.path)} {found.what}, so every hook starts Python, which is slower{repair}"]
 
 
 def _python_problems(world: World, file: bytes) -> list[Problem]:
