@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+import anyio
+import mcp_types as types
 import pytest
+from mcp.shared.message import SessionMessage
 
-from guard.mcp.lines import Read, read
+from guard.mcp.lines import Read, read, too_long
+from guard.mcp.transport import Incoming, Outgoing
+from guard.mcp.wire import Wire
 from tests.support.mcp_client import CLAUDE, PATIENCE_S, Raw, environment
 from tests.support.repositories import GUARD, Repository
 
@@ -220,3 +226,60 @@ def test_a_client_that_reads_nothing_is_outlived_by_no_server(repository: Reposi
             client.send({"jsonrpc": "2.0", "id": number, "method": "tools/list"})
         client.leave()
         assert client.ends() == 0
+
+
+def test_a_sender_that_is_cancelled_leaves_no_half_of_a_line() -> None:
+    """The pipe is full in the middle of an answer when its call is cancelled: the rest of the line still follows."""
+    reading, writing = os.pipe()
+
+    def gone() -> NoReturn:
+        raise AssertionError("the reader is there")
+
+    outgoing = Outgoing(Wire(reading, writing, gone))
+
+    def message(number: int) -> SessionMessage:
+        result = {"text": "x" * 300_000}
+        return SessionMessage(types.JSONRPCResponse(jsonrpc="2.0", id=number, result=result))
+
+    async def run() -> list[bytes]:
+        async with anyio.create_task_group() as group:
+            group.start_soon(outgoing.write_what_waits)
+            with anyio.CancelScope() as scope:
+                group.start_soon(cancel_when_it_waits, scope)
+                await outgoing.send(message(1))
+            assert scope.cancelled_caught
+            group.start_soon(outgoing.send, message(2))
+            found = b""
+            while found.count(b"\n") < 2:
+                await anyio.wait_readable(reading)
+                found += os.read(reading, 1 << 16)
+            await outgoing.all_written()
+            group.cancel_scope.cancel()
+        return found.splitlines()
+
+    async def cancel_when_it_waits(scope: anyio.CancelScope) -> None:
+        while not outgoing._waiting:
+            await anyio.sleep(0)
+        scope.cancel()
+
+    try:
+        lines = anyio.run(run)
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert [json.loads(line)["id"] for line in lines] == [1, 2]
+
+
+def test_what_is_sent_after_the_end_is_an_error() -> None:
+    async def run() -> None:
+        outgoing = Outgoing(Wire(0, 1, lambda: os._exit(1)))
+        async with outgoing:
+            pass
+        with pytest.raises(anyio.ClosedResourceError):
+            await outgoing.send(SessionMessage(too_long(1)))
+        async with Incoming(0, outgoing) as incoming:
+            pass
+        with pytest.raises(anyio.ClosedResourceError):
+            await incoming.receive()
+
+    anyio.run(run)
