@@ -55,7 +55,7 @@ class Union:
 
     def open(self) -> None:
         self.store = SqliteStore(str(self.path), patience_s=5, clock=lambda: self.now)
-        self.store._connection.execute("PRAGMA synchronous = OFF")  # nothing here is lost with the machine
+        self.store.file.connection.execute("PRAGMA synchronous = OFF")  # nothing here is lost with the machine
 
     def refresh(self) -> None:
         before = published.load(self.slot)

@@ -368,8 +368,8 @@ REFRESH_OURS = {
     "guard.repo.known_settings",
     "guard.repo.standpoint",
     *("guard.stores", "guard.stores.choose", "guard.stores.freshness", "guard.stores.interface"),
-    *("guard.stores.kinds", "guard.stores.sqlite_kind", "guard.stores.sqlite_place", "guard.stores.sqlite_rows"),
-    *("guard.stores.sqlite_versions", "guard.stores.waiting_process"),
+    *("guard.stores.kinds", "guard.stores.sqlite_kind", "guard.stores.sqlite_open", "guard.stores.sqlite_rows"),
+    *("guard.stores.sqlite_union", "guard.stores.sqlite_versions"),
     *("guard.stores.agent_mail", "guard.stores.agent_mail.kind"),
     *("guard.stores.postgres", "guard.stores.postgres.kind"),
     *("guard.stores.sqlite", "guard.stores.sqlite_file"),
@@ -378,6 +378,7 @@ VERDICT_OURS = {
     *REFRESH_OURS,
     *("guard.repo.changes", "guard.repo.published", "guard.repo.situation", "guard.union.renewal"),
     *("guard.judge", "guard.patterns.match", "guard.refusal"),
+    *("guard.stores.sqlite_log", "guard.stores.sqlite_search", "guard.stores.sqlite_writing"),
 }
 REFRESH_STANDARD = {
     *("__future__", "_collections", "_collections_abc", "_functools", "_operator", "_sqlite3", "_stat", "collections"),

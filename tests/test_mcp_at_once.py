@@ -27,7 +27,8 @@ from guard.mcp.turns import IfFree, Turn
 from guard.repo.place import discover
 from guard.repo.standpoint import asking_from
 from guard.stores.interface import Actor, Chosen, Terms, Wanted, WouldWait
-from guard.stores.sqlite import ROWS_AT_ONCE, SqliteStore
+from guard.stores.sqlite import SqliteStore
+from guard.stores.sqlite_open import ROWS_AT_ONCE
 from guard.union import fast
 from tests.support.databases import connected
 from tests.support.mcp_client import CLAUDE, PATIENCE_S, Json, Raw
@@ -108,8 +109,8 @@ def test_nothing_is_left_behind(server: Server) -> None:
     assert server.at_once() is not None
     store = server.service._kept._store
     assert isinstance(store, SqliteStore)
-    assert not store._connection.in_transaction
-    (patience_ms,) = store._connection.execute("PRAGMA busy_timeout").fetchone()
+    assert not store.file.connection.in_transaction
+    (patience_ms,) = store.file.connection.execute("PRAGMA busy_timeout").fetchone()
     assert patience_ms == 30_000
     server.repository.guard("reserve", "b.txt", who="carol")
 
@@ -334,7 +335,7 @@ def test_a_patience_of_a_month_is_not_none(server: Server) -> None:
     store = SqliteStore(str(server.database), patience_s=30 * 86_400.0)
     try:
         for _ in range(2):
-            (patience_ms,) = store._connection.execute("PRAGMA busy_timeout").fetchone()
+            (patience_ms,) = store.file.connection.execute("PRAGMA busy_timeout").fetchone()
             assert patience_ms > 20 * 86_400_000
             with store.at_once():
                 assert store.generation("p") == 0

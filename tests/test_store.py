@@ -13,7 +13,7 @@ from guard.judge import verdict
 from guard.model import Change
 from guard.stores.completions import AT_MOST, HOLDERS, IDS, PATTERNS, Begun
 from guard.stores.interface import Actor, Chosen, Wanted
-from guard.stores.sqlite import PRUNED_AT_ONCE
+from guard.stores.sqlite_writing import PRUNED_AT_ONCE
 from guard.stores.waiting_process import namespace
 from tests.support.stores import ALICE, BENCHES, BOB, CAROL, DAY, HOUR, Bench
 

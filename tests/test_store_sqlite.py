@@ -15,7 +15,8 @@ import pytest
 from guard.model import GuardError
 from guard.stores.interface import APPLICATION_ID
 from guard.stores.sqlite import SqliteStore
-from guard.stores.sqlite_versions import STEPS, VERSION
+from guard.stores.sqlite_tables import STEPS
+from guard.stores.sqlite_versions import VERSION
 from tests.support.older_guard import old_guard
 from tests.support.repositories import PACKAGE, Repository, run
 from tests.support.stores import ALICE, BOB, HOUR, START, SqliteBench
@@ -181,7 +182,7 @@ def test_a_writer_brings_an_older_file_to_the_same_shape_as_a_new_one(tmp_path: 
 def test_an_older_file_that_may_only_be_read_is_read(tmp_path: Path, version: int) -> None:
     MAKERS[version](tmp_path / "guard.db")
     with closing(SqliteStore(str(tmp_path / "guard.db"), patience_s=1, clock=lambda: START + HOUR)) as store:
-        store._connection.execute("PRAGMA query_only = ON")
+        store.file.connection.execute("PRAGMA query_only = ON")
         assert store.active("project").reservations == (), "the clock alone decides, for nothing can be recorded"
         assert store.union_source("project", "bob").patterns == (b"/docs/*.md", b"/src/auth")
         with pytest.raises(GuardError, match="cannot be written"):

@@ -2,7 +2,7 @@
 --
 -- Versions: PRAGMA user_version says since which version guard can read and write the file ("readable since"); the
 -- table `version` says which version has written it. A change that only adds something leaves user_version alone, so
--- that an older guard goes on working. guard/stores/sqlite_versions.py brings an older file up to date.
+-- that an older guard goes on working. guard/stores/sqlite_tables.py brings an older file up to date.
 --
 -- Other programs may write here. A reservation is active while ended_at is NULL and expires_at lies ahead. To end
 -- one, set ended_at, ended_by and "end". Leave prefix and prefix_checked alone: guard computes them, and until then it

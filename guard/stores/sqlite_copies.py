@@ -12,8 +12,9 @@ from guard.patterns.grammar import prefix
 from guard.stores import sqlite_versions
 from guard.stores.interface import Contents, Description, Kept
 from guard.stores.sqlite_file import as_bytes, as_text, sqlite3
-from guard.stores.sqlite_place import connected
-from guard.stores.sqlite_rows import LATEST_MS, LogRow, ReservationRow, columns, storable
+from guard.stores.sqlite_log import LogRow
+from guard.stores.sqlite_open import connected
+from guard.stores.sqlite_rows import LATEST_MS, ReservationRow, columns, storable
 from guard.words import quoted
 
 TYPE_CHECKING = False

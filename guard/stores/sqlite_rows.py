@@ -1,4 +1,4 @@
-"""Reads the rows of a guard store in SQLite. Anybody may have written them.
+"""Reads the reservations of a guard store in SQLite. Anybody may have written them.
 
 A value that cannot be read makes its row count as active and exclusive, and is reported; it hides no other row. The
 hook's refresh loads this module, so it imports nothing heavy.
@@ -9,7 +9,6 @@ from __future__ import annotations
 from guard.model import Reservation
 from guard.patterns.grammar import covering, fault, is_simple
 from guard.record import Record
-from guard.stores.interface import Entry
 from guard.stores.sqlite_file import as_bytes, as_text
 
 TYPE_CHECKING = False
@@ -85,37 +84,6 @@ def reservation_of(row: tuple[Any, ...]) -> Reservation:
             text(end_reason) or _text(end_reason),
         )
     )
-
-
-class LogRow(Record):
-    """A row of the table ``log``, all of its columns."""
-
-    id: Any
-    at: Any
-    project: Any
-    generation: Any
-    event: Any
-    holder: Any
-    principal: Any
-    reservation: Any
-    whose: Any
-    pattern: Any
-    reason: Any
-
-    def entry(self) -> Entry:
-        """The row as an entry of the log."""
-        return Entry(
-            id=self.id,
-            at=instant(self.at) or 0,
-            generation=self.generation if isinstance(self.generation, int) else 0,
-            event=as_text(self.event),
-            holder=as_text(self.holder),
-            principal=as_text(self.principal),
-            reservation=self.reservation if isinstance(self.reservation, int) else None,
-            whose=None if self.whose is None else as_text(self.whose),
-            pattern=None if self.pattern is None else as_bytes(self.pattern),
-            reason=as_text(self.reason),
-        )
 
 
 _TEXTS_MAX = 4096

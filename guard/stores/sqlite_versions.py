@@ -1,11 +1,12 @@
-"""Which version a guard store in SQLite has, which guards can use it, and how an older one is brought up to date.
+"""Which version does a guard store in SQLite have, and which guards can use it?
 
 A file carries two numbers. ``PRAGMA user_version`` is the version *since which* guard can read and write it: a guard
 that knows an older version only refuses it. The table ``version`` holds the version that *has written* it. A change
 that only adds something (a column with a default, an index, a table, a trigger) raises the second number alone, so
 that older guards on the machine go on working. A file of version 1 has no table ``version``.
 
-Writers bring a file up to date, in the transaction of their first write. Readers take every version.
+Writers bring a file up to date, in the transaction of their first write (:mod:`guard.stores.sqlite_tables`). Readers
+take every version. The hook's refresh loads this module, so it imports nothing beyond SQLite.
 """
 
 from __future__ import annotations
@@ -13,14 +14,9 @@ from __future__ import annotations
 import os
 
 from guard.model import GuardError
-from guard.patterns.grammar import prefix
 from guard.record import Record
 from guard.stores.interface import APPLICATION_ID, Damaged
 from guard.stores.sqlite_file import as_bytes, sqlite3
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 VERSION = 3
 """The version that this guard writes."""
@@ -40,14 +36,6 @@ class FileVersion(Record):
     readable_since: int
     written_by: int
     moved_to: str = ""
-
-
-def make(connection: sqlite3.Connection) -> None:
-    """Makes the tables in an empty file, inside the caller's transaction."""
-    _run(connection, "schema.sql")
-    connection.execute("INSERT INTO version (written_by) VALUES (?)", (VERSION,))
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {READABLE_SINCE}")
 
 
 def version_of(connection: sqlite3.Connection, address: str) -> FileVersion:
@@ -90,62 +78,3 @@ def newer(address: str, version: int) -> GuardError:
         f"the store {address} is for newer guards (since version {version}, this one knows {VERSION})",
         hint="upgrade guard: pip install --upgrade git-guard",
     )
-
-
-def migrate(connection: sqlite3.Connection, written_by: int) -> None:
-    """Brings a file that ``written_by`` wrote up to date, inside the caller's write transaction."""
-    for number, step in STEPS:
-        if number > written_by:
-            step(connection)
-    connection.execute("UPDATE version SET written_by = ?", (VERSION,))
-
-
-def check_prefixes(connection: sqlite3.Connection, project: str, *, limit: int) -> None:
-    """Computes the prefixes of up to ``limit`` active rows that have none, because another program or an older guard
-    wrote them.
-    """
-    rows = connection.execute(
-        "SELECT id, pattern FROM reservation WHERE project = ? AND ended_at IS NULL AND prefix IS NULL LIMIT ?",
-        (project, limit),
-    ).fetchall()
-    for number, pattern in rows:
-        connection.execute("UPDATE reservation SET prefix_checked = 0 WHERE id = ? AND prefix_checked <> 0", (number,))
-        connection.execute(
-            "UPDATE reservation SET prefix = ?, prefix_checked = 1 WHERE id = ?",
-            (prefix(as_bytes(pattern)).lower(), number),
-        )
-
-
-def _to_2(connection: sqlite3.Connection) -> None:
-    """Reasons of breaks, prefixes that guard has checked, root commits, namespaces of processes, moved stores."""
-    rows = connection.execute("SELECT id, pattern, prefix FROM reservation WHERE ended_at IS NULL").fetchall()
-    computed = [(prefix(as_bytes(pattern)).lower(), number, found) for number, pattern, found in rows]
-    wrong = [(right, number) for right, number, found in computed if found != right]
-    connection.executemany("UPDATE reservation SET prefix = ? WHERE id = ?", wrong)
-    _run(connection, "schema_2.sql")
-    connection.execute("UPDATE reservation SET prefix_checked = 1 WHERE ended_at IS NULL")
-
-
-def _to_3(connection: sqlite3.Connection) -> None:
-    """Which patterns have changed since when, and a holder's patterns by an index."""
-    _run(connection, "schema_3.sql")
-
-
-STEPS: tuple[tuple[int, Callable[[sqlite3.Connection], None]], ...] = ((2, _to_2), (3, _to_3))
-"""Each step brings a file to a version from the one before it. New steps are only added at the end."""
-
-
-def _run(connection: sqlite3.Connection, name: str) -> None:
-    """Runs the statements of a file beside this one. (``executescript`` would end the caller's transaction.)"""
-    with open(os.path.join(os.path.dirname(__file__), name), encoding="utf-8") as file:
-        for statement in _statements(file.read()):
-            connection.execute(statement)
-
-
-def _statements(script: str) -> Iterator[str]:
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""

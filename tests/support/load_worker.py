@@ -16,9 +16,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from guard import judge
-from guard.model import Change, GuardError, Overlap
+from guard.model import Change, GuardError
 from guard.stores.interface import Actor, Chosen, Outcome, Terms, Wanted
 from guard.stores.sqlite import SqliteStore
+from guard.stores.sqlite_granting import grant, overlaps
+from guard.stores.sqlite_writing import writing
 from guard.union.renewal import renew
 from tests.support.repositories import GUARD, PACKAGE
 from tests.support.sequential_model import COVERS, PATHS
@@ -33,17 +35,13 @@ class CarelessStore(SqliteStore):
     """Broken on purpose: looks whether somebody is in the way in one transaction, and reserves in another."""
 
     def reserve(self, actor: Actor, wanted: Sequence[Wanted], terms: Terms, *, ticket: int | None = None) -> Outcome:
-        with self._reading():
-            way = [
-                Overlap(want.pattern, other)
-                for want in wanted
-                for other in self._in_the_way(actor, want.pattern, exclusive=terms.exclusive, fold=terms.fold)
-            ]
-            if way:
-                return Outcome(self._generation(actor.project), conflicts=tuple(way))
-        with self._writing(actor.project):
-            granted = [self._grant(actor, want, terms) for want in wanted]
-            return Outcome(self._generation(actor.project), tuple(granted))
+        file = self.file
+        with file.reading():
+            if way := overlaps(file, actor, wanted, terms):
+                return Outcome(file.generation(actor.project), conflicts=way)
+        with writing(file, actor.project):
+            granted = [grant(file, actor, want, terms) for want in wanted]
+            return Outcome(file.generation(actor.project), tuple(granted))
 
 
 class Member:

@@ -8,7 +8,8 @@ from guard.model import GuardError
 from guard.patterns.grammar import prefix
 from guard.stores.interface import Contents, Description, Kept, Moved
 from guard.stores.postgres.connection import machine
-from guard.stores.sqlite_rows import LATEST_MS, LogRow, ReservationRow, columns
+from guard.stores.sqlite_log import LogRow
+from guard.stores.sqlite_rows import LATEST_MS, ReservationRow, columns
 from guard.words import quoted
 
 TYPE_CHECKING = False

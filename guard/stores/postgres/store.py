@@ -33,7 +33,8 @@ from guard.stores.postgres.connection import Connection, machine, uptime_s
 from guard.stores.postgres.kind import POSTGRES
 from guard.stores.postgres.versions import VERSION, newer
 from guard.stores.sqlite_file import with_parents
-from guard.stores.sqlite_rows import LogRow, ReservationRow, columns
+from guard.stores.sqlite_log import LogRow
+from guard.stores.sqlite_rows import ReservationRow, columns
 from guard.stores.waiting_process import is_gone, namespace
 
 TYPE_CHECKING = False
