@@ -79,6 +79,7 @@ class Server:
 def server(repository: Repository, hermetic: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.chdir(repository.path)
     monkeypatch.setenv("GUARD_AGENT", "bob")
+    monkeypatch.setenv("GUARD_PATIENCE", "1h")  # who waits for a lock gets an answer only after it has gone
     repository.guard("reserve", "src/auth", "--reason", "new login", who="alice")
     repository.guard("reserve", "docs/*.md", who="bob")
     made = Server(repository, hermetic)
@@ -111,7 +112,7 @@ def test_nothing_is_left_behind(server: Server) -> None:
     assert isinstance(store, SqliteStore)
     assert not store.file.connection.in_transaction
     (patience_ms,) = store.file.connection.execute("PRAGMA busy_timeout").fetchone()
-    assert patience_ms == 30_000
+    assert patience_ms == HOUR_MS
     server.repository.guard("reserve", "b.txt", who="carol")
 
 
@@ -206,10 +207,8 @@ WAITS: dict[str, Callable[[Server], None]] = {
 def test_what_could_take_long_is_not_done_in_the_loops_thread(server: Server, change: Callable[[Server], None]) -> None:
     change(server)
     before = server.database.read_bytes()
-    began = time.monotonic()
     try:
         assert server.at_once(paths=["src/auth/login.py"]) is None
-        assert time.monotonic() - began < 25  # a store that is locked is waited for 30 s
         assert server.database.read_bytes() == before
     finally:
         server.after()
