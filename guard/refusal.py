@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from guard.patterns.grammar import literal
 from guard.record import Record
-from guard.words import by_reservation, held, of_commit, pasted, safe, short_name, shown_name
+from guard.words import by_reservation, held, of_commit, pasted, pasted_pattern, safe, short_name, shown_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -263,7 +263,7 @@ def _reservable(paths: Sequence[bytes], rows: Sequence[Reservation]) -> str:
     """
     patterns = [b":" + row.pattern if row.pattern.startswith(b"/") else row.pattern for row in rows]
     for meant in ([b":" + literal(path) for path in paths], list(dict.fromkeys(patterns))):
-        words = [pasted(word) for word in meant[: PATHS_TYPED + 1]]
+        words = [pasted_pattern(word) for word in meant[: PATHS_TYPED + 1]]
         if len(words) <= PATHS_TYPED and all(words):
             return " ".join(words)
     return ""

@@ -104,7 +104,7 @@ def notice(row: Reservation, *, now: int) -> str:
         who = safe(shown_name(row.ended_by, [row.holder])) if row.ended_by else "somebody"
         why = f": {clipped(row.end_reason)}" if row.end_reason else ", and gave no reason"
         return f"guard: {who} broke your reservation #{row.id} of {pattern(row)}{when}{why}"
-    again = pasted(b":" + row.pattern if row.pattern.startswith(b"/") else row.pattern)
+    again = pasted_pattern(b":" + row.pattern if row.pattern.startswith(b"/") else row.pattern)
     back = f" To have it back: guard reserve {again}" if again else ""
     return f"guard: your reservation #{row.id} of {pattern(row)} expired{when}.{back}"
 
@@ -145,6 +145,13 @@ def pasted(word: bytes) -> str:
     if text and not text.startswith(("-", "~", "=")) and all(letter in _PLAIN for letter in text):
         return text
     return "'" + text.replace("'", "'\\''") + "'" if text else ""
+
+
+def pasted_pattern(pattern: bytes) -> str:
+    """As :func:`pasted`, for a pattern: "?", which matches any one byte, stands for each byte that cannot be pasted."""
+    text = pattern.decode("utf-8", "surrogateescape")
+    shown = "".join(each if each.isprintable() else "?" * len(os.fsencode(each)) for each in text)
+    return pasted(shown.encode())
 
 
 def short_name(holder: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import time
@@ -150,6 +151,35 @@ def test_hostile_file_names(stage: Stage, path: bytes) -> None:
     assert ("path" in conflict) != ("path_b64" in conflict)
     made = {name for name in contents(stage.repository.path) if ".git/" not in name} - set(before)
     assert {os.fsencode(name) for name in made} == {b"repository/" + path}, "no other file came to be"
+
+
+@pytest.mark.parametrize("option", ["--changed", "--staged"])
+def test_a_changed_file_with_a_hostile_name_is_reserved_and_its_neighbours_are_not(stage: Stage, option: str) -> None:
+    """The command that release suggests reserves the same again, whatever sh it is pasted into."""
+    names = [path.replace(b"held/", b"odd/") for path in PATHS] + [b"odd\t/x", b"odd/\x7f", b"odd/\xed\xa0\x80"]
+    for path in names:
+        stage.repository.write(path, "alice changes this\n")
+    stage.repository.git("add", "-A")
+    stage.repository.guard("reserve", option, who="alice")
+    stage.repository.git("commit", "-q", "-m", "hers", who="alice")
+    for path in names:
+        stage.repository.write(path, "bob changes this\n")
+        stage.repository.git("add", "-A")
+        assert stage.hook().code == 1, path
+        stage.repository.git("reset", "-q", "--hard")
+    assert stage.hook("odd/free.txt").code == 0
+    for path in names:
+        stage.repository.write(path, "alice changes this again\n")
+    said = stage.repository.guard("release", "--all", who="alice").err.decode()
+    (line,) = (line for line in said.splitlines() if "next: guard reserve" in line)
+    words = shlex.split(line.split("   (")[0].split("guard reserve ")[1])
+    again = stage.repository.guard("reserve", *words, who="alice")
+    assert "matches no file" not in again.text
+    stage.repository.git("add", "-A")
+    refused = stage.hook()
+    assert refused.code == 1
+    assert_harmless(refused)
+    assert stage.hook("odd/free.txt").code == 0
 
 
 @pytest.mark.parametrize("name", ["-n", ":(top)x", "$(touch x)", "!x", "#x", "a b", "[x]", "x*"])

@@ -210,9 +210,10 @@ def test_whatever_is_typed_is_stored_in_the_grammar_or_refused(typed: bytes, cwd
     assert stored(pattern, cwd=b"", exists=lambda _: False) == pattern
 
 
-@given(
-    st.binary(max_size=12).filter(lambda path: is_path(path) and fault(literal(path)) != "it holds a control character")
-)
+CONTROL = bytes(range(0x20)) + b"\x7f"
+
+
+@given(st.binary(max_size=12).filter(lambda path: is_path(path) and path.translate(None, CONTROL) == path))
 def test_an_existing_path_is_itself(path: bytes) -> None:
     pattern = literal(path)
     assert fault(pattern) == ""
@@ -220,6 +221,24 @@ def test_an_existing_path_is_itself(path: bytes) -> None:
     assert prefix(pattern) == path
     if not path.startswith(b":/") and b".git" not in path.lower().split(b"/"):
         assert stored(path, cwd=b"", exists=lambda asked: asked == path) == pattern
+
+
+@pytest.mark.parametrize("fold", [False, True])
+def test_a_path_with_control_characters_has_a_pattern_that_covers_it_and_nothing_of_another_length(
+    git: Git, fold: bool
+) -> None:
+    paths = [b"a/" + bytes([byte]) + b"b [x]" for byte in CONTROL if byte] + [
+        b"a\t/\n",
+        b"\x7f\xff",
+        b" \x01 ",
+        b"\x1b[31m",
+    ]
+    for path in paths:
+        pattern = literal(path)
+        assert fault(pattern) == ""
+        others = [path + b"x", b"x" + path, b"a", b"other", path[:-1]]
+        asked = [each for each in (path, *others) if is_path(each)]
+        assert git.covered({b"": [pattern]}, asked, fold=fold) == {path}
 
 
 @pytest.mark.parametrize("fold", [False, True])

@@ -183,7 +183,7 @@ guard: commit refused: it changes 1 path that is reserved by alice.
        src/auth/\\x1b[31m
 
   leave it out:   git restore --staged --pathspec-from-file=/r/.git/out --pathspec-file-nul
-  wait for it:    guard reserve --wait 5m :/src/auth
+  wait for it:    guard reserve --wait 5m ':/src/auth/?\\[31m'
   end theirs:     guard break 1 --reason 'why'   (ask first; they are told)
   once around it: GUARD_SKIP=1 git commit …   (recorded)
   (you are bob\\x07; not you? guard whoami)""",

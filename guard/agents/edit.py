@@ -136,7 +136,7 @@ def _reserve(world: World, path: bytes) -> tuple[Reservation | None, list[Confli
 
     pattern = literal(path)
     if fault(pattern):
-        return None, []  # a name that no reservation can have, such as one with a newline
+        return None, []  # a path that no reservation can have, because it is too long
     terms = Terms(exclusive=True, reason=AUTO_REASON, ttl_ms=world.auto_ms, fold=world.settings.fold, shorten=False)
     outcome = world.store.reserve(world.actor, [Wanted(pattern, path)], terms)
     if outcome.reservations:

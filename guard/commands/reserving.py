@@ -20,7 +20,7 @@ from guard.commands.shared import (
     patterns_argument,
 )
 from guard.model import EXIT_DONE, EXIT_REFUSED, Reservation, UsageError
-from guard.words import pattern, quoted, to_stderr
+from guard.words import pasted_pattern, pattern, quoted, to_stderr
 from guard.work import leases
 from guard.work.here import Here, now_ms
 from guard.work.leases import Choice, Wish
@@ -114,7 +114,7 @@ def release(
     reply.warn(*filter(None, [released.warning]))
     if released.outcome.reservations and released.left.words() and not released.kept:
         to_stderr(f"guard: below it you have {released.left.words()}: others may now change the same.")
-        again = " ".join(quoted(_from_top(row.pattern)) for row in released.outcome.reservations)
+        again = " ".join(pasted_pattern(_from_top(row.pattern)) for row in released.outcome.reservations)
         reply.suggest(f"guard reserve {again}", note="to keep it until then; another time: guard release --after-push")
     return answer_changed(reply, "released", released.outcome, kept=released.kept)
 

@@ -73,6 +73,7 @@ if TYPE_CHECKING:
 
 _BOM = b"\xef\xbb\xbf"
 _CONTROL = bytes(range(0x20)) + b"\x7f"
+_ANY_FOR_CONTROL = bytes.maketrans(_CONTROL, b"?" * len(_CONTROL))
 _SPECIAL = b"*?[\\"
 _ESCAPED = b"*?[]\\"
 _ESCAPABLE = b" !\"#$%&'()*+,-.:;<=>?@[\\]^_`{|}~"
@@ -137,7 +138,7 @@ def _check_text(typed: bytes) -> None:
     if not typed:
         raise Malformed("it is empty", "type '.' for the current directory and everything below")
     if typed.translate(None, _CONTROL) != typed:
-        instead = bytes(ord("?") if byte in _CONTROL else byte for byte in typed)
+        instead = typed.translate(_ANY_FOR_CONTROL)
         raise Malformed("it holds a control character", f"'?' matches any one byte: '{_shown(instead)}'")
     if len(typed) > LIMIT:
         raise Malformed(f"it is longer than {LIMIT:,} bytes", "reserve a directory above")
@@ -262,12 +263,15 @@ def canonical(segment: bytes) -> bytes:
 
 
 def literal(path: bytes) -> bytes:
-    """The pattern that covers exactly a path (relative to the top, b"" for the top itself) and everything below."""
+    """The pattern that covers exactly a path (relative to the top, b"" for the top itself) and everything below.
+
+    No pattern may hold a control character. Where the path has one, the pattern has ``?``, which matches any byte.
+    """
     if not path:
         return EVERYTHING
     if not path.translate(None, _SIMPLE_NAMES):
         return b"/" + path
-    pattern = b"/" + b"/".join(map(_escaped, path.split(b"/")))
+    pattern = (b"/" + b"/".join(map(_escaped, path.split(b"/")))).translate(_ANY_FOR_CONTROL)
     # git drops a line's trailing spaces unless the last one is escaped.
     return pattern[:-1] + b"\\ " if pattern.endswith(b" ") else pattern
 

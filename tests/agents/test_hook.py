@@ -311,6 +311,16 @@ def test_the_first_to_edit_holds_the_file_until_its_session_ends(auto: Repositor
     assert allowed(two.edit("a.txt"))
 
 
+@pytest.mark.parametrize(("name", "pattern"), [("odd\nname", "/odd?name"), ("a\tb", "/a?b"), ("[x]", "/\\[x\\]")])
+def test_a_file_with_an_odd_name_is_held_by_the_first_to_edit_it(
+    auto: Repository, one: Agent, two: Agent, name: str, pattern: str
+) -> None:
+    assert allowed(one.edit(name))
+    assert patterns(auto) == {pattern: one.holder}
+    assert allowed(one.edit(name))
+    assert "is reserved by" in reason(two.edit(name))
+
+
 def test_what_was_reserved_on_purpose_stays(auto: Repository, one: Agent) -> None:
     env = {"CLAUDE_CODE_SESSION_ID": one.session}
     auto.guard("reserve", "src", "--reason", "on purpose", env=env)
