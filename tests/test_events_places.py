@@ -280,14 +280,18 @@ def settle_by_pushing(repository: Repository) -> None:
         repository.git("push", "-q", "--dry-run", "target", "main:refs/heads/again", who="bob")
 
 
-def test_a_copied_repository_goes_by_its_own_settings(stage: Stage) -> None:
-    """What was published travels with the copy, and looks as fresh there as it did before."""
+@pytest.mark.parametrize("copy_file", [shutil.copy2, os.link], ids=["cp -a", "cp -al"])
+def test_a_copied_repository_goes_by_its_own_settings(stage: Stage, copy_file: Callable[[str, str], object]) -> None:
+    """What was published travels with the copy, and looks as fresh there as it did before.
+
+    In a copy that was made of hard links, each file is the very file that was copied.
+    """
     repository = stage.repository
     repository.git("config", "guard.agent", "alice")
     age(repository.path / ".git/config")
     for text in ("1\n", "2\n"):
         repository.commit("free.txt", text)
-    shutil.copytree(repository.path, stage.home / "copy", symlinks=True)
+    shutil.copytree(repository.path, stage.home / "copy", symlinks=True, copy_function=copy_file)
     copy = Repository(stage.home / "copy")
     with no_python(repository):
         repository.commit("free.txt", "3\n")

@@ -324,9 +324,6 @@ HOSTILE = {
     "PYTHONINSPECT": "1",
     "PYTHONUNBUFFERED": "1",
     "PYTHONOPTIMIZE": "2",
-    "BASH_FUNC_git%%": "() { :; }",
-    "BASH_FUNC_printf%%": "() { :; }",
-    "BASH_FUNC_read%%": "() { :; }",
 }
 
 
@@ -372,6 +369,30 @@ def test_no_variable_makes_a_held_path_free(stage: Stage, name: str, shell: str)
     stage.stage("free.txt")
     done = run([shell, hook], cwd=stage.repository.path, env={"GUARD_AGENT": "bob", name: HOSTILE[name]})
     assert done.code == 0, done.text
+
+
+COMMANDS = (
+    *("[", "cat", "cd", "command", "echo", "git", "printf", "pwd", "read", "rm", "test", "timeout", "wait"),
+    *(".", ":", "case", "exec", "exit", "export", "return", "set", "shift", "trap", "true", "unset"),
+)
+"""What the hook runs or could run by a name without a slash. POSIX forbids functions that are called like some."""
+
+
+@pytest.mark.parametrize("body", [":", "return 1", "exit 0"])
+def test_no_function_that_bash_takes_from_the_environment_makes_a_held_path_free(
+    stage: Stage, tmp_path: Path, body: str
+) -> None:
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("bash is not installed")
+    (tmp_path / "sh").symlink_to(bash)
+    hook = str(stage.repository.path / ".git/hooks/pre-commit")
+    for name in COMMANDS:
+        for path, codes in (("held/x.txt", (1, 3)), ("free.txt", (0,))):
+            stage.stage(path)
+            env = {"GUARD_AGENT": "bob", f"BASH_FUNC_{name}%%": f"() {{ {body}; }}"}
+            done = run([str(tmp_path / "sh"), hook], cwd=stage.repository.path, env=env)
+            assert done.code in codes, (name, done.code, done.text)
 
 
 SHELL_OPTIONS = (
@@ -509,20 +530,19 @@ def test_a_list_that_has_not_ended_is_not_a_whole_one(stage: Stage, written: str
     os.close(reading)
 
 
-def test_stdin_that_cannot_be_read_at_all(stage: Stage) -> None:
+@pytest.mark.parametrize(
+    ("stdin", "repair"), [("<.", "push again"), ("<&-", "hand its stdin on"), ("0>>.git/only", "push again")]
+)
+def test_stdin_that_cannot_be_read_at_all(stage: Stage, stdin: str, repair: str) -> None:
+    """It is a directory, or closed, or open for writing alone."""
     assert stage.hook("free.txt").code == 0
-    directory = os.open(stage.repository.path, os.O_RDONLY)
-    done = subprocess.run(
-        [str(stage.repository.path / ".git/hooks/pre-push"), "origin", "/nowhere"],
-        cwd=stage.repository.path,
-        env={**os.environ, "GUARD_AGENT": "bob"},
-        stdin=directory,
-        capture_output=True,
-        check=False,
-    )
-    os.close(directory)
-    assert done.returncode == 3
-    assert b"could not be read to its end" in done.stderr
+    hook = f"exec .git/hooks/pre-push origin /nowhere {stdin}"
+    done = run(["sh", "-c", hook], cwd=stage.repository.path, env={"GUARD_AGENT": "bob"})
+    assert done.code == 3
+    assert "the list of what is pushed could not be read to its end" in done.text
+    assert repair in done.text
+    passed = run(["sh", "-c", hook], cwd=stage.repository.path, env={"GUARD_AGENT": "bob", "GUARD_SKIP": "1"})
+    assert passed.code == 0, passed.text
 
 
 def test_the_last_of_many_refs_is_judged(stage: Stage) -> None:

@@ -67,9 +67,11 @@ def _steps(current: Current, slot: bytes, between: tuple[int, int] | None) -> It
     yield from _environment(made_in, current.key)
     if between is not None:
         yield from _lease(between)
+    # The last of the stamps is there, and so are those that it lies in. It is where it was made: a directory has no
+    # second name, but in a copy that was made of hard links ("cp -al"), each file is the very file that was copied.
+    last = b"/" + stamp_of(len(files) - 1) if files else b""
     yield b"g_path=$g_slot/%b" % name
-    if files:  # the last of the stamps is there, and so are those that it lies in
-        yield b'[ -e "$g_path/%b" ]' % stamp_of(len(files) - 1)
+    yield b'[ "$g_path%b" -ef %b ]' % (last, _quoted(place + last))
     for number, stamp in enumerate(files):
         path, stamped = _quoted(stamp.path), b'"$g_path/%b"' % stamp_of(number)
         yield b"[ -s %b ] && [ ! %b -nt %b ] && [ ! %b -ot %b ]" % (path, path, stamped, path, stamped)
@@ -79,8 +81,8 @@ def _steps(current: Current, slot: bytes, between: tuple[int, int] | None) -> It
         yield b"[ ! -s %b ]" % _quoted(stamp.path)
     if current.due is not None:
         yield from _due(current)
-    # This publication is the one that counts, and it lies where it was made: the repository was not copied. No file of
-    # it is ever written again, so what was compared belonged together.
+    # This publication is the one that counts. No file of it is ever written again, so what was compared belonged
+    # together.
     yield b'[ "$g_slot/current" -ef %b ]' % _quoted(os.path.join(place, b"current"))
     yield b"g_id=%b g_state=%b" % (name, current.published.state)
 
