@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from guard.repo.published import fetched
-from tests.support.event_cases import Case, assert_as_expected, blamed, blamed_commits, check, play, settle
+from tests.support.event_cases import Case, assert_as_expected, blamed, blamed_commits, check, play, run_hook, settle
 from tests.support.repositories import PACKAGE, Repository
 from tests.support.stage import Stage
 
@@ -764,6 +764,18 @@ def test_reading_a_line_of_fetch_head(note: str, url: str, mark: str) -> None:
 @pytest.mark.parametrize("line", [b"", b"x", b"ab" * 20, b"ab" * 20 + b"\t", b"ab" * 19 + b"\t\thost:shop", b"\t\t\t"])
 def test_what_is_no_line_of_fetch_head_says_nothing(line: bytes) -> None:
     assert fetched([line], is_here=lambda _: False) == []
+
+
+@pytest.mark.parametrize("old", ["0" * 40, "1" * 40], ids=["new", "unknown here"])
+def test_what_is_pushed_from_another_repository_is_never_clear(stage: Stage, old: str) -> None:
+    """A manager that goes to another directory starts the hook in a repository that has none of the commits."""
+    repository = stage.repository
+    here = f"refs/heads/main {repository.head()} refs/heads/main {old}\n"
+    assert run_hook(repository, "pre-push", "origin", "/nowhere", stdin=here.encode()).code == 0
+    elsewhere = here + f"refs/heads/new {'2' * 40} refs/heads/new {old}\n"
+    done = run_hook(repository, "pre-push", "origin", "/nowhere", stdin=elsewhere.encode())
+    assert done.code == 3, done.text
+    assert f"{'2' * 40}, which is pushed, is not in the repository" in done.text
 
 
 def test_a_commit_older_than_the_reservation_is_named_as_such(stage: Stage) -> None:

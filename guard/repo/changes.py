@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from guard.model import Change
+from guard.model import Change, GuardError
 from guard.record import Record
 from guard.repo import git, published
 from guard.repo.tracking import as_glob, is_tracking, tracking
@@ -129,7 +129,8 @@ def of_push(lines: bytes, place: Place, entries: Sequence[git.Configured]) -> li
 
     The commits count that are sent and not published yet, and those that a forced update discards. A commit is
     published when the remote says that it has it, when a ref that tracks a remote reaches it, or when
-    :func:`published.elsewhere` finds it.
+    :func:`published.elsewhere` finds it. Raises :class:`GuardError` when something that is sent is not in this
+    repository: the hook was started in another one.
     """
     sent = [update for update in pushed_refs(lines) if not is_zero(update.new)]
     if not sent:
@@ -139,9 +140,30 @@ def of_push(lines: bytes, place: Place, entries: Sequence[git.Configured]) -> li
     replaced = [update.old for update in updates if not is_zero(update.old)]
     destinations = tracking(entries, place)
     globs = list(map(as_glob, destinations))
-    new = git.history(tips, without=[*replaced, *published.elsewhere(place)], tracking=globs)
+    new = _new_commits(tips, [*replaced, *published.elsewhere(place)], globs, place)
     lost = _discarded(updates, tips, lambda: _kept_by_remotes(updates, destinations))
     return [*_changes_of(new), *_changes_of_trees(trees, globs), *_changes_of(lost, discarded=True)]
+
+
+def _new_commits(
+    tips: list[bytes], published_oids: list[bytes], globs: Sequence[bytes], place: Place
+) -> list[git.Commit]:
+    """The commits that ``tips`` reach and that are not published. Every tip has to be in this repository."""
+    try:
+        return git.history(tips, without=published_oids, tracking=globs, strict=True)
+    except git.GitError:  # also when the remote has a commit that is not here: then git has to pass over it
+        found = git.kinds(tips)
+        for tip in tips:
+            if tip not in found:
+                raise _not_here(tip, place) from None
+    return git.history(tips, without=published_oids, tracking=globs)
+
+
+def _not_here(oid: bytes, place: Place) -> GuardError:
+    from guard.words import quoted
+
+    what = f"{oid.decode()}, which is pushed, is not in the repository {quoted(place.git_dir)}"
+    return GuardError(what, hint="start the hook in the repository that is pushed from, or set GIT_DIR to that one")
 
 
 def of_received(updates: list[RefUpdate]) -> list[Change]:
