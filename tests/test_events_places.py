@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from guard.union.published import load
 from tests.support.event_cases import blamed, no_python, run_hook, settle
 from tests.support.repositories import Repository, age, run
 from tests.support.stage import Stage
@@ -298,6 +299,25 @@ def test_a_copied_repository_goes_by_its_own_settings(stage: Stage, copy_file: C
     copy.git("config", "guard.agent", "bob")
     refused = copy.commit("held/x.txt", expect=1)
     assert blamed(refused) == ["held/x.txt"], refused.text
+
+
+@pytest.mark.parametrize("linked", ["guard", "guard/unions", "guard/unions/@"])
+def test_a_link_to_another_clones_union_proves_nothing(stage: Stage, linked: str) -> None:
+    """Somebody lets two clones share guard's directory, or a part of it; their holders are not the same."""
+    repository = stage.repository
+    repository.git("config", "guard.agent", "alice")
+    age(repository.path / ".git/config")
+    for text in ("1\n", "2\n"):
+        repository.commit("free.txt", text)
+    shutil.copytree(repository.path, stage.home / "clone", symlinks=True)
+    clone = Repository(stage.home / "clone")
+    shutil.rmtree(clone.path / ".git" / linked)
+    (clone.path / ".git" / linked).symlink_to(repository.path / ".git" / linked)
+    clone.git("config", "guard.agent", "bob")
+    assert blamed(clone.commit("held/x.txt", expect=1)) == ["held/x.txt"]
+    slot = os.fsencode(clone.path / ".git/guard/unions/@")
+    assert os.path.exists(slot)
+    assert load(slot) is None, "Python does not use it, either"
 
 
 def test_a_moved_repository_is_guarded(stage: Stage) -> None:

@@ -7,6 +7,7 @@
     unions/SLOT/ID/whole         there while nothing of the publication has been taken away
     unions/SLOT/ID/slot          a symbolic link to the slot: it leads elsewhere in a repository that was copied
     unions/SLOT/ID/s, s/s, …     directories with the modification time that each watched file must have
+    unions/SLOT/ID/s/…/git       a symbolic link to the git directory, in the last one of them
     unions/SLOT/ID/due           its modification time is when the first of the holder's own reservations runs out
     unions/SLOT/ID/now           written by a hook where /proc tells no time, to be compared with ``due``
     unions/SLOT/ID/placed        there if a line in another hook, which runs guard, stood in its place
@@ -30,7 +31,7 @@ from guard.stores import freshness
 from guard.stores.freshness import Stamp
 from guard.union import script
 from guard.union.contents import IGNORE, WRITTEN_NS, is_intact, write_patterns
-from guard.union.published import EMPTY, EXACT, FOLDED, OFF, Current, Identity, is_whole, layout, lines_of
+from guard.union.published import EMPTY, EXACT, FOLDED, OFF, Current, Identity, git_dir_of, is_whole, layout, lines_of
 from guard.union.slot import replace, write
 
 TYPE_CHECKING = False
@@ -103,15 +104,17 @@ def _write_tracking(place: bytes, identity: Identity) -> None:
 def _write_stamps(slot: bytes, place: bytes, stamps: tuple[Stamp, ...]) -> None:
     """Makes what the hook compares times with; nothing where one of the stamps proves nothing: then nothing is fresh.
 
-    They are directories, each in the one before, so that the hook sees by one test that all of them are there.
+    They are directories, each in the one before, and a link to the git directory is in the last one. So the hook sees
+    by one test that all of them are there, and where they were made.
     """
     os.symlink(slot, os.path.join(place, b"slot"))
     proven, files, _, _ = layout(stamps)
-    if not proven or not files:
+    if not proven:
         return
     names = [os.path.join(place, script.stamp_of(number)) for number in range(len(files))]
     for name in names:
         os.mkdir(name, 0o700)
+    os.symlink(git_dir_of(slot), os.path.join(place, script.git_of(len(files))))
     for name, stamp in zip(names, files, strict=True):  # after all are made, for making one changes the one it lies in
         assert stamp.mtime_ns is not None
         os.utime(name, ns=(stamp.mtime_ns, stamp.mtime_ns))
@@ -147,6 +150,7 @@ def files_hold(slot: bytes, before: Current) -> bool:
         and stamps
         and all(stamp.holds() for stamp in own)
         and os.path.islink(os.path.join(place, b"slot"))
+        and os.path.islink(os.path.join(place, script.git_of(len(files))))
         and _has_script(slot, before)
         and (before.published.state in (OFF, EMPTY) or is_intact(place))
         and is_whole(slot, before.published.name)

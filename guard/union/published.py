@@ -130,6 +130,17 @@ def receiving_slot_of(environment: Mapping[bytes, bytes]) -> bytes:
     return b"receive-" + slot_of(environment)
 
 
+def git_dir_of(slot: bytes) -> bytes:
+    """The git directory that a slot's directory belongs to: GIT_DIR/guard/unions/SLOT."""
+    return os.path.dirname(os.path.dirname(os.path.dirname(slot)))
+
+
+def _is_linked(slot: bytes) -> bool:
+    """Does a symbolic link lead from the git directory to the slot? Then it may be another repository's."""
+    unions = os.path.dirname(slot)
+    return any(map(os.path.islink, (slot, unions, os.path.dirname(unions))))
+
+
 def load(slot: bytes) -> Current | None:
     """The publication in a slot's directory; None if there is none that can be understood."""
     try:
@@ -142,8 +153,8 @@ def load(slot: bytes) -> Current | None:
         lease = _lease(lines[1], lines[end + 14]) if lines[end + 14] else None
         if version != VERSION or lines[-1] or len(lines) != end + (15 if lease is None else 16) or not is_name(name):
             return None
-        if not os.path.samefile(os.path.join(slot, name, b"slot"), slot):
-            return None  # the repository was copied: its files are not those that are watched
+        if not os.path.samefile(os.path.join(slot, name, b"slot"), slot) or _is_linked(slot):
+            return None  # the repository was copied, or this is another's: its files are not those that are watched
         return Current(
             published=Published(state, name),
             boot=lines[1],

@@ -48,6 +48,11 @@ def stamp_of(number: int) -> bytes:
     return b"/".join([b"s"] * (number + 1))
 
 
+def git_of(count: int) -> bytes:
+    """The path, in a publication's directory, of the link to the git directory: in the last of ``count`` stamps."""
+    return b"s/" * count + b"git"
+
+
 def script_of(current: Current, *, slot: bytes) -> bytes:
     """The commands for one publication in a slot's directory, an absolute path.
 
@@ -67,11 +72,10 @@ def _steps(current: Current, slot: bytes, between: tuple[int, int] | None) -> It
     yield from _environment(made_in, current.key)
     if between is not None:
         yield from _lease(between)
-    # The last of the stamps is there, and so are those that it lies in. It is where it was made: a directory has no
-    # second name, but in a copy that was made of hard links ("cp -al"), each file is the very file that was copied.
-    last = b"/" + stamp_of(len(files) - 1) if files else b""
+    # All stamps are there, and $g_git is the repository that they were made for: its directory has no second name. (In
+    # a copy that was made of hard links, "cp -al", each file of a publication is the very file that was copied.)
     yield b"g_path=$g_slot/%b" % name
-    yield b'[ "$g_path%b" -ef %b ]' % (last, _quoted(place + last))
+    yield b'[ "$g_git" -ef "$g_path/%b" ]' % git_of(len(files))
     for number, stamp in enumerate(files):
         path, stamped = _quoted(stamp.path), b'"$g_path/%b"' % stamp_of(number)
         yield b"[ -s %b ] && [ ! %b -nt %b ] && [ ! %b -ot %b ]" % (path, path, stamped, path, stamped)
