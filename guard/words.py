@@ -123,11 +123,24 @@ def notices_in_words(rows: Sequence[Reservation], *, now: int) -> list[str]:
 
 
 def quoted(path: bytes) -> str:
-    """A path as a word of a shell command, with quotes if a shell needs them. Unprintable bytes are escaped."""
-    text = safe(path)
-    if text and not text.startswith("-") and all(letter in _PLAIN for letter in text):
+    """A path as a word of a shell command, with quotes if a shell needs them; a leading "-" makes no option of it.
+
+    What a terminal does not show is escaped as in bash, zsh, ksh and POSIX.1-2024 (dollar-single-quotes): dash and fish
+    do not read that.
+    """
+    text = path.decode("utf-8", "surrogateescape")
+    text = f"./{text}" if text.startswith("-") else text
+    if not text.isprintable():
+        return "$'" + "".join(map(_in_dollar_quotes, text)) + "'"
+    if text and not text.startswith("=") and all(letter in _PLAIN for letter in text):
         return text
-    return "'" + text.replace("'", "'\\''") + "'" if not text.startswith("-") else f"./{text}"
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def _in_dollar_quotes(letter: str) -> str:
+    if letter.isprintable():
+        return f"\\{letter}" if letter in "'\\" else letter
+    return "".join(f"\\{byte:03o}" for byte in os.fsencode(letter))
 
 
 def pasted(word: bytes) -> str:

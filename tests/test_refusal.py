@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from guard.model import Conflict, GuardError, Reservation
 from guard.refusal import LINES_MAX, LeaveOut, Situation, collapsed, dropped_text, pathspec, refusal_text
 from guard.repo.changes import OneSided
 from guard.stores.kinds import KINDS
-from guard.words import notice, pasted, shown_name, unjudged_text
+from guard.words import notice, pasted, quoted, shown_name, unjudged_text
 
 NOW = 1_700_000_000_000  # 22:13:20 on 14 November 2023, UTC
 MINUTE = 60_000
@@ -306,6 +308,34 @@ def test_a_pasted_word_arrives_as_it_is(word: bytes, shell: str, tmp_path: Path)
     assert text
     said = subprocess.run([shell, "-c", f"printf '%s' {text}"], capture_output=True, check=True, cwd=tmp_path)
     assert said.stdout == word
+
+
+ODD = [
+    b"-x'\"$(touch x)",
+    b"-n",
+    b"- y",
+    b"a\nb",
+    b"\x1b[31m'\\",
+    b"caf\xe9 \xff7",
+    "\u202egnp\x07".encode(),
+    b"=ls",
+    b"~",
+    b"",
+]
+
+
+@pytest.mark.parametrize("word", [*WORDS, *ODD])
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_a_quoted_path_arrives_as_it_is(word: bytes, shell: str, tmp_path: Path) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"needs the program {shell}")
+    text = quoted(word)
+    assert text.isprintable()
+    place = tmp_path / "place"
+    place.mkdir()
+    said = subprocess.run([shell, "-c", f"printf '%s' {text}"], capture_output=True, check=True, cwd=place)
+    assert said.stdout == (b"./" + word if word.startswith(b"-") else word)
+    assert not os.listdir(place), "something in the name was run"
 
 
 @pytest.mark.parametrize("word", [b"", b"\n", b"a\tb", b"\x1b[m", b"caf\xe9", "\u202egnp".encode(), b"\x7f"])
