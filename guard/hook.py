@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from guard.model import Change, Reservation, Verdict
+    from guard.refusal import Situation
     from guard.repo.git import Configured
     from guard.stores.freshness import Stamp
     from guard.stores.interface import Kind, Source
@@ -412,7 +413,8 @@ def _leaves_fence(settings: Settings, changes: Sequence[Change], place: Place, *
     if variable:
         to_stderr(f"guard: {variable} is set: this {verb} leaves the fence of this worktree.")
     else:
-        to_stderr(fence.refusal_text(paths, settings.only, verb=verb, refused=refused))
+        situation = _situation(place, changes, paths, verb=verb) if refused else None
+        to_stderr(fence.refusal_text(paths, settings.only, verb=verb, situation=situation))
     word = "refused" if refused else "bypassed" if variable else "warned"
     what = summary(f"{verb} outside of the fence", paths)
 
@@ -471,7 +473,6 @@ def conclude(
 ) -> int:
     """Prints and records a verdict that is not clear; returns the exit code, which the mode and GUARD_SKIP decide."""
     from guard.refusal import Situation, holders, refusal_text
-    from guard.repo.situation import of_commit, of_push
 
     verb = by_name(event).verb
     mode = softened_mode(settings.mode, standpoint.environment(), by=store.kind.mode_variable)
@@ -491,9 +492,15 @@ def conclude(
         return write_log(store, actor, "warned", rows, what, EXIT_DONE)
     if mode.value != "block":
         to_stderr(unknown_text("mode", mode.value, source=mode.source, use="block, warn or off"))
-    situation = of_push() if verb == "push" else of_commit(place, standpoint.environment(), changes, paths, verb=verb)
+    situation = _situation(place, changes, paths, verb=verb)
     to_stderr(refusal_text(answer.conflicts, situation, me=actor.holder, now=now, kind=store.kind))
     return write_log(store, actor, "refused", rows, what, EXIT_REFUSED)
+
+
+def _situation(place: Place, changes: Sequence[Change], refused: Sequence[bytes], *, verb: str) -> Situation:
+    from guard.repo.situation import of_commit, of_push
+
+    return of_push() if verb == "push" else of_commit(place, standpoint.environment(), changes, refused, verb=verb)
 
 
 def cannot_tell(error: GuardError, verb: str) -> int:

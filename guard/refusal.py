@@ -195,10 +195,7 @@ def _group_lines(
 def _steps(
     paths: Sequence[bytes], rows: Sequence[Reservation], situation: Situation, *, me: str, kind: Kind | None
 ) -> list[str]:
-    lines = []
-    commands = [_typed(step) for step in situation.leave_out]
-    if commands and all(commands):
-        lines.append(f"  leave it out:   {' && '.join(commands)}")
+    lines = leave_out_lines(situation)
     wanted = _reservable(paths, rows)
     if kind is not None and not kind.writable:
         skip = kind.skip_variables[0].decode() if kind.skip_variables else "GUARD_SKIP"
@@ -213,6 +210,12 @@ def _steps(
     else:
         lines.append("  who to ask:     guard list --theirs")
     return [*lines, f"  once around it: GUARD_SKIP=1 {situation.again}   (recorded)"]
+
+
+def leave_out_lines(situation: Situation) -> list[str]:
+    """The line that says how to take the refused paths out; [] when no command does it without losing work."""
+    commands = [_typed(step) for step in situation.leave_out]
+    return [f"  leave it out:   {' && '.join(commands)}"] if commands and all(commands) else []
 
 
 def _typed(step: LeaveOut) -> str:

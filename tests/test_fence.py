@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from tests.support.event_cases import play
 from tests.support.repositories import Repository
 
 
@@ -29,6 +32,40 @@ def test_commits_outside_are_refused(repository: Repository) -> None:
     assert "leaves the fence" in repository.git("commit", "-q", "-m", "x", who="alice", env={"GUARD_SKIP": "1"}).text
     entries = repository.guard("log", "--json").json()["log"]
     assert [entry["event"] for entry in entries] == ["refused", "bypassed"]
+
+
+STAGED = "echo new >src/b.py; echo new >a.txt; git add -A; "
+OUTSIDE = {
+    "all staged": STAGED + "git commit -m m",
+    "commit -a": STAGED + "git reset -q; git commit -am m",
+    "commit FILE": STAGED + "git commit -m m a.txt src/b.py",
+    "commit FILE, and nothing else": STAGED + "git commit -m m a.txt",
+    "a file leaves": "git mv src/b.py out.py; echo new >src/c.py; git add -A; git commit -m m",
+    "many files": STAGED + "for n in $(seq 30); do echo new >out$n.txt; done; git add -A; git commit -m m",
+    "a merge with more in it": "git checkout -qb side; echo side >src/c.py; git add -A; git commit -qm m; "
+    "git checkout -q main; git merge -q --no-ff --no-commit side; echo more >a.txt; git add -A; git commit -m m",
+}
+"""Commits that leave the fence around ``src``, each with something inside but for one."""
+
+
+@pytest.mark.parametrize("case", OUTSIDE)
+def test_the_way_to_leave_it_out_works_in_each_situation(repository: Repository, case: str) -> None:
+    repository.commit("src/b.py", "before\n", who="alice")
+    repository.git("config", "guard.only", "src")
+    refused = play(repository, OUTSIDE[case], env={"GUARD_AGENT": "alice"})
+    assert "outside of this worktree's fence" in refused.text
+    advice = [line.partition(":   ")[2] for line in refused.text.splitlines() if "leave it out:" in line]
+    assert len(advice) == (0 if case == "commit FILE, and nothing else" else 1), refused.text
+    if not advice:
+        return
+    writes = {"GUARD_AGENT": "alice", "GIT_EDITOR": "sh -c 'echo again >$0'"}
+    done = play(repository, advice[0], env=writes)
+    assert done.code == 0, (advice, done.text)
+    if not advice[0].startswith("git commit"):
+        again = play(repository, "git commit --allow-empty", env=writes)
+        assert again.code == 0, (advice, again.text)
+    made = play(repository, "git show --format= --name-only --diff-merges=first-parent HEAD").out.decode().split()
+    assert all(path.startswith("src/") for path in made), (advice, made)
 
 
 def test_it_does_not_stand_in_for_reservations(repository: Repository) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from guard.model import Change
     from guard.patterns.match import Union
+    from guard.refusal import Situation
     from guard.repo.settings import Setting
 
 SHOWN = 10
@@ -73,20 +74,24 @@ def _union(patterns: Iterable[bytes], *, fold: bool) -> Union:
     return Union(patterns, fold=fold)
 
 
-def refusal_text(paths: list[bytes], only: Iterable[Setting], *, verb: str, refused: bool = True) -> str:
-    """The message for a commit, merge or push that leaves the fence; ``verb`` is one of these three words."""
-    from guard.words import quoted, safe
+def refusal_text(paths: list[bytes], only: Iterable[Setting], *, verb: str, situation: Situation | None) -> str:
+    """The message for a commit, merge or push that leaves the fence; ``verb`` is one of these three words.
+
+    ``situation`` has the steps that take the paths out. Without one, the text is a warning, because the change goes
+    through.
+    """
+    from guard.refusal import leave_out_lines
+    from guard.words import safe
 
     settings = list(only)
     count = "1 path" if len(paths) == 1 else f"{len(paths)} paths"
-    verdict = f"{verb} refused" if refused else f"warning, this {verb} goes through (mode warn)"
+    verdict = f"{verb} refused" if situation else f"warning, this {verb} goes through (mode warn)"
     inside = ", ".join(safe(each.value) for each in settings)
     lines = [f"guard: {verdict}: it changes {count} outside of this worktree's fence.", ""]
     lines += [f"       {safe(path)}" for path in paths[:SHOWN]]
     lines += [f"       … and {len(paths) - SHOWN} more"] if len(paths) > SHOWN else []
     lines += ["", f"  the fence:      {inside}   (from {settings[0].source})"]
-    if refused and verb == "commit" and len(paths) <= SHOWN:
-        lines.append(f"  leave it out:   git reset -q -- {' '.join(quoted(b':/' + path) for path in paths)}")
-    if refused:
-        lines.append(f"  once around it: GUARD_SKIP=1 git {verb} …   (recorded)")
+    if situation:
+        lines += leave_out_lines(situation)
+        lines.append(f"  once around it: GUARD_SKIP=1 {situation.again}   (recorded)")
     return "\n".join(lines)
