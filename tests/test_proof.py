@@ -371,6 +371,26 @@ def test_no_variable_makes_a_held_path_free(stage: Stage, name: str, shell: str)
     assert done.code == 0, done.text
 
 
+@pytest.mark.parametrize("shell", ["sh", "bash", "mksh", "zsh", "ksh93", "yash"])
+def test_a_name_that_is_no_text_in_the_locale_is_a_name(stage: Stage, tmp_path: Path, shell: str) -> None:
+    """yash does not see such a variable, but Python, which yash starts, does."""
+    found = shutil.which(shell)
+    if found is None:
+        pytest.skip(f"{shell} is not installed")
+    (tmp_path / "sh").symlink_to(found)
+    repository = stage.repository
+    repository.git("config", "guard.agent", "alice")
+    age(repository.path / ".git/config")
+    stage.stage("held/x.txt")
+    hook = str(repository.path / ".git/hooks/pre-commit")
+    for _ in range(2):
+        assert run([str(tmp_path / "sh"), hook], cwd=repository.path, env={"LC_ALL": "C"}).code == 0
+    for name in ("GUARD_AGENT", "AGENT_NAME"):
+        for value in ("J\u00fcrgen", "\udcff\udcfe"):
+            done = run([str(tmp_path / "sh"), hook], cwd=repository.path, env={"LC_ALL": "C", name: value})
+            assert done.code == 1, (name, value, done.text)
+
+
 COMMANDS = (
     *("[", "cat", "cd", "command", "echo", "git", "printf", "pwd", "read", "rm", "test", "timeout", "wait"),
     *(".", ":", "case", "exec", "exit", "export", "return", "set", "shift", "trap", "true", "unset"),
