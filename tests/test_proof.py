@@ -527,6 +527,8 @@ def test_whoever_writes_the_refs_can_write_all_of_them(stage: Stage, held: bool)
 @pytest.mark.parametrize("written", ["nothing", "a deletion", "one ref"])
 def test_a_list_that_has_not_ended_is_not_a_whole_one(stage: Stage, written: str) -> None:
     """A pipe that does not block tells sh that there is nothing to read now; to sh that looks like the end."""
+    if run(["/bin/sh", "-c", "echo $YASH_VERSION"], cwd=stage.base).out.strip():
+        pytest.skip("yash waits until there is something to read")
     assert stage.hook("free.txt").code == 0
     oid, zero = stage.repository.head(), "0" * 40
     lines = {
@@ -551,7 +553,7 @@ def test_a_list_that_has_not_ended_is_not_a_whole_one(stage: Stage, written: str
 
 
 @pytest.mark.parametrize(
-    ("stdin", "repair"), [("<.", "push again"), ("<&-", "hand its stdin on"), ("0>>.git/only", "push again")]
+    ("stdin", "repair"), [("<.", "push again"), ("<&-", "hand its stdin on"), ("0>>.git/only", "")]
 )
 def test_stdin_that_cannot_be_read_at_all(stage: Stage, stdin: str, repair: str) -> None:
     """It is a directory, or closed, or open for writing alone."""
