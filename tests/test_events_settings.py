@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from pathlib import Path
 
 import pytest
 
+from guard.union.publication import STAMPS_MAX
 from tests.support import rows
 from tests.support.event_cases import assert_as_expected, blamed, no_python, play, run_hook, settle
 from tests.support.repositories import Repository
@@ -170,6 +173,23 @@ def test_git_config_read_elsewhere(stage: Stage) -> None:
     assert_as_expected(
         play(repository, "echo new >src/b.py; git commit -am m", env={"GIT_CONFIG": "/dev/null"}), ["src/b.py"]
     )
+
+
+@pytest.mark.parametrize("count", [STAMPS_MAX - 10, STAMPS_MAX + 800])
+def test_a_configuration_of_very_many_files(stage: Stage, count: int) -> None:
+    """Each is watched, up to a limit: more stamps in one another would have a longer path than Linux allows."""
+    config = stage.repository.path / ".git/config"
+    (config.parent / "more").mkdir()
+    for number in range(count):
+        (config.parent / f"more/{number}").write_text("[some]\n\tkey = value\n")
+        os.utime(config.parent / f"more/{number}", (1_600_000_000, 1_600_000_000))
+    with config.open("a") as file:
+        file.writelines(f"[include]\n\tpath = more/{number}\n" for number in range(count))
+    settle(stage.repository)
+    with no_python(stage.repository) if count < STAMPS_MAX else contextlib.nullcontext():
+        stage.repository.commit("free.txt", "1\n", who="bob")
+    assert blamed(stage.repository.commit("held/x.txt", who="bob", expect=1)) == ["held/x.txt"]
+    assert len([path for path in stage.slot.iterdir() if len(path.name) == 16]) <= 1, "what is not used is removed"
 
 
 def test_no_file_system_monitor_is_asked(stage: Stage) -> None:

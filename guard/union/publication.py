@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 
 GLOBS_MAX = 20
 """Where more remotes are configured than this, Python judges every push: the hook repeats options for each."""
+STAMPS_MAX = 400
+"""Where more files than this are watched, nothing is published, and Python judges: each stamp lies deeper than the one
+before, is found more slowly, and at last has too long a path."""
 
 
 def write_publication(
@@ -105,12 +108,15 @@ def _write_stamps(slot: bytes, place: bytes, stamps: tuple[Stamp, ...]) -> None:
     """Makes what the hook compares times with; nothing where one of the stamps proves nothing: then nothing is fresh.
 
     They are directories, each in the one before, and a link to the git directory is in the last one. So the hook sees
-    by one test that all of them are there, and where they were made.
+    by one test that all of them are there, and where they were made. Raises :class:`ValueError` where they are too
+    many.
     """
     os.symlink(slot, os.path.join(place, b"slot"))
     proven, files, _, _ = layout(stamps)
     if not proven:
         return
+    if len(files) > STAMPS_MAX:
+        raise ValueError("the configuration is in too many files to watch")
     names = [os.path.join(place, script.stamp_of(number)) for number in range(len(files))]
     for name in names:
         os.mkdir(name, 0o700)
