@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.event_cases import no_python, settle
+from tests.support.mcp_client import Raw
 from tests.support.repositories import PACKAGE, Repository, run
 
 WAYS = ["variable", "option", "pairs", "GIT_CONFIG_GLOBAL", "HOME", "XDG_CONFIG_HOME", "GIT_CONFIG_SYSTEM"]
@@ -137,6 +138,31 @@ def test_an_agents_edit_says_the_same(repository: Repository, tmp_path: Path) ->
     for _ in range(2):
         said = run(command, cwd=repository.path, env={**env, "GUARD_PROJECT": "zzz"}).text
         assert "names the project zzz, and this repository's is " in said
+
+
+@pytest.mark.parametrize("key", ["guard.project", "guard.db"])
+@pytest.mark.parametrize("way", WAYS[:3])
+def test_an_mcp_server_says_the_same_as_the_commands(
+    repository: Repository, tmp_path: Path, way: str, key: str
+) -> None:
+    """Each tool answers from the other project or store, and says so."""
+    held(repository)
+    other = "zzz" if key == "guard.project" else str(tmp_path / "other.db")
+    Repository.make(tmp_path / "elsewhere").guard("reserve", "b.txt", env=by("variable", key, other, tmp_path))
+    env = {"GUARD_AGENT": "bob", **by(way, key, other, tmp_path)}
+    calls = [
+        ("guard_check", {"paths": ["src/auth/login.py"]}, ["check", "src/auth/login.py"]),
+        ("guard_list", {}, ["list"]),
+        ("guard_reserve", {"patterns": ["docs"]}, ["reserve", "docs"]),
+    ]
+    with Raw(repository.path, env) as client:
+        client.shake_hands()
+        for tool, arguments, command in calls:
+            said = repository.guard(*command, "--json", env=env).json()["warnings"]
+            assert any("what is reserved there is not looked at" in each for each in said)
+            answer = client.tool(tool, arguments)
+            assert set(answer["warnings"]) == set(said), tool
+            assert all(f"warning: {each}" in answer["message"] for each in said)
 
 
 def test_a_tracked_file_that_names_another_project_than_at_install_is_said(repository: Repository) -> None:

@@ -20,10 +20,13 @@ from guard.model import GuardError
 from guard.stores.interface import Actor, Terms, Wanted
 from guard.work import questions
 from tests.support.databases import connected
+from tests.support.foreign_hooks import hook
 from tests.support.mcp_client import CLAUDE, PATIENCE_S, Raw
 from tests.support.repositories import Repository
 
 Change = Callable[[Repository, Path], None]
+Environment = dict[bytes, bytes]
+LINE = 'g=$(git rev-parse --git-common-dir)/guard/hook || exit; [ ! -f "$g" ] || sh "$g" EVENT "$@" || exit\n'
 GRAIN_NS = 50_000_000
 """Longer than a tick of the kernel's clock, which file systems take their times from; the real one also suits FAT."""
 
@@ -36,12 +39,13 @@ def short_grain(monkeypatch: pytest.MonkeyPatch) -> None:
 class Server:
     """What stays from call to call, as :mod:`guard.mcp.server` holds it."""
 
-    def __init__(self, cwd: Path) -> None:
+    def __init__(self, cwd: Path, environment: Environment | None = None) -> None:
         self.cwd = os.fsencode(cwd)
+        self.environment = environment or {}
         self.views, self.kept = Views(), KeptStore()
 
     def standing(self) -> Standing:
-        return Standing({**os.environb}, self.cwd, made="mcp-0", kept=self.kept, views=self.views)
+        return Standing({**os.environb, **self.environment}, self.cwd, made="mcp-0", kept=self.kept, views=self.views)
 
     def warm(self) -> None:
         """Calls until what can be kept is kept."""
@@ -56,7 +60,7 @@ def seen(standing: Standing) -> Any:
     """All that a call takes from its view; an error counts as an answer."""
     try:
         entries = [(each.scope, each.origin, each.key, each.value) for each in standing.entries]
-        return standing.place, entries, standing.settings, standing.not_in_force
+        return standing.place, entries, standing.settings, standing.remarks
     except GuardError as error:
         return error.what
 
@@ -160,20 +164,75 @@ def test_whatever_changes_is_seen_by_the_next_call(repository: Repository, herme
     assert found == anew != before
 
 
-def test_what_others_decide_is_not_kept(repository: Repository, tmp_path: Path) -> None:
+def neighbour_without_a_name(repository: Repository, tmp_path: Path) -> tuple[Path, Environment]:
     """A remote on this machine has its own project, which its own settings tell."""
     clone = tmp_path / "clone"
     repository.git("clone", "-q", str(repository.path), str(clone))
     Repository(clone).install()
-    (clone / ".git/guard/project").unlink(missing_ok=True)
-    server = Server(clone)
+    Repository(clone).git("config", "--unset", "guard.project")
+    (clone / ".git/guard/project").unlink()
+    return clone, {}
+
+
+def neighbour_with_a_name(repository: Repository, tmp_path: Path) -> tuple[Path, Environment]:
+    repository.git("config", "guard.project", "first")
+    return neighbour_without_a_name(repository, tmp_path)
+
+
+def variable_that_says_the_neighbours_name(repository: Repository, tmp_path: Path) -> tuple[Path, Environment]:
+    return neighbour_with_a_name(repository, tmp_path)[0], {b"GUARD_PROJECT": b"first"}
+
+
+def line_in_another_programs_hook(repository: Repository, tmp_path: Path) -> tuple[Path, Environment]:
+    """As husky has it: git finds husky's hooks, and these run files that their owner may edit."""
+    hooks = repository.path / ".husky"
+    for event in ("pre-commit", "pre-merge-commit", "pre-push"):
+        hook(hooks / "_" / event, '#!/usr/bin/env sh\n. "$(dirname "$0")/h"\n')
+        hook(hooks / event, LINE.replace("EVENT", event), mode=0o644)
+    hook(hooks / "_/h", 'sh -e "$(dirname "$(dirname "$0")")/${0##*/}" "$@"\n', mode=0o644)
+    repository.guard("uninstall")
+    repository.git("config", "core.hooksPath", ".husky/_")
+    repository.install()
+    return repository.path, {}
+
+
+def link_to_the_usual_store(repository: Repository, tmp_path: Path) -> tuple[Path, Environment]:
+    link = tmp_path / "link.db"
+    link.symlink_to(repository.guard("store", "show", "--json").json()["store"])
+    return repository.path, {b"GUARD_DB": os.fsencode(link)}
+
+
+def lead_elsewhere(repository: Repository, tmp_path: Path) -> None:
+    other = tmp_path / "other.db"
+    repository.guard("store", "backup", str(other))
+    (tmp_path / "link.db").unlink()
+    (tmp_path / "link.db").symlink_to(other)
+
+
+Stand = Callable[[Repository, Path], tuple[Path, Environment]]
+DECIDED_ELSEWHERE: dict[Stand, Change] = {
+    neighbour_without_a_name: config("guard.project", "renamed"),
+    neighbour_with_a_name: config("guard.project", "renamed"),
+    variable_that_says_the_neighbours_name: config("guard.project", "renamed"),
+    line_in_another_programs_hook: write("{top}/.husky/pre-commit", "npm test\n"),
+    link_to_the_usual_store: lead_elsewhere,
+}
+"""Where something stands in a file that a view does not watch, and a change of that file."""
+
+
+@pytest.mark.parametrize("stand", DECIDED_ELSEWHERE, ids=lambda stand: stand.__name__)
+def test_what_is_decided_elsewhere_is_not_kept(repository: Repository, tmp_path: Path, stand: Stand) -> None:
+    repository.guard("reserve", "src/auth", who="alice")
+    cwd, environment = stand(repository, tmp_path)
+    server = Server(cwd, environment)
     for _ in range(4):
         time.sleep(GRAIN_NS / 1e9)
         assert server.standing()._reading.view is None
-        first = server.standing()
-        assert seen(first)
-    repository.git("config", "guard.project", "renamed")
-    assert seen(server.standing()) == seen(Server(clone).standing())
+        before = seen(server.standing())
+    assert before[-1] == (), "all is as usual"
+    DECIDED_ELSEWHERE[stand](repository, tmp_path)
+    found = seen(server.standing())
+    assert found == seen(Server(cwd, environment).standing()) != before
 
 
 def test_a_variable_is_seen(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:

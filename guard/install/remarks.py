@@ -27,7 +27,7 @@ def remarks_in_force(place: Place, entries: Sequence[Configured], *, mode: str =
     Raises :class:`guard.model.GuardError` when git cannot be asked, which happens only where something is wrong.
     """
     remarks = []
-    if not _plainly_installed(place, entries):
+    if not is_plainly_installed(place, entries):
         from guard.install.inforce import reasons_not_in_force
 
         remarks += [f"{problem.what} (repair: {problem.repair})" for problem in reasons_not_in_force(place, entries)]
@@ -38,8 +38,12 @@ def remarks_in_force(place: Place, entries: Sequence[Configured], *, mode: str =
     return tuple(f"not in force: {remark}" for remark in remarks)
 
 
-def _plainly_installed(place: Place, entries: Sequence[Configured]) -> bool:
-    """Does git find guard's own hooks, which it can run, and the file that names guard's Python?"""
+def is_plainly_installed(place: Place, entries: Sequence[Configured]) -> bool:
+    """Does git find guard's own hooks, which it can run, and the file that names guard's Python?
+
+    If so, nothing else decides whether guard is in force. If not, it may be in force through another program's hooks,
+    and what those run stands in files that only :mod:`guard.install.inforce` knows.
+    """
     directory = hooks_directory(place, entries)
     if directory is None or not os.path.isfile(os.path.join(place.own_dir, b"python")):
         return False

@@ -74,8 +74,8 @@ class Said:
         self.notices += here.settle_pending()
 
     def look_in_force(self) -> None:
-        """Notes warnings when hooks do not enforce reservations here."""
-        self.warnings += self.here.not_in_force
+        """Notes warnings when hooks do not enforce reservations here, and when these are not the usual ones."""
+        self.warnings += self.here.remarks
 
     def answer(self, shape: Json, lines: Sequence[str], *, whole: bool = False) -> Answer:
         """The answer; ``lines`` are what was found, in words. ``whole``: its lists are not cut."""

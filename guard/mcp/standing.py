@@ -17,6 +17,7 @@ from guard.mcp.unchanged import View
 from guard.model import Change, UsageError
 from guard.repo import libgit2
 from guard.repo.defaults import read_note
+from guard.repo.diverted import diversions
 from guard.repo.index import Index
 from guard.repo.settings import patience_s
 from guard.stores import freshness
@@ -88,14 +89,20 @@ class Standing(Here):
         return identity.with_own_name(super().settings, self._made)
 
     @cached_property
-    def not_in_force(self) -> tuple[str, ...]:
-        """Why reservations are not enforced here, one sentence for each reason; nothing when they are."""
+    def remarks(self) -> tuple[str, ...]:
+        """What an answer has to be read with, in sentences; nothing where all is as usual.
+
+        Reservations are not enforced here, or the project or the store is not this repository's own.
+        """
         if self._view is not None:
-            return self._view.not_in_force
+            return ()
         found = remarks_in_force(self.place, self.entries, mode=self.settings.mode.value)
-        if not self._asked_git:
+        with self.asking():
+            diverted = diversions(self.settings, self.environment, self.entries, self.place)
+        found += tuple(each.sentence() for each in diverted)
+        if not self._asked_git and not found:
             note = read_note(self.place.own_dir)
-            self._reading.end(self.environment, self.cwd, View(self.place, self.entries, self.settings, found, note))
+            self._reading.end(self.environment, self.cwd, View(self.place, self.entries, self.settings, note))
         return found
 
     def staged_changes(self) -> list[Change]:

@@ -18,9 +18,10 @@ import time
 from typing import TYPE_CHECKING
 
 from guard import events
-from guard.install.remarks import hooks_directory
+from guard.install.remarks import hooks_directory, is_plainly_installed
 from guard.record import Record
 from guard.repo import defaults, libgit2, project
+from guard.repo.settings import BY_ENVIRONMENT
 from guard.stores.freshness import GRAIN_NS
 
 if TYPE_CHECKING:
@@ -40,13 +41,16 @@ Look = tuple[tuple[int, ...] | None, ...]
 
 
 class View(Record):
-    """Where a call stands: the repository, git's configuration, the settings, why guard is not in force, and where the
-    repository's note says that the store is."""
+    """Where a call stands: the repository, git's configuration, the settings, and where the repository's note says that
+    the store is.
+
+    Only a place is kept where all is as usual: guard is in force by its own hooks, and the project and the store are
+    the repository's own. Elsewhere, files that are not watched decide what an answer has to be read with.
+    """
 
     place: Place
     entries: list[Configured]
     settings: Settings
-    not_in_force: tuple[str, ...]
     note: Note | None
 
 
@@ -127,10 +131,10 @@ def _is_aged(look: Look, now_ns: int) -> bool:
 def _files_of(environment: Mapping[bytes, bytes], cwd: bytes, view: View) -> tuple[bytes, ...] | None:
     """The files that decide what a view is; None where others do, too."""
     place, configuration = view.place, libgit2.files_of(environment, view.place)
-    if place.top is None or configuration is None or view.not_in_force:
+    if place.top is None or configuration is None or not is_plainly_installed(place, view.entries):
         return None
-    if project.remote_of(view.entries)[0] and view.settings.project.value.startswith("/"):
-        return None  # the project is that of another repository on this machine, whose settings count
+    if _is_named_by_a_neighbour(view) or not _is_the_usual_store(view):
+        return None
     files = [cwd, place.top, place.git_dir, place.common_dir]
     for directory in _from(os.path.realpath(cwd), place.top):  # a repository could be made in one of them
         files += [os.path.join(directory, name) for name in (b".git", b"HEAD")]
@@ -141,6 +145,30 @@ def _files_of(environment: Mapping[bytes, bytes], cwd: bytes, view: View) -> tup
     hooks = hooks_directory(place, view.entries) or place.common_dir
     files += [os.path.join(hooks, name.encode()) for name in events.installed_at(place)]
     return tuple(dict.fromkeys(files))
+
+
+def _is_named_by_a_neighbour(view: View) -> bool:
+    """Does another repository on this machine, which is the remote of this one, decide what the project is called?
+
+    Its settings may then come from yet another one. Where a variable or an option names the project, it is compared
+    with the name that would hold without it.
+    """
+    name, url = project.remote_of(view.entries)
+    is_configured = view.settings.project.scope not in ("", "command")
+    return bool(name) and not is_configured and not project.parse(os.fsdecode(url)).host
+
+
+def _is_the_usual_store(view: View) -> bool:
+    """Is the store's address, letter for letter, the one that this repository usually has?
+
+    Another address may lead to the same file by symbolic links, until one of these leads elsewhere.
+    """
+    store, note = view.settings.store, view.note
+    if store.scope in ("local", "worktree"):
+        return True
+    if note is None:
+        return store.scope != "command" and not store.source.startswith(BY_ENVIRONMENT)
+    return note.address == store.value
 
 
 def _from(directory: bytes, top: bytes) -> list[bytes]:
