@@ -31,7 +31,7 @@ def with_path(text: bytes) -> bytes:
     )
 
 
-DEEP = b'{"jsonrpc":"2.0","method":"tools/call","params":{"arguments":%b1%b},"id":7}' % (b'{"a":' * 5000, b"}" * 5000)
+DEEP = b'{"jsonrpc":"2.0","method":"tools/call","params":{"arguments":%b1%b},"id":7}' % (b'{"a":' * 100_000, b"}" * 100_000)
 
 REFUSED: list[tuple[bytes, int, list[int | str | None], str]] = [
     # Text that is none
@@ -171,7 +171,7 @@ def test_arguments_nested_as_deeply_as_can_be_read_are_answered(repository: Repo
     """What the parser reads, the rest of the server must bear."""
     with Raw(repository.path, CLAUDE) as client:
         client.shake_hands()
-        for depth in (50, 150, 250, 400, 800, 980, 2000):
+        for depth in (50, 150, 250, 400, 800, 980, 2000, 5000, 20_000):
             nested: bytes = b"[" * depth + b"]" * depth
             client.write(
                 b'{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"guard_check","arguments":{"paths":%b}}}\n'
