@@ -248,11 +248,12 @@ def test_a_variable_is_seen(repository: Repository, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.fixture
-def warm(repository: Repository) -> Iterator[tuple[Repository, Server]]:
+def warm(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Repository, Server]]:
     repository.guard("reserve", "a.txt", who="alice")
     server = Server(repository.path)
     server.warm()
     yield repository, server
+    monkeypatch.setattr("guard.mcp.kept.IDLE_S", -1.0)
     server.kept.close_idle()
 
 

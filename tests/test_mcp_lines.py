@@ -31,7 +31,8 @@ def with_path(text: bytes) -> bytes:
     )
 
 
-DEEP = b'{"jsonrpc":"2.0","method":"tools/call","params":{"arguments":%b1%b},"id":7}' % (b'{"a":' * 100_000, b"}" * 100_000)
+NESTED = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
+DEEP = b'{"jsonrpc":"2.0","method":"tools/call","params":{"arguments":%b},"id":7}' % NESTED
 
 REFUSED: list[tuple[bytes, int, list[int | str | None], str]] = [
     # Text that is none
