@@ -11,7 +11,7 @@ these steps has shown something that it could not show by failing:
    reading them fails). sh ends with 0. Where sh reads commands and runs none of them, it ends with 2, for the file's
    last line is no syntax. The first command leaves with 0 only after a test has succeeded, so a shell without ``[``
    comes to the second, which says so.
-2. **The union is the store's current state**, for this environment, boot and machine: see
+2. **The union is the store's current state**, for this environment, boot, machine and repository: see
    :mod:`guard.stores.freshness`. The hook runs the commands of :mod:`guard.union.script`; Python asks
    :func:`guard.union.published.is_fresh`. Where the store is on a server, a commit is judged by a
    state that is not older than the lease, and a push by one that is asked for when it begins.
