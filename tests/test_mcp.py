@@ -202,6 +202,37 @@ def test_without_a_name_the_server_makes_one_for_itself_and_says_so_every_time(r
     assert repository.git("commit", "-m", "x", who=name, expect=None).code == 0
 
 
+ERRORS_WITH_A_COMMAND: list[tuple[str, Json]] = [
+    ("guard_reserve", {"patterns": ["a.txt:12"]}),
+    ("guard_reserve", {"patterns": ["{a,b}.txt"]}),
+    ("guard_check", {"paths": ["link/login.py"]}),
+    ("guard_list", {"paths": ["/etc/passwd"]}),
+]
+
+
+@pytest.mark.parametrize(("tool", "arguments"), ERRORS_WITH_A_COMMAND)
+def test_an_error_that_names_a_command_tells_a_made_name_too(
+    repository: Repository, tool: str, arguments: Json
+) -> None:
+    """An agent that types the command would else reserve in another name, and be refused by its own reservation."""
+    (repository.path / "link").symlink_to("src/auth")
+    with Raw(repository.path) as client:
+        client.shake_hands()
+        answer = client.tool(tool, arguments)
+        name = client.tool("guard_list", {})["holder"]
+        assert "next: guard " in answer["message"]
+        assert answer["holder"] == name and f"export GUARD_AGENT={name}" in answer["holder_note"]
+        assert answer["message"].endswith(answer["holder_note"])
+    with Raw(repository.path, CLAUDE) as client:
+        client.shake_hands()
+        assert "holder_note" not in client.tool(tool, arguments)
+
+
+def test_nothing_changed_is_said_as_such(repository: Repository) -> None:
+    content, text, failed = call(repository.path, "guard_check", {"changed": True}, **CLAUDE)
+    assert not failed and content["verdict"] == "clear" and text == "clear: nothing is changed"
+
+
 # Where is it?
 
 

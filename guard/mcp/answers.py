@@ -111,11 +111,19 @@ def _cut(lines: Sequence[str], what: str) -> list[str]:
     return [*lines[:LINES], *([f"… and {len(lines) - LINES} {what}"] if len(lines) > LINES else [])]
 
 
-def failure(error: GuardError) -> Answer:
-    """The answer for an error. An error that only says that there is nothing to do is no failure."""
+def failure(error: GuardError, *, made: str = "") -> Answer:
+    """The answer for an error. An error that only says that there is nothing to do is no failure.
+
+    ``made`` is the holder's name if the server made it. It is told here, too: what to do next is often a command, and
+    an agent's shell would otherwise do it in another name.
+    """
     text = safe(error.what) + (f"\nnext: {safe(error.hint)}" if error.hint else "")
     told = {"what": error.what, "next": error.hint or None, "code": error.code}
-    return Answer({"schema": SCHEMA, "error": told, "message": text}, failed=error.code != EXIT_REFUSED)
+    content: Json = {"schema": SCHEMA, "error": told}
+    if made:
+        content |= {"holder": made, "holder_note": identity.note(made)}
+        text += f"\n{content['holder_note']}"
+    return Answer(content | {"message": text}, failed=error.code != EXIT_REFUSED)
 
 
 # guard_check
@@ -155,6 +163,8 @@ def _check_asked(said: Said, checked: questions.Checked) -> Answer:
     if len(asked) > LISTED:
         asked.sort(key=lambda one: _rank(one, me))  # what is held is not left out for what is free
     lines = [f"{_warn_of_fence(said, left)}: nobody else holds {_counted(checked.asked)}"]
+    if not asked:
+        lines = ["clear: nothing is changed"]
     if verdict.conflicts:
         count = sum(one.state(me) == HELD for one in checked.asked)
         lines = [f"reserved: others hold {count} of {len(checked.asked)}"]

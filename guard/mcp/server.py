@@ -146,6 +146,9 @@ class _Service:
                     self._unions.look_after(here)
                     here.close(keep=True)
                     return answer
+                except GuardError as error:
+                    here.close()
+                    return failure(error, made=here.made_name())
                 except BaseException:
                     here.close()
                     raise

@@ -14,7 +14,7 @@ from guard import system
 from guard.install.remarks import remarks_in_force
 from guard.mcp import identity
 from guard.mcp.unchanged import View
-from guard.model import Change, UsageError
+from guard.model import Change, GuardError, UsageError
 from guard.repo import libgit2
 from guard.repo.defaults import read_note
 from guard.repo.diverted import diversions
@@ -120,6 +120,15 @@ class Standing(Here):
         """All that decides how the store is opened, and whether it may be."""
         note = self._view.note if self._view is not None else read_note(self.place.own_dir)
         return self.settings.store, self.settings.retention, patience_s(self.environment, 0), note
+
+    def made_name(self) -> str:
+        """The holder's name if the server made it; "" if the call is somebody's, or if that could not be found out."""
+        if "place" not in self.__dict__:
+            return ""
+        try:
+            return self.settings.holder.value if identity.is_made(self.settings) else ""
+        except GuardError:
+            return ""
 
     def close(self, *, keep: bool = False) -> None:
         """Closes the store if it was opened; ``keep``: all went well, so that the next call may use it."""
