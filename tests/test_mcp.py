@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -234,6 +235,21 @@ def test_nothing_changed_is_said_as_such(repository: Repository) -> None:
 
 
 # Where is it?
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory to another account")
+def test_what_repairs_a_repository_is_named_and_not_another_directory(repository: Repository) -> None:
+    with Raw(repository.path, CLAUDE) as client:
+        client.shake_hands()
+        assert client.tool("guard_check", {"paths": ["a.txt"]})["verdict"] == "clear"
+        for path in (repository.path, repository.path / ".git"):
+            os.chown(path, 65534, 65534)
+        error = client.tool("guard_check", {"paths": ["a.txt"]})["error"]
+        assert "git does not trust the repository" in error["what"]
+        subprocess.run(["sh", "-c", error["next"]], check=True)
+        assert client.tool("guard_check", {"paths": ["a.txt"]})["verdict"] == "clear"
+        (repository.path / ".git").rename(repository.path / "away")
+        assert client.tool("guard_check", {"paths": ["a.txt"]})["error"]["next"].startswith("name a directory")
 
 
 def test_the_repository_is_found_anew_for_each_call(repository: Repository, tmp_path: Path) -> None:

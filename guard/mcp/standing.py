@@ -19,6 +19,7 @@ from guard.repo import libgit2
 from guard.repo.defaults import read_note
 from guard.repo.diverted import diversions
 from guard.repo.index import Index
+from guard.repo.place import ELSEWHERE
 from guard.repo.settings import patience_s
 from guard.stores import freshness
 from guard.stores.interface import WouldWait
@@ -69,7 +70,9 @@ class Standing(Here):
         self._asked_git = True
         try:
             return super().place
-        except UsageError as error:  # its hint is for a shell
+        except UsageError as error:
+            if error.hint != ELSEWHERE:  # that one is for a shell; another repairs what is wrong
+                raise
             raise UsageError(error.what, hint=CWD) from None
 
     @cached_property

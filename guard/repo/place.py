@@ -117,7 +117,7 @@ def _why_not(error: GitError) -> GuardError:
     try:
         here = standpoint.absolute(b"")
     except FileNotFoundError:
-        return UsageError("the current directory is gone", hint=_ELSEWHERE)
+        return UsageError("the current directory is gone", hint=ELSEWHERE)
     said = error.what
     if _TRUST in said:  # git gives the path as a shell takes it, as the last word of what it says
         why = f"git does not trust the repository around {safe(here)}: another account owns it"
@@ -125,7 +125,7 @@ def _why_not(error: GitError) -> GuardError:
     if "not a git repository (" in said:  # else a file or a variable names a place where there is none
         closed = _closed_repository(here)
         if not closed:
-            return UsageError(f"no git repository around {safe(here)}", hint=_ELSEWHERE)
+            return UsageError(f"no git repository around {safe(here)}", hint=ELSEWHERE)
         return GuardError(f"this account may not read {safe(closed)}", hint=f"ls -ld {quoted(closed)}")
     fatal = [line.removeprefix("fatal: ") for line in said.splitlines() if "fatal: " in line]
     words = fatal[-1].rpartition("fatal: ")[2] if fatal else said
@@ -133,7 +133,8 @@ def _why_not(error: GitError) -> GuardError:
 
 
 _TRUST = "safe.directory "
-_ELSEWHERE = "cd into a repository, or make one: git init"
+ELSEWHERE = "cd into a repository, or make one: git init"
+"""What to type next where there is no repository."""
 
 
 def _closed_repository(here: bytes) -> bytes:
