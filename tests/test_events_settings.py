@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,29 @@ def test_an_order_that_git_cannot_read(stage: Stage, tmp_path: Path, order: str)
     assert_as_expected(play(repository, f"echo new >src/b.py; {commit}"), [])
     pushed = play(repository, f"echo new >held/x.txt; {commit}")
     assert blamed(pushed) == ["held/x.txt"], pushed.text
+
+
+UNUSABLE = ["diff.algorithm", "diff.renames", "format.pretty", "log.date", "log.diffMerges"]
+
+
+@pytest.mark.parametrize("key", UNUSABLE)
+def test_a_setting_that_git_log_cannot_use_stops_a_push_and_the_repair_shows_it(
+    stage: Stage, tmp_path: Path, key: str
+) -> None:
+    """git status has nothing to say about such a setting."""
+    repository = stage.repository
+    give_remote(repository, tmp_path / "remote.git")
+    assert_as_expected(play(repository, "echo new >src/b.py; git commit -qam m"), [])
+    repository.git("config", key, "nonsense")
+    pushed = play(repository, "git push -q")
+    assert pushed.code != 0, pushed.text
+    repair = re.search(r"^ *repair: (.*)$", pushed.text, re.MULTILINE)
+    assert repair is not None, pushed.text
+    shown = play(repository, repair[1])
+    assert shown.code != 0 and shown.err, "it shows what is wrong"
+    assert shown.err.decode().splitlines()[0] in pushed.text
+    repository.git("config", "--unset", key)
+    assert_as_expected(play(repository, "git push -q"), [])
 
 
 def assert_judged_alike(repository: Repository, *, quick: bool = True, env: dict[str, str] | None = None) -> None:

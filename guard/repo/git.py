@@ -34,8 +34,8 @@ _SUBMODULE = b"160000"
 class GitError(GuardError):
     """git could not be started, or failed; ``status`` is its exit status (negative: the signal that ended it)."""
 
-    def __init__(self, what: str, *, status: int = -1) -> None:
-        super().__init__(what, hint="git status")
+    def __init__(self, what: str, *, status: int = -1, hint: str = "git status") -> None:
+        super().__init__(what, hint=hint)
         self.status = status
 
 
@@ -133,7 +133,9 @@ def _ended(
         if status not in accept:
             said = contents_of(files[2]).decode("utf-8", "replace").strip()
             asked = " ".join(os.fsdecode(word) for word in ("git", *command[3:8]))
-            raise GitError(f"git failed with status {status}: {asked} …: {said or 'it said nothing'}", status=status)
+            what = f"git failed with status {status}: {asked} …: {said or 'it said nothing'}"
+            # A setting that git log cannot use does not disturb git status.
+            raise GitError(what, status=status, hint="git log -1" if "log" in command else "git status")
         return status, contents_of(files[1])
     finally:
         for file in files:
