@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.support.event_cases import play
-from tests.support.repositories import Repository
+from tests.support.repositories import Repository, run
 
 
 def test_commits_outside_are_refused(repository: Repository) -> None:
@@ -105,11 +106,30 @@ def test_pushes_outside_are_refused(repository: Repository, tmp_path: Path) -> N
     repository.git("push", "-q", "origin", "HEAD", who="alice", env={"GUARD_ONLY": "*.txt"})
 
 
-def test_a_value_that_is_no_pattern_stops_the_commit(repository: Repository) -> None:
-    repository.git("config", "guard.only", "!src")
+@pytest.mark.parametrize("value", ["!src", "a[", "it's [", "a\\"])
+@pytest.mark.parametrize("scope", ["local", "global", "worktree"])
+def test_a_value_that_is_no_pattern_stops_the_commit_and_its_repair_works(
+    repository: Repository, scope: str, value: str
+) -> None:
+    repository.git("config", "extensions.worktreeConfig", "true")
+    repository.git("config", f"--{scope}", "--add", "guard.only", value)
     refused = repository.commit("src/b.py", who="alice", expect=None)
     assert refused.code != 0
-    assert "'!src'" in refused.text
+    assert "the fence" in refused.text and value in refused.text, refused.text
+    repair = re.search(r"^ *repair: (.*)$", refused.text, re.MULTILINE)
+    assert repair is not None, refused.text
+    done = run(["sh", "-c", repair[1]], cwd=repository.path)
+    assert done.code == 0, done.text
+    assert repository.git("config", "--get-all", "guard.only", expect=None).out == b""
+    repository.commit("src/b.py", "again\n", who="alice")
+
+
+def test_a_value_of_the_variable_that_is_no_pattern_is_named(repository: Repository) -> None:
+    repository.write("src/b.py", "new\n")
+    repository.git("add", "-A")
+    refused = repository.git("commit", "-q", "-m", "x", who="alice", env={"GUARD_ONLY": "src:a["}, expect=None)
+    assert refused.code != 0
+    assert "GUARD_ONLY" in refused.text and "repair: unset GUARD_ONLY" in refused.text, refused.text
 
 
 def test_check_of_paths_honours_it(repository: Repository) -> None:

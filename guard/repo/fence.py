@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import os
 
+from guard.model import UsageError
+from guard.words import quoted, safe
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,9 +66,29 @@ def _below(directory: bytes) -> bytes:
 
 
 def _patterns(settings: Iterable[Setting]) -> list[bytes]:
+    return [_pattern(each) for each in settings]
+
+
+def _pattern(setting: Setting) -> bytes:
     from guard.patterns.grammar import stored
 
-    return [stored(os.fsencode(each.value), cwd=b"", exists=lambda _: False) for each in settings]
+    value = os.fsencode(setting.value)
+    try:
+        return stored(value, cwd=b"", exists=lambda _: False)
+    except UsageError as error:
+        reason = error.what.partition(": ")[2]
+    what = f"the fence ({setting.source}) has a value that is no pattern: {safe(value)}: {reason}"
+    raise UsageError(what, hint=_without(setting))
+
+
+def _without(setting: Setting) -> str:
+    """The command after which a value of the fence does not count any more."""
+    if setting.scope == "command":
+        return "leave out -c guard.only=…, and: unset GIT_CONFIG_COUNT GIT_CONFIG_PARAMETERS"
+    if setting.scope:
+        value = quoted(os.fsencode(setting.value))
+        return f"git config --{setting.scope} --fixed-value --unset-all guard.only {value}"
+    return "unset GUARD_ONLY"
 
 
 def _union(patterns: Iterable[bytes], *, fold: bool) -> Union:
