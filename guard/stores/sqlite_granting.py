@@ -5,7 +5,6 @@ from __future__ import annotations
 from guard.model import Overlap
 from guard.patterns.grammar import prefix
 from guard.patterns.overlap import overlap
-from guard.stores import sqlite_waiters
 from guard.stores.interface import Outcome
 from guard.stores.sqlite_file import with_parents
 from guard.stores.sqlite_log import note
@@ -29,12 +28,16 @@ def reserve(file: OpenFile, actor: Actor, wanted: Sequence[Wanted], terms: Terms
         conflicts = overlaps(file, actor, wanted, terms)
         ahead = 0
         if ticket is not None and not conflicts:
-            ahead = sqlite_waiters.ahead_of(file, ticket, actor, wanted, terms)
+            from guard.stores.sqlite_waiters import ahead_of  # most do not wait
+
+            ahead = ahead_of(file, ticket, actor, wanted, terms)
         if conflicts or ahead:
             return Outcome(file.generation(actor.project), conflicts=conflicts, ahead=ahead)
         granted = [grant(file, actor, want, terms) for want in wanted]
         if ticket is not None:
-            sqlite_waiters.leave(file, ticket)
+            from guard.stores.sqlite_waiters import leave
+
+            leave(file, ticket)
         note(file, actor, "reserved", granted, reason=terms.reason)
         return Outcome(file.generation(actor.project), tuple(granted))
 
