@@ -398,20 +398,27 @@ COMMANDS = (
 """What the hook runs or could run by a name without a slash. POSIX forbids functions that are called like some."""
 
 
+def bash_called(name: str, directory: Path) -> Path:
+    """bash under this name: called sh, it does more as POSIX says."""
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("bash is not installed")
+    link = directory / name
+    link.symlink_to(bash)
+    return link
+
+
 @pytest.mark.parametrize("body", [":", "return 1", "exit 0"])
 def test_no_function_that_bash_takes_from_the_environment_makes_a_held_path_free(
     stage: Stage, tmp_path: Path, body: str
 ) -> None:
-    bash = shutil.which("bash")
-    if bash is None:
-        pytest.skip("bash is not installed")
-    (tmp_path / "sh").symlink_to(bash)
+    sh = bash_called("sh", tmp_path)
     hook = str(stage.repository.path / ".git/hooks/pre-commit")
     for name in COMMANDS:
         for path, codes in (("held/x.txt", (1, 3)), ("free.txt", (0,))):
             stage.stage(path)
             env = {"GUARD_AGENT": "bob", f"BASH_FUNC_{name}%%": f"() {{ {body}; }}"}
-            done = run([str(tmp_path / "sh"), hook], cwd=stage.repository.path, env=env)
+            done = run([str(sh), hook], cwd=stage.repository.path, env=env)
             assert done.code in codes, (name, done.code, done.text)
 
 
@@ -434,11 +441,8 @@ def test_no_option_that_bash_takes_from_the_environment_makes_a_held_path_free(
     stage: Stage, tmp_path: Path, name: str, every: int, figure: Callable[[str], None]
 ) -> None:
     """Of those that change how a script is read, all; of the others each sixth by default, and sh takes other ones."""
-    bash = shutil.which("bash")
-    if bash is None:
-        pytest.skip("bash is not installed")
-    (tmp_path / name).symlink_to(bash)
-    shown = subprocess.run([bash, "-c", "shopt"], capture_output=True, check=True, text=True).stdout
+    bash = bash_called(name, tmp_path)
+    shown = subprocess.run([bash.resolve(), "-c", "shopt"], capture_output=True, check=True, text=True).stdout
     options = [("SHELLOPTS", option) for option in SHELL_OPTIONS]
     options += [("BASHOPTS", line.split()[0]) for line in shown.splitlines()]
     options += [
@@ -455,9 +459,7 @@ def test_no_option_that_bash_takes_from_the_environment_makes_a_held_path_free(
     stage.stage("held/x.txt")
     for variable, value in tried:
         env = {"GUARD_AGENT": "bob", variable: value, "PATH": os.environ["PATH"], "HOME": str(stage.home)}
-        done = subprocess.run(
-            [tmp_path / name, hook], cwd=stage.repository.path, env=env, capture_output=True, check=False
-        )
+        done = subprocess.run([bash, hook], cwd=stage.repository.path, env=env, capture_output=True, check=False)
         assert done.returncode != 0, (variable, value, done.stderr)
     figure(f"{len(tried)} of {len(options)} options, none lets a held path pass")
 
@@ -467,15 +469,12 @@ def test_no_option_that_bash_takes_from_the_environment_refuses_what_is_free(
     stage: Stage, tmp_path: Path, options: str
 ) -> None:
     """With some of them a script ends, without a word, where a test is false or a variable has no value."""
-    bash = shutil.which("bash")
-    if bash is None:
-        pytest.skip("bash is not installed")
-    (tmp_path / "sh").symlink_to(bash)
+    sh = bash_called("sh", tmp_path)
     hook = str(stage.repository.path / ".git/hooks/pre-commit")
 
     def run_hook() -> Done:
         env = {"GUARD_AGENT": "bob", "SHELLOPTS": options}
-        return run([str(tmp_path / "sh"), hook], cwd=stage.repository.path, env=env)
+        return run([str(sh), hook], cwd=stage.repository.path, env=env)
 
     stage.stage("held/x.txt")
     refused = run_hook()

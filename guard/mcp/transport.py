@@ -25,6 +25,7 @@ from guard.mcp import lines
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from types import TracebackType
+    from typing import Self
 
     from guard.mcp.wire import Wire
 
@@ -48,7 +49,25 @@ async def messages(wire: Wire) -> AsyncIterator[tuple[Incoming, Outgoing]]:
         group.cancel_scope.cancel()
 
 
-class Incoming:
+class _Closable:
+    """What the SDK closes at its end: by ``async with``, or by hand. The descriptor stays open."""
+
+    _closed = False
+
+    async def aclose(self) -> None:
+        """Hands on no more messages."""
+        self._closed = True
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+class Incoming(_Closable):
     """The client's messages, one after another; a line that cannot be read is answered here.
 
     The SDK takes any stream with these methods. One task reads at a time.
@@ -57,7 +76,6 @@ class Incoming:
     def __init__(self, file: int, answers: Outgoing) -> None:
         self._lines = _lines(file)
         self._answers = answers
-        self._closed = False
 
     def __aiter__(self) -> Incoming:
         return self
@@ -80,21 +98,9 @@ class Incoming:
                 return SessionMessage(found.message)
         raise anyio.EndOfStream
 
-    async def aclose(self) -> None:
-        """Reads no more. The descriptor stays open."""
-        self._closed = True
 
-    async def __aenter__(self) -> Incoming:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-
-class Outgoing:
-    """What goes to the client, each message as a line of its own.
+class Outgoing(_Closable):
+    """What goes to the client, each message as a line of its own. What was sent before the end is still written.
 
     A message is written by the task that sends it, as far as the descriptor takes it at once. What is left waits, is
     written by :meth:`write_what_waits`, and holds up whoever sends. So no task that is cancelled leaves half of a line.
@@ -104,7 +110,6 @@ class Outgoing:
         self._wire = wire
         self._waiting: deque[memoryview] = deque()
         self._filled, self._emptied = anyio.Event(), anyio.Event()
-        self._closed = False
 
     async def send(self, item: SessionMessage) -> None:
         """Sends a message. Raises :class:`anyio.ClosedResourceError` after the end."""
@@ -137,18 +142,6 @@ class Outgoing:
         """Waits until nothing is left to write."""
         if self._waiting:
             await self._emptied.wait()
-
-    async def aclose(self) -> None:
-        """Takes no more messages. What was sent is still written."""
-        self._closed = True
-
-    async def __aenter__(self) -> Outgoing:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     def _write_at_once(self, left: memoryview) -> memoryview:
         """Writes as long as the descriptor is ready; returns what is left."""

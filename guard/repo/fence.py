@@ -104,7 +104,6 @@ def refusal_text(paths: list[bytes], only: Iterable[Setting], *, verb: str, situ
     through.
     """
     from guard.refusal import leave_out_lines
-    from guard.words import safe
 
     settings = list(only)
     count = "1 path" if len(paths) == 1 else f"{len(paths)} paths"
